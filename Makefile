@@ -1,0 +1,48 @@
+# Each target does its own set-up: Python 3.11, make and the package registries are all it needs.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check fmt bench eval lock
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (once; about half a minute) …"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(READY)  ## make the virtual environment from the lock file
+
+demo: $(READY)  ## set up, start the service, ask about real pictures, print the answers
+	@$(BIN)/python examples/demo.py
+
+serve: $(READY)  ## run the service on 127.0.0.1:8000
+	@$(BIN)/sightline serve
+
+test: $(READY)  ## run every test
+	@$(BIN)/python -m pytest
+
+check: $(READY)  ## format, lint, types (layers and sizes are tests)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/house
+
+fmt: $(READY)  ## format and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## side-by-side measurements, ratios printed
+	@$(BIN)/python -m bench
+
+lock:  ## renew requirements.lock from pyproject.toml
+	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
+	@.venv-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
+		--no-header --upgrade --quiet --output-file requirements.lock
+	@rm -rf .venv-lock

@@ -1,0 +1,3 @@
+"""Sightline: the vision inference API that you host yourself."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,189 @@
+"""The values every stage shares, from a parsed request to the last piece of an answer.
+
+All are frozen: a stage that changes one uses `dataclasses.replace`. Nothing here validates (the wire did)
+and nothing here does work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+Detail = Literal["auto", "low", "high"]
+FinishReason = Literal["stop", "length"]
+Pixels = npt.NDArray[np.uint8]
+"""RGB, shape (height, width, 3), as a person sees the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """Text of a message, exactly as the sender wrote it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """The place of image `index` (0-based, counted over the whole request) among a message's parts."""
+
+    index: int
+
+
+Part = TextPart | ImagePart
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. Parts keep the sender's order."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """An image as it was sent: the decoded base64, the media type it was declared as, and where it stood."""
+
+    data: bytes = field(repr=False)
+    declared_type: str
+    detail: Detail
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """The form an answer must have. `schema` is JSON text, only for `json_schema`."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    schema: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How to choose tokens. `max_tokens` None means up to the end of the context."""
+
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    logprobs: bool = False
+    top_logprobs: int = 0
+    response_format: ResponseFormat = ResponseFormat()
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A parsed `POST /v1/chat/completions`: what the sender asked, before any limit or pixel was looked at.
+
+    `params_sent` names the body's fields that were given a value, for engines that lack some of them.
+    """
+
+    model: str
+    messages: tuple[Message, ...]
+    images: tuple[ImageSource, ...]
+    sampling: SamplingParams
+    n: int = 1
+    stream: bool = False
+    include_usage: bool = False
+    params_sent: frozenset[str] = frozenset()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenerateRequest:
+    """What an engine gets: one answer's worth of work, pixels ready.
+
+    `images[i]` belongs to `ImagePart(i)` and is already at the size the model sees.
+    """
+
+    request_id: str
+    model: str
+    messages: tuple[Message, ...]
+    images: tuple[Pixels, ...]
+    sampling: SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One chosen token, its natural-log probability, and the most likely alternatives, best first."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer. `cached_tokens` of the prompt were not computed again."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    image_tokens: int = 0
+    cached_tokens: int = 0
+
+    @property
+    def text_tokens(self) -> int:
+        """Prompt tokens that are not image tokens."""
+        return self.prompt_tokens - self.image_tokens
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class EngineTimings:
+    """Where an engine's time went, in seconds: waiting for a place, up to the first token, after it."""
+
+    queue_s: float
+    prefill_s: float
+    decode_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer. The last one carries `finish_reason`, `usage` and `timings`; others carry none."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    timings: EngineTimings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEncoding:
+    """How a model turns a picture into tokens.
+
+    `square`: stretched to `size_px` × `size_px`, always `tokens` tokens (Gemma 3).
+    `page`: kept in shape, reduced until its longer side is at most `size_px`; counted by the documented
+    estimate, since the model has no tokens of its own (transcription).
+    """
+
+    kind: Literal["square", "page"]
+    size_px: int
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What one model is and takes. `image` None means text only."""
+
+    id: str
+    owned_by: str
+    created: int
+    context_length: int
+    description: str
+    image: ImageEncoding | None
+    max_images: int
+    supported_parameters: frozenset[str]

@@ -1,0 +1,50 @@
+"""The engine contract: pixels and messages in, pieces of an answer out.
+
+Everything that runs a model fits behind these four members; the service knows nothing else of an engine.
+An engine never sees HTTP, keys, prices or encoded images, and never fetches anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from sightline.core import Delta, GenerateRequest, ModelInfo
+
+
+class Engine(Protocol):
+    """Runs one or more models. All members are called on one event loop, which none may block over 5 ms."""
+
+    async def start(self) -> None:
+        """Load the models and answer a warm-up request with each; returns when `generate` is ready.
+
+        Raises:
+            ConfigError: the model cannot be loaded; the message says which and why.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Release everything. Generations still running end with `EngineUnavailable`. Safe to call twice."""
+        ...
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The models that can answer now; empty while the engine is starting, restarting or stopped.
+
+        Health is this call: an engine that lists its models has answered a warm-up request with each.
+        """
+        ...
+
+    def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        """Answer one request; the last `Delta` carries `finish_reason`, `usage` and `timings`.
+
+        Concurrent calls are batched by the engine. Closing the iterator cancels: the request's slot is free
+        within one decoding step, whether it was queued, in prefill or in decode. Text in messages is text:
+        no spelling in it becomes a control token or moves an image. `request.images` is not mutated.
+
+        Raises (at the first `__anext__` or later):
+            UnsupportedParameter: the engine lacks what `request.sampling` asks for.
+            ContextLengthExceeded: prompt plus `max_tokens` do not fit.
+            EngineUnavailable: the engine is not running, or died before the answer was complete.
+            EngineError: the engine failed on this request alone.
+        """
+        ...

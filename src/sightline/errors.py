@@ -1,0 +1,209 @@
+"""Every failure a caller can meet, with its HTTP status and OpenAI's words for it.
+
+Comes first in the import order: any module may raise these, none is imported here.
+Messages are written to be shown: what was wrong, the limit, the actual value, what to do. They never
+carry a path, an address, a stack or a library's own text.
+
+ServiceError                       status, type, code, param
+├─ InvalidRequest 400              UnsupportedParameter · ContextLengthExceeded · ModelNotFound 404
+│  │                               RequestTooLarge 413 · UnsupportedMediaType 415 · RequestTimeout 408
+│  └─ ImageError 400               ImageAddressUnsupported · ImageFormatUnsupported · ImageTooLarge
+│                                  ImageUndecodable · TooManyImages · ImageMisplaced
+├─ AuthenticationError 401         PermissionDenied 403
+├─ RateLimitExceeded 429           QuotaExceeded 402
+└─ EngineError 500                 EngineOverloaded 503 · EngineUnavailable 503 · EngineTimeout 504
+ConfigError                        start-up only; lists every problem at once
+
+Source: contract.md section 5; https://platform.openai.com/docs/guides/error-codes
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a request. `param` is OpenAI's spelling of where, e.g. `messages.[1].content`."""
+
+    message: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ServiceError(Exception):
+    """A failure that is reported to the caller in OpenAI's error shape."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequest(ServiceError):
+    """The request cannot be carried out as it is written; sending it again will not help."""
+
+    status = 400
+    type = "invalid_request_error"
+
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str | None = None, details: Sequence[Problem] = ()
+    ) -> None:
+        super().__init__(message, param=param)
+        self.code = code or type(self).code
+        self.details = tuple(details)
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> InvalidRequest:
+        """Report several problems at once: the first leads, all are listed."""
+        first = problems[0]
+        return cls(first.message, param=first.param, code=first.code, details=problems)
+
+
+class UnsupportedParameter(InvalidRequest):
+    """The model or the service lacks what a parameter asks for, and says so instead of dropping it."""
+
+    code = "unsupported_parameter"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """Prompt and requested answer together are longer than the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class ModelNotFound(InvalidRequest):
+    """No loaded model has this id."""
+
+    status = 404
+    code = "model_not_found"
+
+
+class RequestTooLarge(InvalidRequest):
+    """The body is over the limit; it was refused before it was held."""
+
+    status = 413
+    code = "request_too_large"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is declared as something other than JSON."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class RequestTimeout(InvalidRequest):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class ImageError(InvalidRequest):
+    """A picture in the request cannot be shown to the model."""
+
+
+class ImageAddressUnsupported(ImageError):
+    """An image was given by address; only base64 data URIs are taken, and nothing is ever fetched."""
+
+    code = "image_url_not_supported"
+
+
+class ImageFormatUnsupported(ImageError):
+    """The bytes are not a png, jpeg, webp or gif."""
+
+    code = "unsupported_image_format"
+
+
+class ImageTooLarge(ImageError):
+    """The header declares more pixels or scans than the limit; nothing was decoded."""
+
+    code = "image_too_large"
+
+
+class ImageUndecodable(ImageError):
+    """The bytes begin like a supported format and then do not decode."""
+
+    code = "invalid_image"
+
+
+class TooManyImages(ImageError):
+    """More images than the service or the model takes in one request."""
+
+    code = "too_many_images"
+
+
+class ImageMisplaced(ImageError):
+    """An image stands in a message whose role carries none."""
+
+    code = "invalid_image_role"
+
+
+class AuthenticationError(ServiceError):
+    """No key, or one that is not known here."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class PermissionDenied(ServiceError):
+    """The key is known and not allowed this."""
+
+    status = 403
+    type = "permission_error"
+    code = "permission_denied"
+
+
+class QuotaExceeded(ServiceError):
+    """The key's spending limit does not cover the request."""
+
+    status = 402
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+
+class RateLimitExceeded(ServiceError):
+    """The key's rate limit is reached; `retry_after_s` says when to come back."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class EngineError(ServiceError):
+    """The engine failed on this request."""
+
+    code = "engine_error"
+
+
+class EngineOverloaded(EngineError):
+    """Too many requests are waiting already; refused at once rather than queued without bound."""
+
+    status = 503
+    code = "overloaded"
+
+
+class EngineUnavailable(EngineError):
+    """No engine serves the model at this moment: it is starting, restarting or draining."""
+
+    status = 503
+    code = "engine_unavailable"
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer within its time."""
+
+    status = 504
+    code = "engine_timeout"
+
+
+class ConfigError(Exception):
+    """The settings cannot be used; lists every problem, one a line. Start-up only."""
