@@ -1,15 +1,16 @@
 """The values every stage shares, from a parsed request to the last piece of an answer.
 
 All are frozen: a stage that changes one uses `dataclasses.replace`. Nothing here validates (the wire did)
-and nothing here does work.
+and nothing here does work. The two kinds of part are msgspec structs, not dataclasses, because they cross
+process boundaries as one tagged union.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -20,15 +21,13 @@ Pixels = npt.NDArray[np.uint8]
 """RGB, shape (height, width, 3), as a person sees the picture."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextPart:
+class TextPart(msgspec.Struct, frozen=True, tag="text"):
     """Text of a message, exactly as the sender wrote it."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ImagePart:
+class ImagePart(msgspec.Struct, frozen=True, tag="image"):
     """The place of image `index` (0-based, counted over the whole request) among a message's parts."""
 
     index: int
@@ -46,11 +45,30 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSource:
-    """An image as it was sent: the decoded base64, the media type it was declared as, and where it stood."""
+class ImageReference:
+    """An image as the request names it: `head` up to the comma of the data URI, `payload` the base64 after it.
+
+    `param` is where it stood, e.g. `messages.[1].content.[0].image_url.url`.
+    """
+
+    head: str
+    payload: bytes | memoryview = field(repr=False)
+    detail: Detail
+    param: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """An image whose header was read and is within the limits; not one pixel was decoded yet.
+
+    `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored.
+    """
 
     data: bytes = field(repr=False)
     declared_type: str
+    type: str
+    width: int
+    height: int
     detail: Detail
     param: str
 
@@ -88,13 +106,12 @@ class ChatRequest:
 
     model: str
     messages: tuple[Message, ...]
-    images: tuple[ImageSource, ...]
+    images: tuple[EncodedImage, ...]
     sampling: SamplingParams
     n: int = 1
     stream: bool = False
     include_usage: bool = False
     params_sent: frozenset[str] = frozenset()
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,3 +204,13 @@ class ModelInfo:
     image: ImageEncoding | None
     max_images: int
     supported_parameters: frozenset[str]
+
+
+def documented_estimate(width: int, height: int) -> int:
+    """Tokens of a picture by the formula that the public guide documents: 1601 to 6404.
+
+    Its text and table, not its printed formula, which has `min` and `max` the wrong way round.
+    Source: vision.md, "Token Usage"; contract.md section 3.
+    """
+    clamped = min(max(width, 560), 1120) * min(max(height, 560), 1120)
+    return -(-clamped * 1601 // (560 * 560))

@@ -53,7 +53,12 @@ class InvalidRequest(ServiceError):
     type = "invalid_request_error"
 
     def __init__(
-        self, message: str, *, param: str | None = None, code: str | None = None, details: Sequence[Problem] = ()
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        details: Sequence[Problem] = (),
     ) -> None:
         super().__init__(message, param=param)
         self.code = code or type(self).code

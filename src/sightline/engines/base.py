@@ -6,7 +6,7 @@ An engine never sees HTTP, keys, prices or encoded images, and never fetches any
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from sightline.core import Delta, GenerateRequest, ModelInfo
@@ -34,7 +34,7 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+    def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Answer one request; the last `Delta` carries `finish_reason`, `usage` and `timings`.
 
         Concurrent calls are batched by the engine. Closing the iterator cancels: the request's slot is free

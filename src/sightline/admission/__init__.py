@@ -1,0 +1,1 @@
+"""May this caller run this request now? Keys, and places for running requests."""

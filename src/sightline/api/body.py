@@ -1,0 +1,37 @@
+"""Reads a body up to the limit and not one byte more into memory."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from sightline.errors import RequestTooLarge, UnsupportedMediaType
+
+
+async def read_json_body(request: Request, limit_bytes: int) -> bytes:
+    """Read a JSON body of fewer than `limit_bytes`.
+
+    Raises:
+        UnsupportedMediaType: declared as something other than JSON.
+        RequestTooLarge: by its `Content-Length`, before anything is read; or while reading, where there is none.
+    """
+    media_type = request.headers.get("content-type", "application/json").split(";", 1)[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send application/json.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) >= limit_bytes:
+        raise _too_large(f"{int(declared):,}", limit_bytes)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size >= limit_bytes:
+            raise _too_large(f"{size:,} or more", limit_bytes)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(size: str, limit_bytes: int) -> RequestTooLarge:
+    return RequestTooLarge(
+        f"The body is {size} bytes, it must be less than {limit_bytes:,}. "
+        "Send smaller images: resize them, or save them as JPEG or WebP."
+    )

@@ -1,0 +1,129 @@
+"""`POST /v1/chat/completions`: the key, the body, and the service's stream as one answer or as events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from sightline.api.body import read_json_body
+from sightline.api.failures import bug
+from sightline.api.runtime import runtime_of
+from sightline.core import ChatRequest, Delta
+from sightline.errors import ServiceError
+from sightline.ids import new_id
+from sightline.images.source import open_image
+from sightline.service import Completed, Piece
+from sightline.wire import sse
+from sightline.wire.parse import parse_chat
+from sightline.wire.render import (
+    Head,
+    chunk,
+    completion,
+    delta_choice,
+    encode,
+    error_body,
+    role_choice,
+    usage_body,
+)
+
+Events = AsyncGenerator[Piece | Completed, None]
+
+
+async def chat_completions(request: Request) -> Response:
+    """Answer a chat request; the key is checked before the body is read."""
+    runtime = runtime_of(request)
+    await runtime.keys.authenticate(request.headers.get("authorization"))
+    body = await read_json_body(request, runtime.settings.server.max_body_bytes)
+    chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
+    events = runtime.service.run(chat, request.state.request_id)
+    head = Head(new_id("chatcmpl-"), int(time.time()), chat.model)
+    if chat.stream:
+        # What fails before the first piece is a plain error; from then on it is an event of the stream.
+        return EventStream(frames(head, chat, await anext(events), events))
+    return Response(await collect(head, chat, events), media_type="application/json")
+
+
+async def collect(head: Head, chat: ChatRequest, events: Events) -> bytes:
+    """A plain answer: the stream, collected."""
+    answers: list[list[Delta]] = [[] for _ in range(chat.n)]
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Piece):
+                answers[event.choice].append(event.delta)
+            else:
+                return encode(completion(head, answers, event.usage, extras(event)))
+    raise RuntimeError("the service's stream ended without Completed")
+
+
+async def frames(head: Head, chat: ChatRequest, first: Piece | Completed, rest: Events) -> AsyncGenerator[bytes, None]:
+    """An answer as server-sent events. The receipt rides on the last chunk."""
+    usage = {"usage": None} if chat.include_usage else {}
+    last: dict[str, Any] = {}
+    try:
+        async with aclosing(rest):
+            for choice in range(chat.n):
+                yield sse.frame(chunk(head, [role_choice(choice)], **usage))
+            async for event in _chain(first, rest):
+                if isinstance(event, Piece):
+                    if last:
+                        yield sse.frame(last)
+                    last = chunk(head, [delta_choice(event.choice, event.delta)], **usage)
+                    if event.delta.finish_reason is None:
+                        yield sse.frame(last)
+                        last = {}
+                elif chat.include_usage:
+                    yield sse.frame(last)
+                    yield sse.frame(chunk(head, [], usage=usage_body(event.usage), sightline=extras(event)))
+                else:
+                    yield sse.frame({**last, "sightline": extras(event)})
+            yield sse.DONE
+    except ServiceError as error:
+        yield sse.frame(error_body(error))
+    except Exception as error:  # the status has gone out: a bug, too, can only be an event now
+        yield sse.frame(error_body(bug(error)))
+
+
+async def _chain(first: Piece | Completed, rest: Events) -> Events:
+    yield first
+    async for event in rest:
+        yield event
+
+
+def extras(event: Completed) -> dict[str, Any]:
+    """What we say beside OpenAI's fields: the receipt, and where the time went in milliseconds."""
+    timings = event.timings
+    return {
+        "images": event.images,
+        "timings": {
+            "queue": round(timings.queue_s * 1000, 1),
+            "image": round(timings.image_s * 1000, 1),
+            "prefill": round(timings.prefill_s * 1000, 1),
+            "decode": round(timings.decode_s * 1000, 1),
+        },
+    }
+
+
+class EventStream(Response):
+    """Sends frames as they come, and closes their source however the sending ends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, source: AsyncGenerator[bytes, None]) -> None:
+        self._source = source
+        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        async with aclosing(self._source) as source:
+            await send(start)
+            async for frame in source:
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})

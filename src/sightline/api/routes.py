@@ -1,0 +1,17 @@
+"""The URL table."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from sightline.api.chat import chat_completions
+from sightline.api.health import live, ready
+from sightline.api.models import get_model, list_models
+
+ROUTES = [
+    Route("/v1/chat/completions", chat_completions, methods=["POST"]),
+    Route("/v1/models", list_models),
+    Route("/v1/models/{model_id:path}", get_model),
+    Route("/health/live", live),
+    Route("/health/ready", ready),
+]

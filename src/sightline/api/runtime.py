@@ -1,0 +1,28 @@
+"""What endpoints share, put together by `app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from sightline.admission.admit import Admission
+from sightline.admission.keys import Keys
+from sightline.service import Service
+from sightline.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The parts of a running service."""
+
+    settings: Settings
+    keys: Keys
+    admission: Admission
+    service: Service
+
+
+def runtime_of(request: Request) -> Runtime:
+    """The running service behind a request."""
+    return cast(Runtime, request.app.state.runtime)

@@ -1,0 +1,83 @@
+"""The composition root: settings become a database, engines, a service and routes, with one lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from sightline.admission.admit import Admission
+from sightline.admission.keys import Keys
+from sightline.api.failures import on_bug, on_http_error, on_service_error
+from sightline.api.middleware import EndWithClient, RequestLog
+from sightline.api.routes import ROUTES
+from sightline.api.runtime import Runtime
+from sightline.engines.base import Engine
+from sightline.engines.process import ProcessEngine
+from sightline.errors import ConfigError, ServiceError
+from sightline.images.pool import ImagePool
+from sightline.log import get_logger
+from sightline.service import Service
+from sightline.settings import Settings, default_engines
+from sightline.store.database import Database
+
+log = get_logger(__name__)
+
+
+def create_app(
+    settings: Settings,
+    admission: Admission | None = None,
+    *,
+    engines: Sequence[Engine] | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+    on_failure: Callable[[str], None] = lambda _: None,
+) -> Starlette:
+    """Put a service together; it is started and stopped by the application's lifespan.
+
+    The API answers at once; `on_ready` is called when every engine has answered its warm-up, `on_failure`
+    with a message when one can never start. Setting `draining` on `admission` refuses new requests.
+    `engines` replaces those of the settings (tests).
+    """
+    admission = admission or Admission(settings.limits.max_in_flight)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        running = engines
+        if running is None:
+            running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
+        database = await asyncio.to_thread(Database.in_folder, settings.data.expanduser())
+        async with ImagePool() as pool:
+            service = Service(running, pool, admission)
+            app.state.runtime = Runtime(settings, Keys(database), admission, service)
+            starting = asyncio.create_task(_start(running, on_ready, on_failure))
+            try:
+                yield
+            finally:
+                starting.cancel()
+                await asyncio.gather(*(engine.stop() for engine in running))
+                database.close()
+
+    return Starlette(
+        routes=ROUTES,
+        lifespan=lifespan,
+        middleware=[Middleware(RequestLog), Middleware(EndWithClient)],
+        exception_handlers={
+            ServiceError: on_service_error,
+            HTTPException: on_http_error,
+            Exception: on_bug,
+        },
+    )
+
+
+async def _start(engines: Sequence[Engine], on_ready: Callable[[], None], on_failure: Callable[[str], None]) -> None:
+    try:
+        await asyncio.gather(*(engine.start() for engine in engines))
+    except ConfigError as error:
+        log.error("engine_cannot_start", reason=str(error))
+        on_failure(str(error))
+    else:
+        on_ready()

@@ -1,0 +1,83 @@
+"""`sightline ask`: a question about pictures to a running service, the answer streamed to the terminal."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sightline.cli.client import check, connect
+from sightline.cli.terminal import err, fail, out
+
+_TYPES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+
+
+def ask(
+    images: Annotated[
+        list[Path], typer.Argument(help="One or two pictures: png, jpeg, webp or gif.", metavar="IMAGE…")
+    ],
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    model: Annotated[str | None, typer.Option(help="Which model to ask. [the first one loaded]")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The longest answer, in tokens.")] = None,
+    show_usage: Annotated[bool, typer.Option("--usage", help="Print the tokens used as well.")] = False,
+) -> None:
+    """Ask a running service about pictures.
+
+    Reads SIGHTLINE_BASE_URL (default http://127.0.0.1:8000/v1) and INFERENCE_API_KEY.
+    """
+    content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": _data_uri(path)}} for path in images]
+    content.append({"type": "text", "text": question})
+    body: dict[str, Any] = {
+        "messages": [{"role": "user", "content": content}],
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if max_tokens:
+        body["max_tokens"] = max_tokens
+    with connect() as client:
+        if model is None:
+            response = client.get("models")
+            check(response)
+            model = next((entry["id"] for entry in response.json()["data"]), None)
+            if model is None:
+                fail("The service has no model ready yet; try again in a moment.")
+        with client.stream("POST", "chat/completions", json={**body, "model": model}) as answer:
+            check(answer)
+            usage = _print_stream(answer.iter_lines())
+    if show_usage and usage:
+        err.print(
+            f"{usage['prompt_tokens']} prompt tokens ({usage['prompt_tokens_details']['image_tokens']} of them "
+            f"for images) + {usage['completion_tokens']} completion tokens, {model}",
+            style="dim",
+        )
+
+
+def _data_uri(path: Path) -> str:
+    media = _TYPES.get(path.suffix.lower())
+    if media is None:
+        fail(f"{path}: send a png, jpeg, webp or gif.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}")
+    return f"data:image/{media};base64,{base64.b64encode(data).decode()}"
+
+
+def _print_stream(lines: Any) -> dict[str, Any] | None:
+    usage = None
+    for line in lines:
+        if not line.startswith("data: ") or line == "data: [DONE]":
+            continue
+        event = json.loads(line[len("data: ") :])
+        if "error" in event:
+            out.print()
+            fail(event["error"]["message"])
+        usage = event.get("usage") or usage
+        for choice in event["choices"]:
+            out.print(choice["delta"].get("content") or "", end="", markup=False)
+    out.print()
+    return usage

@@ -1,0 +1,126 @@
+"""`sightline serve`: run the service until it is told to stop, then let running requests finish."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from sightline.admission.admit import Admission
+from sightline.admission.keys import Keys
+from sightline.app import create_app
+from sightline.cli.terminal import err, fail
+from sightline.errors import ConfigError
+from sightline.log import configure_logging
+from sightline.settings import Settings, engine_spec, load_settings
+from sightline.store.database import Database
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with an exit status of our own: a drained stop is a success, a failed start is not."""
+
+    def __init__(self, settings: Settings, secret: str | None) -> None:
+        super().__init__(_uvicorn(settings))
+        self.admission = Admission(settings.limits.max_in_flight)
+        self.failure: str | None = None
+        self.config.app = create_app(
+            settings, self.admission, on_ready=lambda: _greet(settings, secret), on_failure=self.fail
+        )
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop taking requests; a second signal does not wait for those that run."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self.admission.draining = True
+
+    def fail(self, message: str) -> None:
+        """Stop, because the service can never become ready."""
+        self.failure = message
+        self.should_exit = True
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. [8000]")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder for the database. [~/.sightline]")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with settings.")] = None,
+) -> None:
+    """Run the service. On a first start it makes an API key and prints it, once.
+
+    Stop it with Ctrl-C or SIGTERM: running requests finish first; a second Ctrl-C does not wait.
+    """
+    flags = {"server.host": host, "server.port": port, "data": data}
+    try:
+        settings = load_settings(flags, file=config)
+        if model:
+            settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
+        secret = _first_key(settings)
+    except ConfigError as error:
+        fail(str(error))
+    configure_logging()
+    server = Server(settings, secret)
+    err.print(f"Sightline is loading its models; it will answer on {_url(settings)} …")
+    server.run()
+    if server.failure:
+        fail(server.failure)
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def _uvicorn(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app="",
+        host=settings.server.host,
+        port=settings.server.port,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=round(settings.server.drain_s),
+    )
+
+
+def _first_key(settings: Settings) -> str | None:
+    database = Database.in_folder(settings.data.expanduser())
+    try:
+        keys = Keys(database)
+        return None if keys.all() else keys.create("first")[1]
+    finally:
+        database.close()
+
+
+def _url(settings: Settings) -> str:
+    host = settings.server.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+
+
+def _greet(settings: Settings, secret: str | None) -> None:
+    err.print(f"\n[bold green]Ready[/bold green] on {_url(settings)}/v1")
+    if secret is None:
+        return
+    err.print("\nYour API key, shown this once (later: sightline keys create NAME):\n")
+    err.print(f"  export INFERENCE_API_KEY={secret}", markup=False)
+    err.print("\nAsk about a picture of yours:\n")
+    err.print('  sightline ask photo.png "What is in this image?"', markup=False)
+    err.print("\nor with cURL:\n")
+    err.print(
+        """  echo '{"model": "paddleocr/pp-ocr-v6-small/fp-32", "messages": [{"role": "user", "content": [
+    {"type": "image_url", "image_url": {"url": "data:image/png;base64,'"$(base64 < photo.png | tr -d '\\n')"'"}},
+    {"type": "text", "text": "What does it say?"}]}]}' |"""
+        f"""
+  curl {_url(settings)}/v1/chat/completions -H "Authorization: Bearer $INFERENCE_API_KEY" \\
+    -H "Content-Type: application/json" -d @-
+""",
+        markup=False,
+    )

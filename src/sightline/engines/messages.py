@@ -1,0 +1,83 @@
+"""Everything that crosses the boundary between the service and an engine's process, as msgpack.
+
+Pixels do not go through msgpack: a `Generate` is followed by one raw frame an image, RGB rows of the given size.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from sightline import errors
+from sightline.core import Delta, Message, ModelInfo, SamplingParams
+from sightline.errors import EngineError, InvalidRequest, Problem, ServiceError
+
+
+class Generate(msgspec.Struct, tag=True, frozen=True):
+    """Answer a request. `number` is the process's own short name for it; `sizes` are (height, width)."""
+
+    number: int
+    request_id: str
+    model: str
+    messages: tuple[Message, ...]
+    sampling: SamplingParams
+    sizes: tuple[tuple[int, int], ...]
+
+
+class Cancel(msgspec.Struct, tag=True, frozen=True):
+    """Nobody waits for this answer any more."""
+
+    number: int
+
+
+class Ready(msgspec.Struct, tag=True, frozen=True):
+    """The engine has answered its warm-up request."""
+
+    models: tuple[ModelInfo, ...]
+
+
+class Refused(msgspec.Struct, tag=True, frozen=True):
+    """The engine cannot be started; trying again with the same settings would fail again."""
+
+    message: str
+
+
+class Piece(msgspec.Struct, tag=True, frozen=True):
+    """The next piece of an answer."""
+
+    number: int
+    delta: Delta
+
+
+class Failed(msgspec.Struct, tag=True, frozen=True):
+    """An answer that ended in an error; `error` is the name of a class of `sightline.errors`."""
+
+    number: int
+    error: str
+    message: str
+    param: str | None = None
+    code: str | None = None
+    details: tuple[Problem, ...] = ()
+
+
+ToChild = Generate | Cancel
+ToParent = Ready | Refused | Piece | Failed
+
+encoder = msgspec.msgpack.Encoder()
+to_child = msgspec.msgpack.Decoder(ToChild)
+to_parent = msgspec.msgpack.Decoder(ToParent)
+
+
+def failed(number: int, error: ServiceError) -> Failed:
+    """Pack an error for the other side."""
+    details = error.details if isinstance(error, InvalidRequest) else ()
+    return Failed(number, type(error).__name__, error.message, error.param, error.code, details)
+
+
+def unpack(failure: Failed) -> ServiceError:
+    """Rebuild the error that the engine raised; a class unknown here becomes a plain `EngineError`."""
+    kind = getattr(errors, failure.error, EngineError)
+    if not (isinstance(kind, type) and issubclass(kind, ServiceError)):
+        kind = EngineError
+    if issubclass(kind, InvalidRequest):
+        return kind(failure.message, param=failure.param, code=failure.code, details=failure.details)
+    return kind(failure.message, param=failure.param)

@@ -1,0 +1,109 @@
+"""A deterministic engine for tests, never a default: it describes its input a word at a time.
+
+One token is one word. It counts its decoding steps, so that a test can show when work stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Sequence
+
+from sightline.core import (
+    Delta,
+    EngineTimings,
+    GenerateRequest,
+    ImageEncoding,
+    ImagePart,
+    ModelInfo,
+    TextPart,
+    TokenLogprob,
+    Usage,
+)
+from sightline.errors import EngineError, EngineUnavailable
+
+MODEL = "sightline/scripted"
+IMAGE_TOKENS = 16
+
+
+class ScriptedEngine:
+    """Answers with its own prompt: text parts as they are, pictures as `[WIDTHxHEIGHT]`.
+
+    A text that contains `<crash>` ends the process, `<fail>` raises.
+    """
+
+    def __init__(self, *, step_s: float = 0.0, answer: str = "", model: str = MODEL) -> None:
+        self.step_s = step_s
+        self.steps = 0
+        self.running = 0
+        self._answer = answer
+        self._info = ModelInfo(
+            id=model,
+            owned_by="sightline",
+            created=0,
+            context_length=4096,
+            description="A scripted engine for tests.",
+            image=ImageEncoding("square", size_px=32, tokens=IMAGE_TOKENS),
+            max_images=2,
+            supported_parameters=frozenset({"max_tokens", "seed", "stop", "temperature", "logprobs"}),
+        )
+        self._up = False
+
+    async def start(self) -> None:
+        """Nothing to load."""
+        self._up = True
+
+    async def stop(self) -> None:
+        """Nothing to release."""
+        self._up = False
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The one model, while started."""
+        return (self._info,) if self._up else ()
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """Yield one word a step."""
+        began = time.monotonic()
+        prompt = " ".join(_words(request))
+        if "<crash>" in prompt:
+            os.abort()
+        if "<fail>" in prompt:
+            raise EngineError("The scripted engine was told to fail.")
+        words = (self._answer or prompt).split(" ")
+        limit = request.sampling.max_tokens or len(words)
+        usage = Usage(
+            len(prompt.split()) + (IMAGE_TOKENS - 1) * len(request.images),
+            min(limit, len(words)),
+            IMAGE_TOKENS * len(request.images),
+        )
+        self.running += 1
+        try:
+            for at, word in enumerate(words[:limit]):
+                await asyncio.sleep(self.step_s)
+                if not self._up:
+                    raise EngineUnavailable("The scripted engine was stopped.")
+                self.steps += 1
+                text = word if at == 0 else " " + word
+                yield Delta(text, logprobs=(TokenLogprob(text, -0.5),) if request.sampling.logprobs else ())
+            timings = EngineTimings(0.0, 0.0, time.monotonic() - began)
+            yield Delta("", finish_reason="length" if limit < len(words) else "stop", usage=usage, timings=timings)
+        finally:
+            self.running -= 1
+
+
+def _words(request: GenerateRequest) -> list[str]:
+    words = []
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, TextPart):
+                words.append(part.text)
+            elif isinstance(part, ImagePart):
+                height, width, _ = request.images[part.index].shape
+                words.append(f"[{width}x{height}]")
+    return words
+
+
+def create(**options: float | str) -> ScriptedEngine:
+    """Make the engine; see `ScriptedEngine` for the options."""
+    return ScriptedEngine(**options)  # type: ignore[arg-type]

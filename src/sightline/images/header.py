@@ -1,0 +1,155 @@
+"""What the first bytes of a picture say: its format and its size. Reads bytes, decodes nothing.
+
+Sources: PNG 3rd edition section 5; GIF89a; ITU-T T.81 annex B; RFC 9649 (WebP).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_MOST_GIF_BLOCKS = 20_000
+
+_OTHERS = (
+    (0, b"BM", "bmp"),
+    (0, b"II*\x00", "tiff"),
+    (0, b"MM\x00*", "tiff"),
+    (0, b"%PDF", "pdf"),
+    (0, b"\x00\x00\x01\x00", "ico"),
+    (0, b"8BPS", "psd"),
+    (0, b"\x00\x00\x00\x0cjP  ", "jpeg 2000"),
+    (0, b"\xff\x0a", "jpeg xl"),
+    (0, b"\x00\x00\x00\x0cJXL ", "jpeg xl"),
+    (4, b"ftypavif", "avif"),
+    (4, b"ftypavis", "avif"),
+    (4, b"ftyphe", "heic"),
+    (4, b"ftypmif1", "heic"),
+    (4, b"ftyp", "video"),
+    (0, b"%!PS", "eps"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Format (`png`, `jpeg`, `webp`, `gif`), stored size in pixels, and the number of JPEG scans."""
+
+    type: str
+    width: int
+    height: int
+    scans: int = 1
+
+
+class Broken(ValueError):
+    """The bytes begin like a supported format and its header cannot be read."""
+
+
+def read_header(data: bytes) -> Header | None:
+    """Read the header of a png, jpeg, webp or gif; None for anything else.
+
+    Raises:
+        Broken: one of the four, cut short or inconsistent.
+    """
+    reader = next((read for magic, read in _READERS if data.startswith(magic)), None)
+    if reader is None or (reader is _webp and data[8:12] != b"WEBP"):
+        return None
+    try:
+        header = reader(data)
+    except (struct.error, IndexError) as error:
+        raise Broken from error
+    if header.width < 1 or header.height < 1:
+        raise Broken
+    return header
+
+
+def name_format(data: bytes) -> str:
+    """Name what some bytes are, for a message about a format that is not supported."""
+    for offset, magic, name in _OTHERS:
+        if data.startswith(magic, offset):
+            return name
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<svg", b"<?xml")):
+        return "svg"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "html"
+    return "not a known image format"
+
+
+def _png(data: bytes) -> Header:
+    if data[12:16] != b"IHDR":
+        raise Broken
+    return Header("png", *struct.unpack_from(">II", data, 16))
+
+
+def _gif(data: bytes) -> Header:
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
+    for _ in range(_MOST_GIF_BLOCKS):
+        if data[at] == 0x2C:
+            # A first frame may be larger than the screen it is drawn on; decoders enlarge the screen.
+            left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, at + 1)
+            return Header("gif", max(width, left + frame_width), max(height, top + frame_height))
+        if data[at] != 0x21:
+            raise Broken
+        at += 2
+        while data[at]:
+            at += data[at] + 1
+        at += 1
+    raise Broken
+
+
+def _jpeg(data: bytes) -> Header:
+    at = 2
+    while found := _JPEG_MARKER.search(data, at):
+        marker, at = found[1][0], found.end()
+        if marker in _JPEG_SIZES:
+            height, width = struct.unpack_from(">HH", data, at + 3)
+            return Header("jpeg", width, height, _scans(data, at))
+        at += struct.unpack_from(">H", data, at)[0]
+    raise Broken
+
+
+def _scans(data: bytes, at: int) -> int:
+    """Count start-of-scan markers. The quick count is never too low, so only a high one is done again exactly."""
+    count = data.count(b"\xff\xda", at)
+    if count <= 20:
+        return count
+    count = 0
+    while found := _JPEG_MARKER.search(data, at):
+        at = found.end()
+        if found[1] == b"\xd9" or at + 2 > len(data):
+            break
+        count += found[1] == b"\xda"
+        at += struct.unpack_from(">H", data, at)[0]
+    return count
+
+
+def _webp(data: bytes) -> Header:
+    kind = data[12:16]
+    if kind == b"VP8 ":
+        if data[23:26] != b"\x9d\x01\x2a":
+            raise Broken
+        width, height = struct.unpack_from("<HH", data, 26)
+        return Header("webp", width & 0x3FFF, height & 0x3FFF)
+    if kind == b"VP8L":
+        if data[20] != 0x2F:
+            raise Broken
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return Header("webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    if kind == b"VP8X":
+        wide, high = data[24:27], data[27:30]
+        if len(high) < 3:
+            raise Broken
+        return Header("webp", int.from_bytes(wide, "little") + 1, int.from_bytes(high, "little") + 1)
+    raise Broken
+
+
+_READERS = (
+    (b"\x89PNG\r\n\x1a\n", _png),
+    (b"\xff\xd8\xff", _jpeg),
+    (b"RIFF", _webp),
+    (b"GIF87a", _gif),
+    (b"GIF89a", _gif),
+)

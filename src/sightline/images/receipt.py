@@ -1,0 +1,51 @@
+"""What was sent and what the model saw of it: one entry an image, in the order of the request.
+
+Source: contract.md section 6.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from sightline.core import EncodedImage, documented_estimate
+from sightline.images.decode import Decoded
+from sightline.images.tokens import View
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReceipt:
+    """One image of an answer. `sha256` is of the bytes as sent; sizes are (width, height) in pixels."""
+
+    sha256: str
+    declared_type: str
+    type: str
+    bytes: int
+    width: int
+    height: int
+    seen_width: int
+    seen_height: int
+    actions: tuple[str, ...]
+    image_tokens: int
+    documented_estimate: int
+    cache_hit: bool = False
+
+
+def write_receipt(image: EncodedImage, decoded: Decoded, seen: View) -> ImageReceipt:
+    """Write down one image: as it was sent, as it was decoded, as the model counts it."""
+    actions = decoded.actions
+    if image.declared_type.replace("jpg", "jpeg") != f"image/{image.type}":
+        actions = (f"labelled {image.declared_type or 'nothing'}, is image/{image.type}", *actions)
+    return ImageReceipt(
+        sha256=hashlib.sha256(image.data).hexdigest(),
+        declared_type=image.declared_type,
+        type=f"image/{image.type}",
+        bytes=len(image.data),
+        width=image.width,
+        height=image.height,
+        seen_width=seen.width,
+        seen_height=seen.height,
+        actions=actions,
+        image_tokens=seen.tokens,
+        documented_estimate=documented_estimate(image.width, image.height),
+    )

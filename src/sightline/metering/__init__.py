@@ -1,0 +1,1 @@
+"""What was used: counts from the deltas of an engine."""

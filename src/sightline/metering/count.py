@@ -1,0 +1,45 @@
+"""Watches deltas on their way out and adds up what they used.
+
+Prompt tokens are counted once however many answers were asked for; completion tokens add up.
+"""
+
+from __future__ import annotations
+
+from sightline.core import Delta, EngineTimings, Usage
+from sightline.errors import EngineError
+
+
+class Meter:
+    """Counts one request. `image_tokens` is what the receipt promised."""
+
+    def __init__(self, image_tokens: int) -> None:
+        self._image_tokens = image_tokens
+        self._usages: list[Usage] = []
+        self.timings = EngineTimings(0.0, 0.0, 0.0)
+
+    def count(self, delta: Delta) -> None:
+        """Take note of a delta; the last one of an answer carries what it used.
+
+        Raises:
+            EngineError: the engine counted other image tokens than the receipt: it lost or invented an image.
+        """
+        if delta.timings is not None:
+            self.timings = delta.timings
+        if delta.usage is None:
+            return
+        if delta.usage.image_tokens != self._image_tokens:
+            raise EngineError(
+                f"The engine saw {delta.usage.image_tokens} image tokens instead of {self._image_tokens}. "
+                "The answer was withheld and nothing was charged."
+            )
+        self._usages.append(delta.usage)
+
+    def usage(self) -> Usage:
+        """What all answers of the request used together."""
+        first = self._usages[0]
+        return Usage(
+            first.prompt_tokens,
+            sum(usage.completion_tokens for usage in self._usages),
+            first.image_tokens,
+            first.cached_tokens,
+        )

@@ -1,0 +1,146 @@
+"""Every setting in one tree. Defaults, then a TOML file, then `SIGHTLINE_…`, then command-line flags.
+
+The only reader of the environment and of the file. Modules receive their own section and nothing else.
+A field `server.port` is `[server] port = …` in the file and `SIGHTLINE_SERVER_PORT` in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from sightline.errors import ConfigError
+
+TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
+BUNDLED = {"sightline/peek-10m/bf-16": "peek-10m"}
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which engine to run and with what: enough to make it in another process."""
+
+    __pydantic_config__ = _STRICT
+
+    kind: str
+    options: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the service listens, how much it reads, how long it lets running requests finish."""
+
+    __pydantic_config__ = _STRICT
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    max_body_bytes: int = 1_048_576
+    drain_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What one request may send: images, pixels of each (from the header), scans of a JPEG."""
+
+    __pydantic_config__ = _STRICT
+
+    max_images: int = 2
+    max_pixels: int = 25_000_000
+    max_jpeg_scans: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """How many requests run or wait at once before further ones are refused with 503."""
+
+    __pydantic_config__ = _STRICT
+
+    max_in_flight: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole tree. `data` holds the database; `engines` are started in this order."""
+
+    __pydantic_config__ = _STRICT
+
+    data: Path = Path("~/.sightline")
+    server: ServerSettings = ServerSettings()
+    images: ImageLimits = ImageLimits()
+    limits: RequestLimits = RequestLimits()
+    engines: tuple[EngineSpec, ...] = ()
+
+
+def load_settings(
+    flags: Mapping[str, Any], *, file: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """Merge defaults, `file`, `environ` and `flags` (dotted names; None means not given).
+
+    Raises:
+        ConfigError: every problem, one a line, each with the name of its setting.
+    """
+    tree = _read(file) if file else {}
+    for name in _names(Settings):
+        variable = "SIGHTLINE_" + name.replace(".", "_").upper()
+        if variable in environ:
+            _set(tree, name, environ[variable])
+    for name, value in flags.items():
+        if value is not None:
+            _set(tree, name, value)
+    try:
+        settings = TypeAdapter(Settings).validate_python(tree)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+    return settings
+
+
+def engine_spec(model: str) -> EngineSpec:
+    """The engine for a `--model` argument: the id of a model that comes with the package, or a model folder.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if model == TRANSCRIBER:
+        return EngineSpec("transcribe")
+    if model in BUNDLED:
+        path = Path(__file__).parent / "bundled" / BUNDLED[model]
+        return EngineSpec("genai", {"path": str(path), "model_id": model})
+    if Path(model).expanduser().is_dir():
+        return EngineSpec("genai", {"path": str(Path(model).expanduser().resolve())})
+    known = ", ".join((*BUNDLED, TRANSCRIBER))
+    raise ConfigError(f"--model {model}: neither a folder nor a model that comes with Sightline ({known}).")
+
+
+def default_engines() -> tuple[EngineSpec, ...]:
+    """Every model that comes with the package."""
+    return tuple(engine_spec(model) for model in (*BUNDLED, TRANSCRIBER))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"The settings file {file} cannot be read: {error}") from error
+
+
+def _names(kind: Any, prefix: str = "") -> Iterator[str]:
+    hints = get_type_hints(kind)
+    for item in fields(kind):
+        if is_dataclass(hints[item.name]):
+            yield from _names(hints[item.name], prefix + item.name + ".")
+        elif item.name != "engines":
+            yield prefix + item.name
+
+
+def _set(tree: dict[str, Any], name: str, value: Any) -> None:
+    *sections, last = name.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+    tree[last] = value

@@ -1,0 +1,1 @@
+"""The database: tables, connections, migrations. Queries live beside the domain that needs them."""

@@ -1,0 +1,216 @@
+"""Step two of a request: the bytes of a body become a `ChatRequest`, or one error that names every problem.
+
+Comes in: the whole body, and a function that opens one image. Goes out: core values.
+Almost all bytes of a body are base64, which JSON parsers read slowly: each run is cut out first (memchr finds
+its end), the small rest is parsed, and the run is handed on as a view of the body, uncopied.
+
+Source: contract.md sections 1 and 4.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from sightline.core import (
+    ChatRequest,
+    EncodedImage,
+    ImagePart,
+    ImageReference,
+    Message,
+    Part,
+    ResponseFormat,
+    SamplingParams,
+    TextPart,
+)
+from sightline.errors import ImageError, InvalidRequest, Problem
+from sightline.wire.problems import describe
+from sightline.wire.protocol import REFUSED, ChatBody, ImageContent, JsonSchemaFormat
+
+OpenImage = Callable[[ImageReference, int], EncodedImage]
+"""Opens image `number` (1-based) of a request up to its header; raises `ImageError`."""
+
+_BASE64 = b";base64,"
+_SHORTEST_CUT = 256
+
+
+def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
+    """Parse the body of `POST /v1/chat/completions`.
+
+    Raises:
+        InvalidRequest: not JSON, or not a request this service takes; `details` lists every problem.
+    """
+    nonce = secrets.token_hex(8)
+    small, runs = _cut(body, nonce)
+    try:
+        raw = _load(small)
+    except InvalidRequest:
+        raw = _load(body)  # fails too, and names the place in what was sent rather than in the cut text
+    wire, problems = _validate(raw)
+    if wire is None:
+        raise InvalidRequest.of(problems)
+    if runs and sum(_is_cut(image, nonce) for image in _images(wire)) != len(runs):
+        # A run stood somewhere else than in an image's url: it is somebody's text, so put nothing in its place.
+        runs = []
+        wire, problems = _validate(_load(body))
+        if wire is None:
+            raise InvalidRequest.of(problems)
+    images, image_problems = _open_all(wire, nonce if runs else None, runs, open_image)
+    problems += image_problems
+    if problems:
+        raise InvalidRequest.of(problems)
+    return _request(wire, images)
+
+
+def _cut(body: bytes, nonce: str) -> tuple[bytes, list[memoryview]]:
+    """Replace each base64 run of a `"url": "data:…;base64,…"` by `@nonce:k`; return the rest and the runs."""
+    view = memoryview(body)
+    pieces: list[bytes | memoryview] = []
+    runs: list[memoryview] = []
+    done, at = 0, body.find(_BASE64)
+    while at >= 0:
+        start = at + len(_BASE64)
+        end = body.find(b'"', start)
+        if end < 0:
+            break
+        # A backslash means JSON escapes inside the run: leave it to the parser.
+        if end - start >= _SHORTEST_CUT and _is_url(body, at) and body.find(b"\\", start, end) < 0:
+            pieces += [view[done:start], f"@{nonce}:{len(runs)}".encode()]
+            runs.append(view[start:end])
+            done = end
+        at = body.find(_BASE64, end)
+    pieces.append(view[done:])
+    return b"".join(pieces), runs
+
+
+def _is_url(body: bytes, at: int) -> bool:
+    quote = body.rfind(b'"', max(0, at - 128), at)
+    return quote > 0 and body[max(0, quote - 32) : quote].rstrip().removesuffix(b":").rstrip().endswith(b'"url"')
+
+
+def _load(text: bytes) -> Any:
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        if "control character" not in str(error):
+            raise _not_json(text, str(error)) from error
+    # Raw line breaks inside a string, as `base64` of GNU puts them, are not JSON; they are taken all the same.
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(text, str(error)) from error
+
+
+def _not_json(text: bytes, reason: str) -> InvalidRequest:
+    if not text.strip():
+        return InvalidRequest("The body is empty; send a JSON object with model and messages.", code="invalid_json")
+    line_column = reason.rpartition(" at line ")[2] if " at line " in reason else ""
+    where = f" at line {line_column}" if line_column else ""
+    return InvalidRequest(
+        f"The body is not valid JSON{where}. Send one JSON object with the header "
+        "content-type: application/json; check quotes, commas and brackets there.",
+        code="invalid_json",
+    )
+
+
+def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
+    if not isinstance(raw, dict):
+        message = "The body must be a JSON object with model and messages."
+        return None, [Problem(message, code="invalid_type")]
+    problems = [
+        Problem(f"{name} is not supported by this service; leave it out.", name, "unsupported_parameter")
+        for name in REFUSED
+        if raw.get(name) is not None
+    ]
+    try:
+        wire = ChatBody.model_validate(raw)
+    except ValidationError as error:
+        return None, [describe(item, raw) for item in error.errors(include_url=False)] + problems
+    if "audio" in (wire.modalities or ()):
+        message = "modalities with audio is not supported; ask for text alone."
+        problems.append(Problem(message, "modalities", "unsupported_parameter"))
+    if wire.top_logprobs and not wire.logprobs:
+        problems.append(Problem("top_logprobs needs logprobs to be true.", "top_logprobs", "invalid_value"))
+    if wire.stream_options and not wire.stream:
+        message = "stream_options is only for streams; set stream to true or leave it out."
+        problems.append(Problem(message, "stream_options", "invalid_value"))
+    return wire, problems
+
+
+def _images(wire: ChatBody) -> Iterator[tuple[int, int, ImageContent]]:
+    for at, message in enumerate(wire.messages):
+        if not isinstance(message.content, str):
+            for place, part in enumerate(message.content):
+                if isinstance(part, ImageContent):
+                    yield at, place, part
+
+
+def _is_cut(image: tuple[int, int, ImageContent], nonce: str) -> bool:
+    return f",@{nonce}:" in image[2].image_url.url
+
+
+def _open_all(
+    wire: ChatBody, nonce: str | None, runs: list[memoryview], open_image: OpenImage
+) -> tuple[list[EncodedImage], list[Problem]]:
+    opened: list[EncodedImage] = []
+    problems: list[Problem] = []
+    for number, (at, place, part) in enumerate(_images(wire), start=1):
+        param = f"messages.[{at}].content.[{place}]"
+        if wire.messages[at].role != "user":
+            message = f"image {number} is in a {wire.messages[at].role} message; images go in user messages only."
+            problems.append(Problem(message, param + ".type", "invalid_image_role"))
+            continue
+        head, comma, tail = part.image_url.url.partition(",")
+        cut = nonce is not None and tail.startswith(f"@{nonce}:")
+        payload = runs[int(tail.rpartition(":")[2])] if cut else tail.encode()
+        detail = part.image_url.detail or "auto"
+        try:
+            opened.append(open_image(ImageReference(head + comma, payload, detail, param + ".image_url.url"), number))
+        except ImageError as error:
+            problems.append(Problem(error.message, error.param, error.code))
+    return opened, problems
+
+
+def _request(wire: ChatBody, images: list[EncodedImage]) -> ChatRequest:
+    numbers = iter(range(len(images)))
+    return ChatRequest(
+        model=wire.model,
+        messages=tuple(Message(message.role, tuple(_parts(message.content, numbers))) for message in wire.messages),
+        images=tuple(images),
+        sampling=_sampling(wire),
+        n=wire.n or 1,
+        stream=bool(wire.stream),
+        include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
+        params_sent=frozenset(name for name in wire.model_fields_set if getattr(wire, name) is not None),
+    )
+
+
+def _parts(content: Any, numbers: Iterator[int]) -> Iterator[Part]:
+    if isinstance(content, str):
+        yield TextPart(content)
+        return
+    for part in content:
+        yield ImagePart(next(numbers)) if isinstance(part, ImageContent) else TextPart(part.text)
+
+
+def _sampling(wire: ChatBody) -> SamplingParams:
+    stop = (wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ())
+    form = wire.response_format
+    schema = to_json(form.json_schema.schema_).decode() if isinstance(form, JsonSchemaFormat) else None
+    return SamplingParams(
+        max_tokens=wire.max_completion_tokens or wire.max_tokens,
+        temperature=1.0 if wire.temperature is None else wire.temperature,
+        top_p=1.0 if wire.top_p is None else wire.top_p,
+        seed=wire.seed,
+        stop=stop,
+        frequency_penalty=wire.frequency_penalty or 0.0,
+        presence_penalty=wire.presence_penalty or 0.0,
+        logprobs=bool(wire.logprobs),
+        top_logprobs=wire.top_logprobs or 0,
+        response_format=ResponseFormat(form.type, schema) if form else ResponseFormat(),
+    )

@@ -1,0 +1,96 @@
+"""What pydantic found wrong, in our words: where (OpenAI's spelling of a path), what was expected, what was sent.
+
+No library text reaches a caller: an error type without a sentence here gets the general one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from sightline.errors import Problem
+
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "a boolean",
+    "list_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "string_unicode": "a string of valid Unicode",
+}
+_SENT = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def describe(error: ErrorDetails, raw: Any) -> Problem:
+    """Turn one of pydantic's findings about the body `raw` into a `Problem`."""
+    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+    param = _param(error["loc"], raw, kind)
+    if kind == "extra_forbidden":
+        return Problem(f"{param} is not a parameter of this service; leave it out.", param, "unknown_parameter")
+    if kind == "missing":
+        return Problem(f"{param} is required.", param, "missing_required_parameter")
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        field = str(context["discriminator"]).strip("'")
+        param = f"{param}.{field}" if param else field
+        if kind == "union_tag_not_found":
+            return Problem(f"{param} is required.", param, "missing_required_parameter")
+        message = f"{param} must be one of {context['expected_tags']}, and is {_show(context['tag'])}."
+        return Problem(message, param, "invalid_value")
+    if kind in _EXPECTED:
+        sent = _SENT.get(type(value), "null" if value is None else "something else")
+        return Problem(f"{param} must be {_EXPECTED[kind]}, and is {sent}.", param, "invalid_type")
+    return Problem(f"{param} {_limit(kind, context)}, and is {_show(value)}.", param, "invalid_value")
+
+
+def _limit(kind: str, context: dict[str, Any]) -> str:
+    match kind:
+        case "literal_error":
+            return f"must be {context['expected']}"
+        case "greater_than_equal":
+            return f"must be {context['ge']} or more"
+        case "greater_than":
+            return f"must be more than {context['gt']}"
+        case "less_than_equal":
+            return f"must be {context['le']} or less"
+        case "less_than":
+            return f"must be less than {context['lt']}"
+        case "too_short" | "string_too_short":
+            return f"must have {context['min_length']} or more entries"
+        case "too_long" | "string_too_long":
+            return f"must have {context['max_length']} or fewer entries"
+        case "string_pattern_mismatch":
+            return f"must match {context['pattern']}"
+    return "does not have an accepted value"
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list | dict | tuple):
+        return f"one of {len(value)}"
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 80 else text[:80] + "…"
+
+
+def _param(loc: tuple[int | str, ...], raw: Any, kind: str) -> str:
+    """Spell a location as OpenAI does, `messages.[1].content`, leaving out pydantic's names of union branches."""
+    spelled: list[str] = []
+    here = raw
+    for depth, item in enumerate(loc):
+        if isinstance(item, int) and isinstance(here, list):
+            spelled.append(f"[{item}]")
+            here = here[item] if item < len(here) else None
+        elif isinstance(here, dict) and (item in here or (kind == "missing" and depth == len(loc) - 1)):
+            spelled.append(str(item))
+            here = here.get(item)
+    return ".".join(spelled)

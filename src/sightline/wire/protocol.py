@@ -1,0 +1,181 @@
+"""The request body as OpenAI spells it; the only types of the package that validate.
+
+Strict: wrong types are refused, never converted; unknown names are refused, never dropped. `null` means absent.
+Source: OpenAI's OpenAPI description, CreateChatCompletionRequest; contract.md section 4.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
+
+
+def _shape(value: Any) -> str:
+    return "list" if isinstance(value, list) else "one"
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ImageUrl(_Wire):
+    """Where the picture is: a base64 data URI."""
+
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class TextContent(_Wire):
+    """A text part."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageContent(_Wire):
+    """An image part."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+ContentPart = Annotated[TextContent | ImageContent, Field(discriminator="type")]
+Content = Annotated[Annotated[str, Tag("one")] | Annotated[list[ContentPart], Tag("list")], Discriminator(_shape)]
+StopText = Annotated[str, Field(min_length=1)]
+Stop = Annotated[
+    Annotated[StopText, Tag("one")] | Annotated[list[StopText], Field(min_length=1, max_length=4), Tag("list")],
+    Discriminator(_shape),
+]
+
+
+class SystemMessage(_Wire):
+    """Instructions; `developer` is OpenAI's newer word for `system`."""
+
+    role: Literal["system", "developer"]
+    content: Content
+    name: str | None = None
+
+
+class UserMessage(_Wire):
+    """What the user says and shows."""
+
+    role: Literal["user"]
+    content: Content
+    name: str | None = None
+
+
+class AssistantMessage(_Wire):
+    """An earlier answer."""
+
+    role: Literal["assistant"]
+    content: Content
+    name: str | None = None
+    refusal: str | None = None
+
+
+class ToolMessage(_Wire):
+    """The result of a tool that the sender ran."""
+
+    role: Literal["tool"]
+    content: Content
+    tool_call_id: str
+
+
+ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
+
+
+class JsonSchema(_Wire):
+    """A schema that the answer must satisfy."""
+
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    schema_: Annotated[dict[str, JsonValue], Field(alias="schema")]
+    strict: bool | None = None
+
+
+class TextFormat(_Wire):
+    """Free text."""
+
+    type: Literal["text"]
+
+
+class JsonObjectFormat(_Wire):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchemaFormat(_Wire):
+    """JSON to a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+AnswerFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
+
+
+class StreamOptions(_Wire):
+    """Only for streams."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+
+
+class ChatBody(_Wire):
+    """The body of `POST /v1/chat/completions`."""
+
+    model: Annotated[str, Field(min_length=1)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    stop: Stop | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    n: Annotated[int, Field(ge=1, le=8)] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    response_format: AnswerFormat | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    user: str | None = None
+
+    # Accepted without effect.
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    parallel_tool_calls: bool | None = None
+    modalities: list[Literal["text", "audio"]] | None = None
+
+    # Known and refused by name (`REFUSED`) until they work.
+    tools: JsonValue = None
+    tool_choice: JsonValue = None
+    logit_bias: JsonValue = None
+    audio: JsonValue = None
+    prediction: JsonValue = None
+    web_search_options: JsonValue = None
+    functions: JsonValue = None
+    function_call: JsonValue = None
+
+
+REFUSED = (
+    "tools",
+    "tool_choice",
+    "logit_bias",
+    "audio",
+    "prediction",
+    "web_search_options",
+    "functions",
+    "function_call",
+)

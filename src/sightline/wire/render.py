@@ -1,0 +1,147 @@
+"""Core values to OpenAI's JSON: completions, chunks, errors, models.
+
+Source: OpenAI's OpenAPI description; contract.md sections 4 to 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from sightline.core import Delta, ModelInfo, TokenLogprob, Usage
+from sightline.errors import InvalidRequest, ServiceError
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What every body and chunk of one answer repeats."""
+
+    id: str
+    created: int
+    model: str
+
+
+def encode(value: Any) -> bytes:
+    """Write JSON."""
+    return _encoder.encode(value)
+
+
+def completion(
+    head: Head, choices: Sequence[Sequence[Delta]], usage: Usage, sightline: dict[str, Any]
+) -> dict[str, Any]:
+    """A whole `chat.completion`; `choices[i]` are the deltas of answer i, in order."""
+    return {
+        "id": head.id,
+        "object": "chat.completion",
+        "created": head.created,
+        "model": head.model,
+        "choices": [_choice(index, deltas) for index, deltas in enumerate(choices)],
+        "usage": usage_body(usage),
+        "system_fingerprint": None,
+        "sightline": sightline,
+    }
+
+
+def _choice(index: int, deltas: Sequence[Delta]) -> dict[str, Any]:
+    logprobs = [logprob for delta in deltas for logprob in delta.logprobs]
+    return {
+        "index": index,
+        "message": {
+            "role": "assistant",
+            "content": "".join(delta.text for delta in deltas),
+            "refusal": None,
+        },
+        "logprobs": _logprobs(logprobs),
+        "finish_reason": deltas[-1].finish_reason,
+    }
+
+
+def chunk(head: Head, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """One `chat.completion.chunk`."""
+    return {
+        "id": head.id,
+        "object": "chat.completion.chunk",
+        "created": head.created,
+        "model": head.model,
+        "choices": choices,
+        **more,
+    }
+
+
+def role_choice(index: int) -> dict[str, Any]:
+    """The first piece of an answer in a stream: who speaks."""
+    delta = {"role": "assistant", "content": "", "refusal": None}
+    return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+
+
+def delta_choice(index: int, delta: Delta) -> dict[str, Any]:
+    """A piece of an answer in a stream."""
+    return {
+        "index": index,
+        "delta": {"content": delta.text} if delta.text else {},
+        "logprobs": _logprobs(delta.logprobs),
+        "finish_reason": delta.finish_reason,
+    }
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    """Token counts, always the model's exact ones."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "image_tokens": usage.image_tokens,
+            "text_tokens": usage.text_tokens,
+        },
+    }
+
+
+def _logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any] | None:
+    if not tokens:
+        return None
+    content = [{**_token(token), "top_logprobs": [_token(top) for top in token.top]} for token in tokens]
+    return {"content": content, "refusal": None}
+
+
+def _token(token: TokenLogprob) -> dict[str, Any]:
+    return {"token": token.token, "logprob": token.logprob, "bytes": token.bytes}
+
+
+def error_body(error: ServiceError) -> dict[str, Any]:
+    """OpenAI's error object; every problem of the request under `details`."""
+    body: dict[str, Any] = {
+        "message": error.message,
+        "type": error.type,
+        "param": error.param,
+        "code": error.code,
+    }
+    if isinstance(error, InvalidRequest) and error.details:
+        body["details"] = error.details
+    return {"error": body}
+
+
+def model_body(model: ModelInfo) -> dict[str, Any]:
+    """A model in OpenAI's shape, and what a sender needs to know of it."""
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.owned_by,
+        "description": model.description,
+        "context_length": model.context_length,
+        "max_images": model.max_images,
+        "architecture": {"input_modalities": ["text", "image"] if model.image else ["text"]},
+        "supported_parameters": sorted(model.supported_parameters),
+    }
+
+
+def model_list(models: Iterable[ModelInfo]) -> dict[str, Any]:
+    """The list of models."""
+    return {"object": "list", "data": [model_body(model) for model in models]}
