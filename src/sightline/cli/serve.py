@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -27,9 +28,24 @@ class Server(uvicorn.Server):
         super().__init__(_uvicorn(settings))
         self.admission = Admission(settings.limits.max_in_flight)
         self.failure: str | None = None
-        self.config.app = create_app(
-            settings, self.admission, on_ready=lambda: _greet(settings, secret), on_failure=self.fail
-        )
+        self._secret = secret
+        self._are_engines_ready = False
+        self.config.app = create_app(settings, self.admission, on_ready=self._engines_ready, on_failure=self.fail)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; greet if the engines were quicker."""
+        await super().startup(sockets)
+        if self.started and self._are_engines_ready:
+            self._greet()
+
+    def _engines_ready(self) -> None:
+        self._are_engines_ready = True
+        if self.started:
+            self._greet()
+
+    def _greet(self) -> None:
+        port = self.servers[0].sockets[0].getsockname()[1]  # the real one, also for --port 0
+        _greet(_url(self.config.host, port), self._secret)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop taking requests; a second signal does not wait for those that run."""
@@ -45,7 +61,7 @@ class Server(uvicorn.Server):
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on. [8000]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [8000]")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder for the database. [~/.sightline]")] = None,
     model: Annotated[
         list[str] | None,
@@ -67,7 +83,9 @@ def serve(
         fail(str(error))
     configure_logging()
     server = Server(settings, secret)
-    err.print(f"Sightline is loading its models; it will answer on {_url(settings)} …")
+    err.print(
+        f"Sightline is loading its models; it will answer on {_url(settings.server.host, settings.server.port)} …"
+    )
     server.run()
     if server.failure:
         fail(server.failure)
@@ -100,13 +118,12 @@ def _first_key(settings: Settings) -> str | None:
         database.close()
 
 
-def _url(settings: Settings) -> str:
-    host = settings.server.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _greet(settings: Settings, secret: str | None) -> None:
-    err.print(f"\n[bold green]Ready[/bold green] on {_url(settings)}/v1")
+def _greet(url: str, secret: str | None) -> None:
+    err.print(f"\n[bold green]Ready[/bold green] on {url}/v1")
     if secret is None:
         return
     err.print("\nYour API key, shown this once (later: sightline keys create NAME):\n")
@@ -119,7 +136,7 @@ def _greet(settings: Settings, secret: str | None) -> None:
     {"type": "image_url", "image_url": {"url": "data:image/png;base64,'"$(base64 < photo.png | tr -d '\\n')"'"}},
     {"type": "text", "text": "What does it say?"}]}]}' |"""
         f"""
-  curl {_url(settings)}/v1/chat/completions -H "Authorization: Bearer $INFERENCE_API_KEY" \\
+  curl {url}/v1/chat/completions -H "Authorization: Bearer $INFERENCE_API_KEY" \\
     -H "Content-Type: application/json" -d @-
 """,
         markup=False,
