@@ -1,0 +1,95 @@
+"""16 requests at once beside the same 16 one after another, on the bundled model, through the whole service.
+
+Every request has a picture of its own, so that no cache of a prefix helps either side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import random
+import statistics
+import time
+from typing import Any
+
+import httpx2
+from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from sightline.local import LocalService
+
+MODEL = "sightline/peek-10m/bf-16"
+REQUESTS = 16
+ROUNDS = 5
+PROMISED = 3.0
+QUESTION = "Describe this image."
+
+
+def run(console: Console) -> bool:
+    """Measure in turn, print the median ratio; False when it is under what is promised."""
+    with LocalService("--model", MODEL) as service:
+        return asyncio.run(_measure(service, console))
+
+
+async def _measure(service: LocalService, console: Console) -> bool:
+    headers = {"authorization": f"Bearer {service.api_key}"}
+    draw = random.Random(7)
+    rows: list[tuple[float, float, int]] = []
+    async with httpx2.AsyncClient(base_url=service.base_url, headers=headers, timeout=120) as client:
+        await _ask(client, _body(draw))
+        for _ in track(range(ROUNDS), "batching", console=console, transient=True):
+            bodies = [_body(draw) for _ in range(REQUESTS)]
+            began = time.perf_counter()
+            together = await asyncio.gather(*(_ask(client, body) for body in bodies))
+            at_once = time.perf_counter() - began
+            bodies = [_body(draw) for _ in range(REQUESTS)]
+            began = time.perf_counter()
+            for body in bodies:
+                await _ask(client, body)
+            rows.append((at_once, time.perf_counter() - began, sum(together)))
+    return _print(console, rows)
+
+
+def _print(console: Console, rows: list[tuple[float, float, int]]) -> bool:
+    ratios = [in_turn / at_once for at_once, in_turn, _ in rows]
+    median = statistics.median(ratios)
+    table = Table(title=f"{REQUESTS} image requests, {MODEL}, {ROUNDS} rounds in turn", box=None)
+    for column in ("", "seconds, median", "images/s", "tokens/s"):
+        table.add_column(column, justify="right")
+    tokens = statistics.median(row[2] for row in rows)
+    for name, seconds in (
+        ("at once", statistics.median(row[0] for row in rows)),
+        ("one after another", statistics.median(row[1] for row in rows)),
+    ):
+        table.add_row(name, f"{seconds:.2f}", f"{REQUESTS / seconds:.1f}", f"{tokens / seconds:.0f}")
+    console.print(table)
+    console.print(f"ratio {median:.2f} ({min(ratios):.2f} to {max(ratios):.2f}), promised {PROMISED:g}")
+    return median >= PROMISED
+
+
+async def _ask(client: httpx2.AsyncClient, body: dict[str, Any]) -> int:
+    response = await client.post("chat/completions", json=body)
+    response.raise_for_status()
+    return int(response.json()["usage"]["completion_tokens"])
+
+
+def _body(draw: random.Random) -> dict[str, Any]:
+    """A request with a picture that no other has: a few discs on white."""
+    image = Image.new("RGB", (224, 224), "white")
+    pen = ImageDraw.Draw(image)
+    for _ in range(draw.randint(2, 5)):
+        x, y, r = draw.randint(30, 190), draw.randint(30, 190), draw.randint(15, 30)
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=draw.choice(("red", "blue", "green", "orange")))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": QUESTION}]
+    return {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": content}],
+        "temperature": 0,
+        "max_completion_tokens": 64,
+    }
