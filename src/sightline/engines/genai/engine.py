@@ -1,0 +1,192 @@
+"""The vision-language engine: OpenVINO GenAI's continuous batching behind the engine contract.
+
+In: a model folder, then `GenerateRequest`s. Out: `Delta`s. Here a request is checked, written as a prompt and handed
+to the stepping thread. The pipeline holds the interpreter lock while it steps, so the event loop this engine runs
+on is held up by as much: give it a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from openvino import Tensor
+
+from sightline.core import (
+    Delta,
+    GenerateRequest,
+    ImagePart,
+    Message,
+    ModelInfo,
+    Pixels,
+    SamplingParams,
+    TextPart,
+    Usage,
+)
+from sightline.engines.genai.answer import Answer, AnswerRules
+from sightline.engines.genai.grammar import read_form
+from sightline.engines.genai.job import Event, Job, Work
+from sightline.engines.genai.loading import Limits, Loaded, load
+from sightline.engines.genai.model import Model, read_model
+from sightline.engines.genai.pipeline import Load, Stepper
+from sightline.engines.genai.sampling import check_supported, generation_config
+from sightline.engines.genai.template import Prompt
+from sightline.errors import (
+    ContextLengthExceeded,
+    EngineError,
+    EngineOverloaded,
+    EngineUnavailable,
+    ServiceError,
+)
+
+WARM_UP_TOKENS = 4
+
+
+class GenAIEngine:
+    """Runs one vision-language model in this process."""
+
+    def __init__(self, path: Path, *, model_id: str | None = None, limits: Limits | None = None) -> None:
+        self._path = path
+        self._model_id = model_id
+        self._limits = limits or Limits()
+        self._model: Model | None = None
+        self._loaded: Loaded | None = None
+        self._stepper: Stepper | None = None
+        self._is_warm = False
+
+    async def start(self) -> None:
+        """Load the model and answer a warm-up request; see `Engine.start`."""
+        self._model = read_model(self._path, model_id=self._model_id, max_context=self._limits.max_context)
+        self._loaded = await asyncio.to_thread(load, self._model, self._limits)
+        self._stepper = Stepper(self._loaded.pipeline, self._loaded.capacity, asyncio.get_running_loop())
+        async for _ in self._answers(_warm_up(self._model)):
+            pass
+        self._is_warm = True
+
+    async def stop(self) -> None:
+        """End running generations with `EngineUnavailable` and release the model."""
+        self._is_warm = False
+        if self._stepper is not None:
+            await self._stepper.stop()
+        self._stepper = None
+        self._loaded = None
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The one model, while it can answer; none once a step of the pipeline has failed."""
+        if self._model is None or self._stepper is None or not (self._is_warm and self._stepper.is_alive):
+            return ()
+        return (self._model.info,)
+
+    def load(self) -> Load:
+        """Return how many requests run and wait at this moment."""
+        return self._stepper.load() if self._stepper is not None else Load(0, 0)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the pipeline has begun."""
+        return self._stepper.steps if self._stepper is not None else 0
+
+    def count_prompt(self, request: GenerateRequest) -> Usage:
+        """Count a request's prompt exactly, as `generate` would; nothing is generated, so no completion tokens.
+
+        Raises:
+            EngineUnavailable: the engine is not running.
+            EngineError: the prompt cannot be written, see `TokenCounter.count`.
+        """
+        model, loaded = self._ready()
+        _, prompt_tokens = _write(loaded, request)
+        return Usage(prompt_tokens, 0, model.image.tokens * len(request.images))
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        """Answer one request; see `Engine.generate`."""
+        if not self.models():
+            raise EngineUnavailable("the model is not running", retry_after_s=2)
+        if self.load().waiting >= self._limits.max_waiting:
+            raise EngineOverloaded("too many requests are waiting for this model", retry_after_s=2)
+        async for delta in self._answers(request):
+            yield delta
+
+    async def _answers(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        job = self._job(request)
+        stepper = self._stepper
+        assert stepper is not None
+        stepper.submit(job)
+        try:
+            while True:
+                event = await job.events.get()
+                if isinstance(event, ServiceError):
+                    raise event
+                yield event
+                if event.finish_reason is not None:
+                    return
+        finally:
+            stepper.cancel(job)
+
+    def _job(self, request: GenerateRequest) -> Job:
+        """Check a request and write it down for the pipeline."""
+        model, loaded = self._ready()
+        sampling = request.sampling
+        check_supported(sampling)
+        form = read_form(sampling.response_format)
+        images = [_tensor(pixels, model.image.size_px) for pixels in request.images]
+        prompt, prompt_tokens = _write(loaded, request)
+        max_tokens = _room(prompt_tokens, sampling, model.info.context_length)
+        work = Work(
+            prompt=prompt.tagged,
+            images=images,
+            config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),
+            prompt_tokens=prompt_tokens,
+            image_tokens=model.image.tokens * len(images),
+            max_tokens=max_tokens,
+        )
+        rules = AnswerRules(stop=sampling.stop, logprobs=sampling.logprobs, form=form)
+        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event]())
+
+    def _ready(self) -> tuple[Model, Loaded]:
+        if self._model is None or self._loaded is None:
+            raise EngineUnavailable("the model is not running", retry_after_s=2)
+        return self._model, self._loaded
+
+
+def _write(loaded: Loaded, request: GenerateRequest) -> tuple[Prompt, int]:
+    """Return the prompt and its tokens, having made sure that every image of the request stands in it once."""
+    prompt = loaded.writer.write(request.messages)
+    if sorted(prompt.image_order) != list(range(len(request.images))):
+        raise EngineError("the images of the request and their places in the messages do not match")
+    return prompt, loaded.counter.count(prompt)
+
+
+def _room(prompt_tokens: int, sampling: SamplingParams, context_length: int) -> int:
+    """Return the most tokens the answer may take.
+
+    Raises:
+        ContextLengthExceeded: the prompt and the answer asked for are longer than the context.
+    """
+    wanted = sampling.max_tokens
+    if prompt_tokens + (wanted or 1) > context_length:
+        answer = "at least 1 for the answer" if wanted is None else f"{wanted:,} for the answer (max_tokens)"
+        raise ContextLengthExceeded(
+            f"this model's context is {context_length:,} tokens; the request needs "
+            f"{prompt_tokens + (wanted or 1):,}: {prompt_tokens:,} for the prompt and {answer}; shorten either",
+            param="messages" if wanted is None or prompt_tokens >= context_length else "max_tokens",
+        )
+    return context_length - prompt_tokens if wanted is None else wanted
+
+
+def _tensor(pixels: Pixels, size_px: int) -> Tensor:
+    if pixels.shape != (size_px, size_px, 3) or pixels.dtype != np.uint8:
+        raise EngineError("a picture reached the model at the wrong size")
+    return Tensor(np.ascontiguousarray(pixels)[np.newaxis])
+
+
+def _warm_up(model: Model) -> GenerateRequest:
+    size_px = model.image.size_px
+    return GenerateRequest(
+        request_id="warm-up",
+        model=model.info.id,
+        messages=(Message("user", (ImagePart(0), TextPart("What is this?"))),),
+        images=(np.full((size_px, size_px, 3), 127, np.uint8),),
+        sampling=SamplingParams(max_tokens=WARM_UP_TOKENS, temperature=0.0),
+    )

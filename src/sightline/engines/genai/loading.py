@@ -1,0 +1,95 @@
+"""Loads a model into a continuous-batching pipeline, sized to the machine's share that it was given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig
+
+from sightline.engines.genai.answer import Vocabulary
+from sightline.engines.genai.model import Model
+from sightline.engines.genai.pipeline import BLOCK_TOKENS, PIPELINE_FAILURES, Capacity
+from sightline.engines.genai.template import PromptWriter
+from sightline.engines.genai.tokens import TokenCounter, read_vocabulary
+from sightline.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one engine may use.
+
+    `max_context` caps the model's own context length, in tokens, since a prompt is computed in one step and held
+    whole in the cache. `max_running` and `max_waiting` count requests; beyond them requests wait and are refused.
+    `cache_gb` bounds the key-value cache, in GiB; less is taken where less is enough for `max_running` requests.
+    """
+
+    max_context: int = 8192
+    max_running: int = 16
+    max_waiting: int = 256
+    cache_gb: float = 2.0
+    prefix_caching: bool = True
+    device: str = "CPU"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready to run, and what writes its prompts and reads its tokens."""
+
+    pipeline: ContinuousBatchingPipeline
+    capacity: Capacity
+    writer: PromptWriter
+    counter: TokenCounter
+    vocabulary: Vocabulary
+
+
+def load(model: Model, limits: Limits) -> Loaded:
+    """Load `model`; takes seconds.
+
+    Raises:
+        ConfigError: the files cannot be loaded, or the cache cannot hold one request of full length.
+    """
+    capacity = plan(model, limits)
+    try:
+        pipeline = ContinuousBatchingPipeline(model.path, _scheduling(capacity, limits), limits.device)
+    except PIPELINE_FAILURES as error:
+        raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
+    tokenizer = pipeline.get_tokenizer()
+    counter = TokenCounter(tokenizer, model)
+    writer = PromptWriter(
+        model.family,
+        model.controls,
+        image_tokens=model.image.tokens,
+        opening="" if counter.adds_opening else tokenizer.get_bos_token(),
+    )
+    return Loaded(pipeline, capacity, writer, counter, read_vocabulary(tokenizer, model))
+
+
+def plan(model: Model, limits: Limits) -> Capacity:
+    """Return what fits: a cache for `max_running` requests of full length, or as much of it as `cache_gb` allows.
+
+    Raises:
+        ConfigError: not even one request fits.
+    """
+    blocks_a_request = model.info.context_length // BLOCK_TOKENS + 1
+    affordable = int(limits.cache_gb * 2**30) // (model.cache_bytes_a_token * BLOCK_TOKENS)
+    if affordable < blocks_a_request:
+        needed_gb = blocks_a_request * BLOCK_TOKENS * model.cache_bytes_a_token / 2**30
+        raise ConfigError(
+            f"{model.info.id}: a cache of {limits.cache_gb:g} GiB cannot hold one request of "
+            f"{model.info.context_length:,} tokens; allow {needed_gb:.1f} GiB (cache_gb) or lower max_context"
+        )
+    return Capacity(
+        running=limits.max_running,
+        step_tokens=model.info.context_length + limits.max_running,
+        blocks=min(affordable, blocks_a_request * limits.max_running),
+    )
+
+
+def _scheduling(capacity: Capacity, limits: Limits) -> SchedulerConfig:
+    config = SchedulerConfig()
+    config.max_num_batched_tokens = capacity.step_tokens
+    config.max_num_seqs = capacity.running
+    config.num_kv_blocks = capacity.blocks
+    config.dynamic_split_fuse = True
+    config.enable_prefix_caching = limits.prefix_caching
+    return config

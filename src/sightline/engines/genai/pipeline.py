@@ -1,0 +1,243 @@
+"""The thread that steps the pipeline: admits requests between steps, carries tokens out, drops who has left.
+
+In: `Job`s from the event loop. Out: events on each job's queue, delivered in one wake-up a step. Deliberately knows
+nothing of messages, templates or models.
+
+Two rules keep it right. A prompt enters whole, in one step: image tokens attend to each other in both directions,
+which a prompt cut in two would lose. And a request is admitted only when the cache has room for its prompt and
+its longest answer, so that the pipeline never has to evict a running request or give one up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from openvino_genai import GenerationFinishReason, GenerationStatus
+
+from sightline.core import Delta
+from sightline.engines.genai.job import Event, Job
+from sightline.errors import EngineError, EngineUnavailable, ServiceError
+
+if TYPE_CHECKING:
+    import openvino_genai
+    from openvino_genai.py_openvino_genai import GenerationHandle
+
+PIPELINE_FAILURES = (RuntimeError, ValueError, IndexError, MemoryError, OverflowError)
+"""What OpenVINO GenAI raises: std::exception and its children as pybind11 translates them."""
+ADMISSION_S = 0.05
+"""Admissions stop for this step once they have taken so long: encoding an image halts every running answer."""
+BLOCK_TOKENS = 32
+"""Tokens a block of the cache holds, on a CPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What fits: requests running at once, tokens of one step, blocks of the cache."""
+
+    running: int
+    step_tokens: int
+    blocks: int
+
+
+class Load(NamedTuple):
+    """Requests that hold a slot of the pipeline, one given up until it is dropped; and those waiting for a slot."""
+
+    running: int
+    waiting: int
+
+
+class Stepper:
+    """Runs jobs on one pipeline in a thread of its own.
+
+    `submit`, `cancel`, `load` and `stop` may be called from the event loop; none waits for a step by itself (the
+    pipeline's own binding holds the interpreter lock while it steps).
+    """
+
+    def __init__(
+        self,
+        pipeline: openvino_genai.ContinuousBatchingPipeline,
+        capacity: Capacity,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.steps = 0
+        self.is_alive = True
+        self._pipeline = pipeline
+        self._capacity = capacity
+        self._loop = loop
+        self._numbers = itertools.count()
+        self._inbox: deque[Job] = deque()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._waiting: deque[Job] = deque()
+        self._running: dict[Job, GenerationHandle] = {}
+        self._outbox: list[tuple[asyncio.Queue[Event], Event]] = []
+        self._thread = threading.Thread(target=self._run, name="genai-steps", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; its events arrive on `job.events`.
+
+        Raises:
+            EngineUnavailable: the thread has ended.
+        """
+        if not self.is_alive or self._stopping:
+            raise EngineUnavailable("the model is not running")
+        self._inbox.append(job)
+        self._wake.set()
+
+    def cancel(self, job: Job) -> None:
+        """Give up a job wherever it is; its slot is free before the next step ends. No event follows."""
+        job.cancelled = True
+        self._wake.set()
+
+    def load(self) -> Load:
+        """Return how many jobs hold a slot of the pipeline and how many wait for one."""
+        waiting = sum(not job.cancelled for job in [*self._inbox, *self._waiting])
+        return Load(len(self._running), waiting)
+
+    async def stop(self) -> None:
+        """End the thread; jobs not finished receive `EngineUnavailable`."""
+        self._stopping = True
+        self._wake.set()
+        while self._thread.is_alive():
+            await asyncio.sleep(0.002)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._wait_for_work()
+                self._drop_cancelled()
+                self._admit()
+                self._step()
+                self._deliver()
+            self._release()
+        except PIPELINE_FAILURES:
+            # A step that fails leaves the batch in an unknown state: all of it is lost, and the engine with it.
+            pass
+        finally:
+            self._end()
+
+    def _release(self) -> None:
+        """Have the pipeline free what running requests hold: a step drops those that were cancelled."""
+        for handle in self._running.values():
+            handle.cancel()
+        if self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+
+    def _end(self) -> None:
+        self.is_alive = False
+        unfinished = [*self._running, *self._waiting, *self._inbox]
+        self._running.clear()
+        self._waiting.clear()
+        for job in unfinished:
+            self._send(job, EngineUnavailable("the model stopped before the answer was complete", retry_after_s=2))
+        self._deliver()
+
+    def _wait_for_work(self) -> None:
+        if not self._running and not self._waiting and not self._inbox:
+            self._wake.wait()
+        else:
+            # The step held the interpreter lock; whoever waits for it goes first.
+            time.sleep(0)
+        self._wake.clear()
+        while self._inbox:
+            self._waiting.append(self._inbox.popleft())
+
+    def _drop_cancelled(self) -> None:
+        for job in [job for job in self._running if job.cancelled]:
+            self._running.pop(job).cancel()
+        if any(job.cancelled for job in self._waiting):
+            self._waiting = deque(job for job in self._waiting if not job.cancelled)
+
+    def _admit(self) -> None:
+        """Move waiting jobs into the pipeline, in order, as far as slots, cache and this step's time allow."""
+        began_s = time.perf_counter()
+        fresh_tokens = 0
+        while self._waiting and time.perf_counter() - began_s < ADMISSION_S:
+            job = self._waiting[0]
+            if not self._fits(job, fresh_tokens):
+                return
+            self._waiting.popleft()
+            self._enter(job)
+            fresh_tokens += job.work.prompt_tokens
+
+    def _fits(self, job: Job, fresh_tokens: int) -> bool:
+        used = sum(_blocks(other) for other in self._running)
+        return (
+            len(self._running) < self._capacity.running
+            and used + _blocks(job) <= self._capacity.blocks
+            and fresh_tokens + job.work.prompt_tokens + len(self._running) <= self._capacity.step_tokens
+        )
+
+    def _enter(self, job: Job) -> None:
+        job.admitted_s = time.perf_counter()
+        work = job.work
+        try:
+            handle = self._pipeline.add_request(next(self._numbers), work.prompt, work.images, work.config)
+        except PIPELINE_FAILURES:
+            self._send(job, EngineError("the model could not take this request"))
+            return
+        self._running[job] = handle
+
+    def _step(self) -> None:
+        if not self._pipeline.has_non_finished_requests():
+            return
+        self.steps += 1
+        self._pipeline.step()
+        for job, handle in list(self._running.items()):
+            try:
+                self._collect(job, handle)
+            except ServiceError as error:
+                self._finish(job, error)
+
+    def _collect(self, job: Job, handle: GenerationHandle) -> None:
+        """Pass on what the step made for one job."""
+        reason = None
+        while handle.can_read():
+            for output in handle.read().values():
+                self._pass_on(job, job.add(output.generated_ids, output.generated_log_probs))
+                reason = output.finish_reason
+        if job.answer.finish_reason is not None:
+            self._finish(job, job.close("stop"))
+        elif handle.get_status() == GenerationStatus.FINISHED:
+            self._finish(job, job.close("length" if reason == GenerationFinishReason.LENGTH else "stop"))
+        elif handle.get_status() != GenerationStatus.RUNNING:
+            raise EngineError("the model gave up this request for want of memory")
+
+    def _finish(self, job: Job, last: Event) -> None:
+        """Take a job out; its slot in the pipeline is free when the next step ends, if it is not already."""
+        self._running.pop(job).cancel()
+        self._send(job, last)
+
+    def _pass_on(self, job: Job, delta: Delta | None) -> None:
+        if delta is not None:
+            self._send(job, delta)
+
+    def _send(self, job: Job, event: Event) -> None:
+        if not job.cancelled:
+            self._outbox.append((job.events, event))
+
+    def _deliver(self) -> None:
+        if not self._outbox:
+            return
+        outbox, self._outbox = self._outbox, []
+        # Once the loop is closed nobody is left to hear.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_hand_over, outbox)
+
+
+def _hand_over(outbox: Sequence[tuple[asyncio.Queue[Event], Event]]) -> None:
+    for queue, event in outbox:
+        queue.put_nowait(event)
+
+
+def _blocks(job: Job) -> int:
+    """Return the blocks a job may come to hold: its prompt and its longest answer, the last block begun."""
+    return (job.work.prompt_tokens + job.work.max_tokens) // BLOCK_TOKENS + 1

@@ -1,0 +1,55 @@
+"""`core.SamplingParams` to the pipeline's generation settings, and what of them cannot be honoured."""
+
+from __future__ import annotations
+
+import random
+
+from openvino_genai import GenerationConfig, StructuredOutputConfig
+
+from sightline.core import SamplingParams
+from sightline.engines.genai.grammar import AnswerForm
+from sightline.errors import UnsupportedParameter
+
+SEEDS = 2**32
+"""The pipeline's random generator takes 32 bits of seed; a longer one is folded to that."""
+_LEAST_TOP_P = 1e-6
+
+
+def check_supported(sampling: SamplingParams) -> None:
+    """Refuse what the pipeline lacks.
+
+    Raises:
+        UnsupportedParameter: alternatives to the chosen token (`top_logprobs`) were asked for.
+    """
+    if sampling.top_logprobs > 0:
+        raise UnsupportedParameter(
+            "this model gives the log-probability of the chosen token only; leave top_logprobs out or set it to 0",
+            param="top_logprobs",
+        )
+
+
+def generation_config(
+    sampling: SamplingParams, *, max_tokens: int, eos_ids: frozenset[int], form: AnswerForm | None
+) -> GenerationConfig:
+    """Return the pipeline's settings for one request.
+
+    Temperature 0 is greedy. Without a seed each request draws its own. Stop strings are matched by us, on text.
+    """
+    config = GenerationConfig()
+    config.apply_chat_template = False
+    config.max_new_tokens = max_tokens
+    config.eos_token_id = min(eos_ids)
+    config.stop_token_ids = set(eos_ids)
+    config.do_sample = sampling.temperature > 0
+    if config.do_sample:
+        config.temperature = sampling.temperature
+        config.top_p = max(sampling.top_p, _LEAST_TOP_P)
+        seed = random.getrandbits(32) if sampling.seed is None else sampling.seed
+        config.rng_seed = seed % SEEDS
+    config.frequency_penalty = sampling.frequency_penalty
+    config.presence_penalty = sampling.presence_penalty
+    # With it the pipeline reports the model's own probabilities, before penalties, temperature and grammar.
+    config.logprobs = int(sampling.logprobs)
+    if form is not None:
+        config.structured_output_config = StructuredOutputConfig(json_schema=form.schema_text)
+    return config

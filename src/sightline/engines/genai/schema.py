@@ -1,0 +1,240 @@
+"""The part of JSON Schema that answers can be held to: checked before generation, and checked again on the answer.
+
+In: the schema a request carries. Out: the same schema as a plain value, or an `InvalidRequest` that names the place.
+The part is OpenAI's for strict schemas, less `pattern`, `format` and `multipleOf`. It is checked here, to the last
+keyword, because the pipeline compiles a grammar in the middle of a step, where a failure would end every request.
+
+Source: https://platform.openai.com/docs/guides/structured-outputs; https://json-schema.org/draft/2020-12
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sightline.errors import InvalidRequest
+
+PARAM = "response_format.json_schema.schema"
+MAX_DEPTH = 32
+MAX_NODES = 2_000
+MAX_CHARACTERS = 100_000
+MAX_COUNT = 1_000
+MAX_MAGNITUDE = 2**53
+
+Schema = dict[str, Any]
+
+_ANNOTATIONS = frozenset({"title", "description", "default", "examples", "$schema", "$id", "$comment", "readOnly"})
+_DEFINITIONS = ("$defs", "definitions")
+_STRUCTURAL = frozenset({*_DEFINITIONS, "type", "enum", "const", "anyOf", "$ref"})
+_KEYWORDS = {
+    "object": frozenset({"properties", "required", "additionalProperties"}),
+    "array": frozenset({"items", "minItems", "maxItems"}),
+    "string": frozenset({"minLength", "maxLength"}),
+    "integer": frozenset({"minimum", "maximum"}),
+    "number": frozenset(),
+    "boolean": frozenset(),
+    "null": frozenset(),
+}
+_ALL_TYPED = frozenset().union(*_KEYWORDS.values())
+_BOUNDS = (("minItems", "maxItems"), ("minLength", "maxLength"), ("minimum", "maximum"))
+
+
+def read_schema(text: str) -> Schema:
+    """Return the schema that `text` spells.
+
+    Raises:
+        InvalidRequest: it is no JSON object, or uses something outside the supported part; says where.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise _invalid("", f"has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}")
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _invalid("", "is not valid JSON") from error
+    _Checker(schema).check()
+    return dict(schema)
+
+
+class _Checker:
+    """Walks one schema; every rejection says where."""
+
+    def __init__(self, root: object) -> None:
+        self._root = root
+        self._nodes = 0
+
+    def check(self) -> None:
+        self._schema(self._root, "", depth=0)
+
+    def _schema(self, schema: object, place: str, *, depth: int) -> None:
+        self._nodes += 1
+        if not isinstance(schema, dict):
+            raise _invalid(place, "must be a JSON object")
+        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
+            raise _invalid(place, f"goes beyond {MAX_NODES:,} parts or {MAX_DEPTH} levels")
+        self._keywords(schema, place)
+        self._values(schema, place)
+        self._reference(schema, place)
+        for child, child_place in _children(schema, place):
+            self._schema(child, child_place, depth=depth + 1)
+
+    def _keywords(self, schema: Schema, place: str) -> None:
+        types = _types(schema, place)
+        allowed = _STRUCTURAL | _ANNOTATIONS | frozenset().union(*(_KEYWORDS[name] for name in types))
+        for keyword in schema:
+            if keyword not in allowed:
+                known = "needs a type that has it" if keyword in _ALL_TYPED else "is not supported"
+                raise _invalid(f"{place}.{keyword}", known)
+        leading = [word for word in ("type", "enum", "const", "anyOf", "$ref") if word in schema]
+        if len(leading) != 1 and set(leading) not in ({"type", "enum"}, {"type", "const"}):
+            raise _invalid(place, "needs exactly one of type, enum, const, anyOf and $ref")
+
+    def _values(self, schema: Schema, place: str) -> None:
+        if "enum" in schema:
+            _check_enum(schema["enum"], place)
+        if "const" in schema and not _is_scalar(schema["const"]):
+            raise _invalid(f"{place}.const", "must be a string, number, true, false or null")
+        for low, high in _BOUNDS:
+            limit = MAX_MAGNITUDE if low == "minimum" else MAX_COUNT
+            lowest, highest = (_whole(schema, word, place, limit) for word in (low, high))
+            if lowest is not None and highest is not None and lowest > highest:
+                raise _invalid(f"{place}.{low}", f"is greater than {high}")
+        self._object(schema, place)
+
+    def _object(self, schema: Schema, place: str) -> None:
+        properties = schema.get("properties", {})
+        if not isinstance(properties, dict):
+            raise _invalid(f"{place}.properties", "must be a JSON object")
+        required = schema.get("required", [])
+        if not isinstance(required, list) or not all(name in properties for name in map(_hashable, required)):
+            raise _invalid(f"{place}.required", "must list names that stand in properties")
+        if schema.get("additionalProperties", False) is not False:
+            raise _invalid(f"{place}.additionalProperties", "must be false")
+
+    def _reference(self, schema: Schema, place: str) -> None:
+        """Follow a `$ref` to something that is not one, so that none leads round in a circle."""
+        seen: set[str] = set()
+        while "$ref" in schema:
+            target = schema["$ref"]
+            if not isinstance(target, str) or target in seen:
+                raise _invalid(f"{place}.$ref", "leads round in a circle" if target in seen else "must be a string")
+            seen.add(target)
+            schema = _resolve(self._root, target, place)
+
+
+def _check_enum(values: object, place: str) -> None:
+    if not isinstance(values, list) or not 0 < len(values) <= MAX_COUNT or not all(map(_is_scalar, values)):
+        raise _invalid(f"{place}.enum", f"must list 1 to {MAX_COUNT:,} strings, numbers, true, false or null")
+
+
+def _types(schema: Schema, place: str) -> list[str]:
+    if "type" not in schema:
+        return []
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if not types or not all(isinstance(name, str) and name in _KEYWORDS for name in types):
+        raise _invalid(f"{place}.type", f"must be one or several of {', '.join(_KEYWORDS)}")
+    return types
+
+
+def _children(schema: Schema, place: str) -> Iterator[tuple[object, str]]:
+    for word in (*_DEFINITIONS, "properties"):
+        named = schema.get(word, {})
+        if not isinstance(named, dict):
+            raise _invalid(f"{place}.{word}", "must be a JSON object")
+        yield from ((child, f"{place}.{word}.{name}") for name, child in named.items())
+    if "items" in schema:
+        yield schema["items"], f"{place}.items"
+    if "anyOf" in schema:
+        choices = schema["anyOf"]
+        if not isinstance(choices, list) or not choices:
+            raise _invalid(f"{place}.anyOf", "must be a list of schemas")
+        yield from ((child, f"{place}.anyOf[{number}]") for number, child in enumerate(choices))
+
+
+def _resolve(root: object, target: str, place: str) -> Schema:
+    found = root
+    if target != "#":
+        for step in target.removeprefix("#/").split("/") if target.startswith("#/") else [None]:
+            found = found.get(step) if isinstance(found, dict) and step is not None else None
+    if not isinstance(found, dict):
+        raise _invalid(f"{place}.$ref", "must point to a schema of this document, such as #/$defs/name")
+    return found
+
+
+def _whole(schema: Schema, word: str, place: str, limit: int) -> int | None:
+    value = schema.get(word)
+    if value is None and word not in schema:
+        return None
+    lowest = -limit if word in ("minimum", "maximum") else 0
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= limit:
+        raise _invalid(f"{place}.{word}", f"must be a whole number from {lowest:,} to {limit:,}")
+    return value
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _hashable(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _invalid(place: str, problem: str) -> InvalidRequest:
+    where = f"the schema's {place.removeprefix('.')}" if place else "the schema"
+    return InvalidRequest(f"{where} {problem}", param=PARAM)
+
+
+def conforms(value: object, schema: Schema, root: Schema) -> bool:
+    """Say whether `value`, parsed from JSON, is what `schema` describes; `root` is where references start."""
+    if "$ref" in schema:
+        return conforms(value, _resolve(root, schema["$ref"], ""), root)
+    if "anyOf" in schema:
+        return any(conforms(value, choice, root) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return any(_same(value, choice) for choice in schema["enum"])
+    if "const" in schema:
+        return _same(value, schema["const"])
+    return any(_CHECKS[name](value, schema, root) for name in _types(schema, ""))
+
+
+def _same(value: object, choice: object) -> bool:
+    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
+
+
+def _is_object(value: object, schema: Schema, root: Schema) -> bool:
+    properties = schema.get("properties", {})
+    return (
+        isinstance(value, dict)
+        and all(name in value for name in schema.get("required", []))
+        and all(name in properties and conforms(item, properties[name], root) for name, item in value.items())
+    )
+
+
+def _is_array(value: object, schema: Schema, root: Schema) -> bool:
+    return (
+        isinstance(value, list)
+        and schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        and all("items" not in schema or conforms(item, schema["items"], root) for item in value)
+    )
+
+
+def _is_string(value: object, schema: Schema, _root: Schema) -> bool:
+    return isinstance(value, str) and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
+
+
+def _is_integer(value: object, schema: Schema, _root: Schema) -> bool:
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if not whole or isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
+
+
+_CHECKS: dict[str, Callable[[object, Schema, Schema], bool]] = {
+    "object": _is_object,
+    "array": _is_array,
+    "string": _is_string,
+    "integer": _is_integer,
+    "number": lambda value, _schema, _root: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value, _schema, _root: isinstance(value, bool),
+    "null": lambda value, _schema, _root: value is None,
+}

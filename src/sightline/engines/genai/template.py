@@ -1,0 +1,170 @@
+"""Messages to the prompt a model was trained on, with the sender's text kept from ever acting as a control token.
+
+In: `core.Message`s. Out: a list of pieces (control tokens, plain text of the template, text of the sender, images)
+and from these the prompt as the pipeline takes it. A model family is one small object here; a new one is added to
+`FAMILIES`. Knows nothing of token ids.
+
+Source: the chat template published with Gemma 3 (https://ai.google.dev/gemma/docs/core/prompt-structure).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sightline.core import Message, Part, TextPart
+
+ZERO_WIDTH_SPACE = "\u200b"
+_PIPELINE_TAGS = ("<ov_genai_image_", "<ov_genai_video_")
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control token that the template itself places."""
+
+    spelling: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """The place of request image `index`."""
+
+    index: int
+
+
+Piece = Control | Image | str
+"""A piece of a prompt; a string is text, of the template or the sender, in which nothing is special."""
+
+
+class Family(Protocol):
+    """How one family of models writes a conversation and an image."""
+
+    model_type: str
+    """`model_type` in config.json."""
+    controls: frozenset[str]
+    """Spellings that this family gives a meaning, beside those its tokenizer lists."""
+
+    def conversation(self, messages: Sequence[Message]) -> list[Piece]:
+        """Return the prompt up to where the model is to answer, without the token that begins every prompt."""
+        ...
+
+    def image(self, tokens: int) -> list[Piece]:
+        """Return what the pipeline writes in an image's place, for an image of `tokens` tokens."""
+        ...
+
+
+class Gemma3:
+    """Gemma 3: `<start_of_turn>role … <end_of_turn>`, system text in front of the first user turn."""
+
+    model_type = "gemma3"
+    controls = frozenset(
+        {"<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"}
+    )
+
+    def conversation(self, messages: Sequence[Message]) -> list[Piece]:
+        """Write the turns; neighbours of one role become one turn, since the model knows only alternating ones."""
+        pieces: list[Piece] = []
+        for role, contents in _turns(messages):
+            pieces += [Control("<start_of_turn>"), f"{role}\n"]
+            for number, content in enumerate(contents):
+                pieces += ["\n\n"] if number else []
+                pieces += [part.text.strip() if isinstance(part, TextPart) else Image(part.index) for part in content]
+            pieces += [Control("<end_of_turn>"), "\n"]
+        return [*pieces, Control("<start_of_turn>"), "model\n"]
+
+    def image(self, tokens: int) -> list[Piece]:
+        """Return begin, `tokens` soft tokens and end, set off by blank lines."""
+        soft: list[Piece] = [Control("<image_soft_token>")] * tokens
+        return ["\n\n", Control("<start_of_image>"), *soft, Control("<end_of_image>"), "\n\n"]
+
+
+FAMILIES: dict[str, Family] = {family.model_type: family for family in (Gemma3(),)}
+
+
+def _turns(messages: Sequence[Message]) -> list[tuple[str, list[Sequence[Part]]]]:
+    """Group messages into alternating (role, contents); system text goes to the user turn that follows it."""
+    turns: list[tuple[str, list[Sequence[Part]]]] = []
+    for message in messages:
+        role = "model" if message.role == "assistant" else "user"
+        if not turns or turns[-1][0] != role:
+            turns.append((role, []))
+        turns[-1][1].append(message.parts)
+    return turns
+
+
+class Neutraliser:
+    """Breaks every spelling that the tokenizer or the pipeline would read as more than text.
+
+    A zero-width space goes after the first character of each: people see the same text, the model sees nearly the
+    same, the tokenizer sees ordinary characters. Spellings of one character cannot be broken and are left out.
+    """
+
+    def __init__(self, spellings: Iterable[str]) -> None:
+        known = sorted({*spellings, *_PIPELINE_TAGS}, key=lambda spelling: (-len(spelling), spelling))
+        alternatives = "|".join(re.escape(spelling) for spelling in known if len(spelling) > 1)
+        # The look-ahead finds overlapping spellings too: breaking one must not leave another whole.
+        self._start = re.compile(f"(?=(?:{alternatives}))")
+
+    def __call__(self, text: str) -> str:
+        """Return `text` with no control spelling left in it."""
+        parts: list[str] = []
+        last = 0
+        for match in self._start.finditer(text):
+            cut = match.start() + 1
+            parts += [text[last:cut], ZERO_WIDTH_SPACE]
+            last = cut
+        return "".join([*parts, text[last:]])
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt in two spellings, and the control tokens in it, in order.
+
+    `tagged` is for the pipeline (images as tags); `expanded` is what the pipeline makes of it and what is counted.
+    """
+
+    tagged: str
+    expanded: str
+    controls: tuple[str, ...]
+    image_order: tuple[int, ...]
+
+
+class PromptWriter:
+    """Writes prompts for one model: its family's template, its tokenizer's control tokens, its image size."""
+
+    def __init__(self, family: Family, spellings: Iterable[str], *, image_tokens: int, opening: str) -> None:
+        self._family = family
+        self._neutralise = Neutraliser({*spellings, *family.controls})
+        self._image = family.image(image_tokens) if image_tokens else []
+        self._opening: list[Piece] = [Control(opening)] if opening else []
+
+    def write(self, messages: Sequence[Message]) -> Prompt:
+        """Return the prompt for `messages`, ready for the pipeline."""
+        pieces = [*self._opening, *self._family.conversation(messages)]
+        expanded: list[Piece] = []
+        for piece in pieces:
+            expanded += self._image if isinstance(piece, Image) else [piece]
+        return Prompt(
+            tagged=self._spell(pieces),
+            expanded=self._spell(expanded),
+            controls=tuple(piece.spelling for piece in expanded if isinstance(piece, Control)),
+            image_order=tuple(piece.index for piece in pieces if isinstance(piece, Image)),
+        )
+
+    def _spell(self, pieces: Sequence[Piece]) -> str:
+        """Join the pieces; neighbouring texts are neutralised as one, so that no spelling forms across them."""
+        spelled: list[str] = []
+        text = ""
+        for piece in pieces:
+            if isinstance(piece, str):
+                text += piece
+                continue
+            spelled += [self._neutralise(text), _spelling(piece)]
+            text = ""
+        return "".join([*spelled, self._neutralise(text)])
+
+
+def _spelling(piece: Control | Image) -> str:
+    return piece.spelling if isinstance(piece, Control) else f"<ov_genai_image_{piece.index}>"

@@ -1,0 +1,115 @@
+"""A growing answer: text, stop strings, log-probabilities, padding, and the check of its form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sightline.core import Delta, ResponseFormat
+from sightline.engines.genai.answer import PAD_RUN, Answer, AnswerRules, Vocabulary
+from sightline.engines.genai.grammar import read_form
+from sightline.errors import EngineError
+
+PAD, EOS = 0, 1
+PIECES = [b"", b"", *(bytes([value]) for value in range(256))]
+VOCABULARY = Vocabulary(PIECES, eos_ids=frozenset({EOS}), pad_id=PAD)
+
+
+def ids(text: str) -> list[int]:
+    return [value + 2 for value in text.encode()]
+
+
+def feed(answer: Answer, text: str) -> list[Delta]:
+    deltas = [answer.feed([token_id], [-float(at)]) for at, token_id in enumerate(ids(text))]
+    return [delta for delta in deltas if delta is not None]
+
+
+def text_of(deltas: list[Delta]) -> str:
+    return "".join(delta.text for delta in deltas)
+
+
+def test_every_generated_token_is_counted_the_last_one_too() -> None:
+    answer = Answer(VOCABULARY, AnswerRules())
+
+    answer.feed([*ids("hi"), EOS], [0.0] * 3)
+
+    assert answer.completion_tokens == 3
+
+
+def test_a_stop_string_ends_the_answer_and_is_not_shown() -> None:
+    answer = Answer(VOCABULARY, AnswerRules(stop=("END",)))
+
+    deltas = feed(answer, "one END")
+
+    assert text_of(deltas) == "one "
+    assert answer.finish_reason == "stop"
+    assert answer.finish("stop") is None
+
+
+def test_text_held_for_a_stop_string_is_released_at_the_end() -> None:
+    answer = Answer(VOCABULARY, AnswerRules(stop=("END",)))
+
+    deltas = feed(answer, "one EN")
+    last = answer.finish("length")
+
+    assert last is not None
+    assert text_of(deltas) + last.text == "one EN"
+
+
+@given(st.text(min_size=1, max_size=12), st.lists(st.text(min_size=1, max_size=2), max_size=2))
+def test_logprobs_spell_the_text_that_was_sent(text: str, stops: list[str]) -> None:
+    text = text.encode("utf-8", errors="replace").decode()
+    answer = Answer(VOCABULARY, AnswerRules(stop=tuple(stops), logprobs=True))
+
+    deltas: list[Delta | None] = []
+    for token_id in [*ids(text), EOS]:
+        deltas.append(answer.feed([token_id], [-1.0]))
+        if answer.finish_reason:
+            break
+    deltas.append(answer.finish("stop"))
+
+    sent = [delta for delta in deltas if delta is not None]
+    shown = b"".join(bytes(entry.bytes or ()) for delta in sent for entry in delta.logprobs)
+    assert shown == text_of(sent).encode()
+
+
+def test_logprobs_come_with_their_token() -> None:
+    answer = Answer(VOCABULARY, AnswerRules(logprobs=True))
+
+    (delta,) = feed(answer, "a")
+
+    assert [(entry.token, entry.bytes) for entry in delta.logprobs] == [("a", (97,))]
+    assert math.isclose(delta.logprobs[0].logprob, 0.0)
+
+
+def test_endless_padding_is_an_error() -> None:
+    answer = Answer(VOCABULARY, AnswerRules())
+
+    answer.feed([PAD] * (PAD_RUN - 1), [0.0] * (PAD_RUN - 1))
+
+    with pytest.raises(EngineError):
+        answer.feed([PAD], [0.0])
+
+
+def test_any_padding_in_json_is_an_error() -> None:
+    answer = Answer(VOCABULARY, AnswerRules(form=read_form(ResponseFormat("json_object"))))
+
+    with pytest.raises(EngineError):
+        answer.feed([PAD], [0.0])
+
+
+def test_json_that_is_not_complete_is_an_error_only_when_it_claims_to_be() -> None:
+    rules = AnswerRules(form=read_form(ResponseFormat("json_object")))
+    cut_short, broken, whole = (Answer(VOCABULARY, rules) for _ in range(3))
+    feed(cut_short, '{"a": ')
+    feed(broken, '{"a": ')
+    feed(whole, '{"a": 1}')
+
+    cut_short.finish("length")
+    whole.finish("stop")
+
+    with pytest.raises(EngineError):
+        broken.finish("stop")

@@ -1,0 +1,139 @@
+"""JSON schemas: what is supported passes, everything else is refused by place, answers are checked truly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sightline.core import ResponseFormat
+from sightline.engines.genai.grammar import read_form
+from sightline.engines.genai.schema import PARAM, conforms, read_schema
+from sightline.errors import InvalidRequest
+
+SHAPES = {
+    "type": "object",
+    "title": "What is in the picture",
+    "properties": {
+        "shape": {"enum": ["circle", "square"]},
+        "count": {"type": "integer", "minimum": 0, "maximum": 6},
+        "parts": {"type": "array", "items": {"$ref": "#/$defs/part"}, "maxItems": 2},
+        "note": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "null"}]},
+        "area": {"type": ["number", "null"]},
+        "kind": {"const": 1},
+        "solid": {"type": "boolean"},
+    },
+    "required": ["shape"],
+    "additionalProperties": False,
+    "$defs": {"part": {"type": "object", "properties": {"inner": {"$ref": "#/$defs/part"}}}},
+}
+
+
+def refuse(schema: Any) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        read_schema(schema if isinstance(schema, str) else json.dumps(schema))
+    assert caught.value.param == PARAM
+    return caught.value.message
+
+
+def test_a_schema_of_supported_parts_is_read() -> None:
+    assert read_schema(json.dumps(SHAPES)) == SHAPES
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ("{", "not valid JSON"),
+        ("[" * 50_000, "not valid JSON"),
+        ("x" * 100_001, "100,001 characters"),
+        ([], "must be a JSON object"),
+        ({}, "exactly one of"),
+        ({"type": "text"}, "type must be one or several of"),
+        ({"type": []}, "type must be one or several of"),
+        ({"type": "string", "pattern": "("}, "pattern is not supported"),
+        ({"type": "string", "minimum": 1}, "minimum needs a type that has it"),
+        ({"type": "object", "properties": {"a": {"multipleOf": 2}}}, "properties.a.multipleOf is not supported"),
+        ({"type": "object", "properties": {"a": 1}}, "properties.a must be a JSON object"),
+        ({"type": "object", "properties": []}, "properties must be a JSON object"),
+        ({"type": "object", "required": ["a"]}, "required must list names"),
+        ({"type": "object", "required": [[]]}, "required must list names"),
+        ({"type": "object", "additionalProperties": True}, "additionalProperties must be false"),
+        ({"type": "array", "minItems": 3, "maxItems": 2}, "minItems is greater than maxItems"),
+        ({"type": "array", "minItems": -1}, "minItems must be a whole number"),
+        ({"type": "integer", "minimum": 0.5}, "minimum must be a whole number"),
+        ({"type": "integer", "maximum": 2**60}, "maximum must be a whole number"),
+        ({"enum": []}, "enum must list"),
+        ({"enum": [{}]}, "enum must list"),
+        ({"const": []}, "const must be"),
+        ({"anyOf": []}, "anyOf must be a list"),
+        ({"anyOf": [{"type": "string"}], "enum": ["a"]}, "exactly one of"),
+        ({"$ref": "#"}, "leads round in a circle"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "leads round in a circle"),
+        ({"$ref": "#/nowhere"}, "must point to a schema"),
+        ({"$ref": "https://example.com/schema"}, "must point to a schema"),
+        ({"$ref": 1}, "must be a string"),
+    ],
+)
+def test_anything_else_is_refused_by_place(schema: Any, words: str) -> None:
+    assert words in refuse(schema)
+
+
+def test_depth_and_size_are_bounded() -> None:
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(40):
+        deep = {"type": "array", "items": deep}
+    wide = {"type": "object", "properties": {str(number): {"type": "null"} for number in range(3000)}}
+
+    assert "32 levels" in refuse(deep)
+    assert "2,000 parts" in refuse(wide)
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"),
+    [
+        ({"shape": "circle"}, True),
+        ({"shape": "circle", "count": 6, "parts": [{}, {"inner": {"inner": {}}}], "note": None}, True),
+        ({"shape": "circle", "area": 1.5, "kind": 1, "solid": True}, True),
+        ({"shape": "circle", "area": None, "note": "abc", "count": 2.0}, True),
+        ({}, False),
+        ([], False),
+        ({"shape": "oval"}, False),
+        ({"shape": "circle", "count": 7}, False),
+        ({"shape": "circle", "count": True}, False),
+        ({"shape": "circle", "count": "1"}, False),
+        ({"shape": "circle", "kind": True}, False),
+        ({"shape": "circle", "note": "abcd"}, False),
+        ({"shape": "circle", "parts": [{}, {}, {}]}, False),
+        ({"shape": "circle", "parts": [{"outer": 1}]}, False),
+        ({"shape": "circle", "extra": 1}, False),
+    ],
+)
+def test_answers_are_held_to_the_schema(value: object, fits: bool) -> None:
+    assert conforms(value, SHAPES, SHAPES) is fits
+
+
+def test_plain_text_has_no_form() -> None:
+    assert read_form(ResponseFormat()) is None
+
+
+def test_json_object_takes_any_object_and_nothing_else() -> None:
+    form = read_form(ResponseFormat("json_object"))
+
+    assert form is not None
+    assert form.accepts('{"a": [1]}')
+    assert not form.accepts("[1]")
+    assert not form.accepts('{"a": [1')
+
+
+def test_json_schema_without_a_schema_is_refused() -> None:
+    with pytest.raises(InvalidRequest):
+        read_form(ResponseFormat("json_schema"))
+
+
+def test_json_schema_takes_what_conforms() -> None:
+    form = read_form(ResponseFormat("json_schema", json.dumps(SHAPES)))
+
+    assert form is not None
+    assert form.accepts('{"shape": "square"}')
+    assert not form.accepts('{"shape": "line"}')
