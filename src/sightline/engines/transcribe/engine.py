@@ -1,0 +1,227 @@
+"""The transcriber as an engine: pictures in, their text out, a line at a time.
+
+It reads whatever the prompt says; there is no language model in it. Every step of a request (looking at a
+picture, reading a row) is one job for a pool of as many threads as cores, first come, first served. A request
+has at most that many jobs waiting, so requests take turns row by row and a cancelled one ends with its row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from sightline.core import (
+    Delta,
+    EngineTimings,
+    GenerateRequest,
+    ImageEncoding,
+    ModelInfo,
+    Pixels,
+    SamplingParams,
+    Usage,
+    documented_estimate,
+)
+from sightline.engines.transcribe.answer import Answer
+from sightline.engines.transcribe.networks import Networks, weights_folder
+from sightline.engines.transcribe.reader import Row, find_rows, read_row
+from sightline.errors import (
+    ConfigError,
+    ContextLengthExceeded,
+    EngineError,
+    EngineUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+    TooManyImages,
+    UnsupportedParameter,
+)
+
+MODEL_ID = "paddleocr/pp-ocr-v6-small/fp-32"
+_WARM_UP = "Sightline 2026"
+_INFO = ModelInfo(
+    id=MODEL_ID,
+    owned_by="paddleocr",
+    created=1_781_049_600,
+    context_length=131_072,
+    description=(
+        "Transcribes the text of one or two pictures in reading order, a line at a time, whatever the prompt says. "
+        "It has no tokens of its own: a picture counts as its documented estimate, an answer as its characters, "
+        "a prompt's text as nothing. A picture without text gives an empty answer. The same picture always gives "
+        "the same answer: seed, temperature and top_p are accepted and change nothing."
+    ),
+    image=ImageEncoding(kind="page", size_px=2048),
+    max_images=2,
+    supported_parameters=frozenset(
+        {"max_tokens", "max_completion_tokens", "stop", "seed", "temperature", "top_p"},
+    ),
+)
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Clock:
+    """When a request came, was first worked on, and gave its first text; monotonic seconds."""
+
+    came: float
+    begun: float | None = None
+    first: float | None = None
+
+    def timings(self) -> EngineTimings:
+        now = time.monotonic()
+        begun = self.begun or now
+        first = self.first or now
+        return EngineTimings(queue_s=begun - self.came, prefill_s=first - begun, decode_s=now - first)
+
+
+class TranscriptionEngine:
+    """PP-OCRv6 behind the `Engine` contract."""
+
+    def __init__(self, *, threads: int | None = None, precision: str | None = None) -> None:
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._precision = precision
+        self._pool: ThreadPoolExecutor | None = None
+        self._networks: Networks | None = None
+
+    async def start(self) -> None:
+        """Load the networks and read a drawn line.
+
+        Raises:
+            ConfigError: the weights are missing or do not read the drawn line.
+        """
+        if self._pool is not None:
+            return
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="transcribe")
+        try:
+            self._networks = await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
+        finally:
+            if self._networks is None:
+                await self.stop()
+
+    async def stop(self) -> None:
+        """Release everything; generations under way end with `EngineUnavailable`. Safe to call twice."""
+        pool, self._pool, self._networks = self._pool, None, None
+        if pool is not None:
+            await asyncio.to_thread(pool.shutdown)
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The one model, while it can answer."""
+        return (_INFO,) if self._networks is not None else ()
+
+    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+        """Transcribe the request's pictures; see the contract for cancelling and errors."""
+        _check(request)
+        image_tokens = sum(documented_estimate(image.shape[1], image.shape[0]) for image in request.images)
+        _check_length(image_tokens, request.sampling)
+        clock = _Clock(time.monotonic())
+        answer = Answer(request.sampling)
+        rows = self._rows(request.images, clock)
+        try:
+            async for text in rows:
+                clock.first = clock.first or time.monotonic()
+                piece = answer.add(text)
+                if answer.finish_reason:
+                    break
+                if piece:
+                    yield Delta(piece)
+            else:
+                piece = answer.finish()
+        finally:
+            await rows.aclose()
+        usage = Usage(image_tokens, answer.characters, image_tokens=image_tokens)
+        yield Delta(piece, finish_reason=answer.finish_reason, usage=usage, timings=clock.timings())
+
+    async def _rows(self, images: Sequence[Pixels], clock: _Clock) -> AsyncGenerator[str, None]:
+        """Yield the rows that hold text, each with its line break; a blank line stands between two pictures."""
+        before = ""
+        for image in images:
+            line_break = "\n\n"
+            rows = await self._submit(find_rows, image, clock)
+            async for text in self._in_turn(rows, clock):
+                if before:
+                    yield before + line_break
+                before, line_break = text, "\n"
+        if before:
+            yield before
+
+    async def _in_turn(self, rows: Sequence[Row], clock: _Clock) -> AsyncGenerator[str, None]:
+        """Yield the texts of rows in order while the next ones are being read."""
+        waiting: deque[asyncio.Future[str]] = deque()
+        try:
+            for row in rows:
+                waiting.append(self._submit(read_row, row, clock))
+                if len(waiting) == self._threads and (text := await waiting.popleft()):
+                    yield text
+            while waiting:
+                if text := await waiting.popleft():
+                    yield text
+        finally:
+            for job in waiting:
+                job.cancel()
+
+    def _submit(self, step: Callable[[Networks, A], T], given: A, clock: _Clock) -> asyncio.Future[T]:
+        if self._pool is None:
+            raise EngineUnavailable("the transcriber is not running; try again in a moment")
+        return asyncio.get_running_loop().run_in_executor(self._pool, self._work, step, given, clock)
+
+    def _work(self, step: Callable[[Networks, A], T], given: A, clock: _Clock) -> T:
+        clock.begun = clock.begun or time.monotonic()
+        networks = self._networks
+        if networks is None:
+            raise EngineUnavailable("the transcriber was stopped before the answer was complete; try again")
+        try:
+            return step(networks, given)
+        except (cv2.error, RuntimeError) as failure:
+            raise EngineError("the transcriber failed on this picture; it may read a copy in another size") from failure
+
+    def _load(self) -> Networks:
+        networks = Networks(weights_folder(), threads=self._threads, precision=self._precision)
+        picture = np.full((120, 480, 3), 255, np.uint8)
+        cv2.putText(picture, _WARM_UP, (30, 75), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
+        text = " ".join(read_row(networks, row) for row in find_rows(networks, picture))
+        if text.replace(" ", "") != _WARM_UP.replace(" ", ""):
+            raise ConfigError("the transcriber misreads its warm-up line; reinstall rapidocr 3.10 and openvino")
+        return networks
+
+
+def _check(request: GenerateRequest) -> None:
+    if request.model != MODEL_ID:
+        raise ModelNotFound(f"the transcriber has one model, {MODEL_ID}", param="model")
+    if not request.images:
+        raise InvalidRequest("this model reads pictures: send one or two as image_url parts", param="messages")
+    if len(request.images) > _INFO.max_images:
+        raise TooManyImages(
+            f"{len(request.images)} images, this model takes {_INFO.max_images}; send fewer", param="messages"
+        )
+    sampling = request.sampling
+    lacking = {
+        "response_format": sampling.response_format.type != "text",
+        "logprobs": sampling.logprobs,
+        "top_logprobs": sampling.top_logprobs > 0,
+        "frequency_penalty": sampling.frequency_penalty != 0,
+        "presence_penalty": sampling.presence_penalty != 0,
+    }
+    for name, asked in lacking.items():
+        if asked:
+            raise UnsupportedParameter(
+                f"{MODEL_ID} transcribes pictures and has no {name}; leave it out or choose another model", param=name
+            )
+
+
+def _check_length(image_tokens: int, sampling: SamplingParams) -> None:
+    asked = image_tokens + (sampling.max_tokens or 0)
+    if asked > _INFO.context_length:
+        raise ContextLengthExceeded(
+            f"{image_tokens} image tokens and max_tokens {sampling.max_tokens} are {asked} together, the limit is "
+            f"{_INFO.context_length}; ask for fewer",
+            param="max_tokens",
+        )

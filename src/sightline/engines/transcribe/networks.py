@@ -1,0 +1,139 @@
+"""The three PP-OCRv6 networks on OpenVINO: where text is, which way up it stands, what it says.
+
+In: RGB pixels. Out: boxes, a verdict, text. Box extraction and character decoding are RapidOCR's; the
+sessions are ours, since its own run one request at a time, pad lines to a common width and copy 18,710
+scores a step to Python. Weights come from RapidOCR's wheel by path: nothing here downloads or writes.
+
+Source: https://github.com/RapidAI/RapidOCR; https://github.com/PaddlePaddle/PaddleOCR
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from openvino import opset13 as ops
+from openvino.preprocess import PrePostProcessor
+from rapidocr.ch_ppocr_det.utils import DBPostProcess
+from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
+
+from sightline.core import Pixels
+from sightline.errors import ConfigError
+
+Boxes = npt.NDArray[np.float32]
+"""Quadrilaterals, shape (count, 4, 2): x, y of the corners, clockwise from the top left."""
+
+LINE_HEIGHT_PX = 48
+_ORIENTER_WIDTH_PX = 192
+_DETECTOR = "PP-OCRv6_det_small.onnx"
+_RECOGNISER = "PP-OCRv6_rec_small.onnx"
+_ORIENTER = "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
+
+# Its logger has a handler of its own and does not propagate.
+logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What the recogniser made of one crop, and its mean confidence from 0 to 1."""
+
+    text: str
+    confidence: float
+
+
+def weights_folder() -> Path:
+    """Find the weights in RapidOCR's wheel, without importing the parts of it that can download.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    spec = importlib.util.find_spec("rapidocr")
+    if spec is None or spec.origin is None:
+        raise ConfigError("the transcriber needs the package rapidocr; install sightline's requirements again")
+    return Path(spec.origin).parent / "models"
+
+
+class Networks:
+    """The compiled networks. Every method may be called from several threads at once.
+
+    Raises:
+        ConfigError: weights are missing or OpenVINO cannot load them.
+    """
+
+    def __init__(self, folder: Path, *, threads: int, precision: str | None) -> None:
+        missing = [name for name in (_DETECTOR, _RECOGNISER, _ORIENTER) if not (folder / name).is_file()]
+        if missing:
+            raise ConfigError(f"the transcriber's weights {', '.join(missing)} are missing; reinstall rapidocr 3.10")
+        one_picture = {
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": precision,
+        }
+        many_lines = {**one_picture, "NUM_STREAMS": threads}
+        core = ov.Core()
+        try:
+            recogniser = core.read_model(folder / _RECOGNISER)
+            characters = recogniser.get_rt_info()["framework"]["character"].value.splitlines()
+            self._detector = core.compile_model(_from_pixels(core.read_model(folder / _DETECTOR)), "CPU", one_picture)
+            self._orienter = core.compile_model(_from_pixels(core.read_model(folder / _ORIENTER)), "CPU", one_picture)
+            self._recogniser = core.compile_model(_from_pixels(_best_only(recogniser)), "CPU", many_lines)
+        except RuntimeError as failure:
+            raise ConfigError("OpenVINO cannot load the transcriber's weights; reinstall rapidocr 3.10") from failure
+        self._extract_boxes = DBPostProcess(thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True)
+        self._decode = CTCLabelDecode(character=characters).decode
+
+    def detect(self, pixels: Pixels, size_px: tuple[int, int]) -> Boxes:
+        """Find boxes of text, in coordinates of `pixels`, looking at it resized to `size_px` (multiples of 32)."""
+        small = cv2.resize(pixels, size_px, interpolation=cv2.INTER_AREA)
+        (heat,) = self._run(self._detector, small[np.newaxis])
+        boxes, _ = self._extract_boxes(heat, pixels.shape[:2])
+        return np.asarray(boxes, np.float32).reshape(-1, 4, 2)
+
+    def upside_down(self, crops: list[Pixels]) -> list[float]:
+        """Judge how likely each line, `LINE_HEIGHT_PX` high, is to stand on its head, from 0 to 1.
+
+        Only the middle of a long line is looked at: squeezed into the network's width, as RapidOCR does, it
+        is judged at random.
+        """
+        batch = np.full((len(crops), LINE_HEIGHT_PX, _ORIENTER_WIDTH_PX, 3), 127, np.uint8)
+        for row, crop in zip(batch, crops, strict=True):
+            start = max(0, (crop.shape[1] - _ORIENTER_WIDTH_PX) // 2)
+            middle = crop[:, start : start + _ORIENTER_WIDTH_PX]
+            row[:, : middle.shape[1]] = middle
+        (chances,) = self._run(self._orienter, batch)
+        return [float(chance) for chance in chances[:, 1]]
+
+    def recognise(self, crop: Pixels) -> Read:
+        """Read one crop, `LINE_HEIGHT_PX` high."""
+        chances, characters = self._run(self._recogniser, crop[np.newaxis])
+        ((text, confidence),), _ = self._decode(characters[:, :, 0], chances[:, :, 0], remove_duplicate=True)
+        return Read(text, float(confidence))
+
+    @staticmethod
+    def _run(network: ov.CompiledModel, batch: npt.NDArray[np.uint8]) -> list[Any]:
+        # A request each: they are cheap beside the work, and the compiled model's own is shared by threads.
+        results = network.create_infer_request().infer([batch], share_inputs=True)
+        return [results[output] for output in network.outputs]
+
+
+def _from_pixels(model: ov.Model) -> ov.Model:
+    """Take RGB bytes, rows first; the networks were trained on BGR from -1 to 1, channels first."""
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    steps.input().model().set_layout(ov.Layout("NCHW"))
+    steps.input().preprocess().convert_element_type(ov.Type.f32).reverse_channels().mean(127.5).scale(127.5)
+    return steps.build()
+
+
+def _best_only(recogniser: ov.Model) -> ov.Model:
+    """Keep each step's best character and its chance instead of all 18,710 chances."""
+    chances = recogniser.get_results()[0].input_value(0)
+    best = ops.topk(chances, np.int32(1), 2, "max", "none")
+    return ov.Model([best.output(0), best.output(1)], recogniser.get_parameters(), "recogniser")

@@ -1,0 +1,117 @@
+"""From a picture to lines of text, in two steps that a caller may run on different threads.
+
+`find_rows` looks at the whole picture: turns it upright, finds text, puts it in reading order. `read_row` reads
+one row. Both are plain functions of pixels; scheduling, streaming and cancelling are the engine's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sightline.core import Pixels
+from sightline.engines.transcribe.networks import LINE_HEIGHT_PX, Boxes, Networks
+from sightline.engines.transcribe.reading import reading_order
+
+_DETECT_SHORT_PX = 736
+_DETECT_LONG_PX = 1600
+_STRIP_RATIO = 8
+_MIN_CONFIDENCE = 0.5
+_MAX_LINE_PX = 3200
+_VOTERS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """The quadrilaterals of one line of text, left to right, on the upright picture they were found in."""
+
+    pixels: Pixels
+    boxes: Boxes
+
+
+def find_rows(networks: Networks, pixels: Pixels) -> list[Row]:
+    """Find the lines of a picture in reading order, turning it by 90, 180 or 270 degrees if it lies so."""
+    pixels = _pad_strip(pixels)
+    boxes = networks.detect(pixels, detection_size(pixels.shape[1], pixels.shape[0]))
+    if not len(boxes):
+        return []
+    pixels, boxes = _upright(networks, pixels, boxes)
+    return [Row(pixels, boxes[row]) for row in reading_order(boxes)]
+
+
+def read_row(networks: Networks, row: Row) -> str:
+    """Read one row: its boxes' texts joined by one blank, those that cannot be read left out."""
+    reads = [networks.recognise(_pad_width(crop_line(row.pixels, box))) for box in row.boxes]
+    return " ".join(read.text.strip() for read in reads if read.text.strip() and read.confidence >= _MIN_CONFIDENCE)
+
+
+def detection_size(width_px: int, height_px: int) -> tuple[int, int]:
+    """Choose the (width, height) the detector looks at: small pictures enlarged, large ones reduced."""
+    scale = max(1.0, _DETECT_SHORT_PX / min(width_px, height_px))
+    scale = min(scale, _DETECT_LONG_PX / max(width_px, height_px))
+    return max(32, round(width_px * scale / 32) * 32), max(32, round(height_px * scale / 32) * 32)
+
+
+def crop_line(pixels: Pixels, box: Boxes) -> Pixels:
+    """Cut one quadrilateral out, level, `LINE_HEIGHT_PX` high; a box far taller than wide is laid on its side."""
+    width_px, height_px = _sides(box)
+    if height_px >= 1.5 * width_px:
+        box, width_px, height_px = np.roll(box, -1, axis=0), height_px, width_px
+    # Reduce in two steps when the text is much larger than the line: one cubic step would alias.
+    shrink = max(1.0, height_px / LINE_HEIGHT_PX)
+    size_px = (min(_MAX_LINE_PX, max(8, round(width_px))), max(8, round(height_px)))
+    corners = np.array([(0, 0), (size_px[0], 0), size_px, (0, size_px[1])], np.float32)
+    turn = cv2.getPerspectiveTransform(np.ascontiguousarray(box, np.float32), corners)
+    line = cv2.warpPerspective(pixels, turn, size_px, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    target_px = (min(_MAX_LINE_PX, max(8, round(size_px[0] * LINE_HEIGHT_PX / size_px[1]))), LINE_HEIGHT_PX)
+    filter_ = cv2.INTER_AREA if shrink > 1.0 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(line, target_px, interpolation=filter_), np.uint8)
+
+
+def _pad_width(crop: Pixels) -> Pixels:
+    # OpenVINO prepares itself anew for each width it has not seen: few widths, little grey.
+    width_px = crop.shape[1]
+    step_px = 32 if width_px <= 512 else 64
+    grey_px = max(64, -(-width_px // step_px) * step_px) - width_px
+    return np.pad(crop, ((0, 0), (0, grey_px), (0, 0)), constant_values=127) if grey_px else crop
+
+
+def _pad_strip(pixels: Pixels) -> Pixels:
+    """Give a very long or tiny picture a border of its own edge colour: the detector needs room around text."""
+    height_px, width_px = pixels.shape[:2]
+    above = max(0, max(32, width_px // _STRIP_RATIO) - height_px + 1) // 2
+    beside = max(0, max(32, height_px // _STRIP_RATIO) - width_px + 1) // 2
+    if not above and not beside:
+        return pixels
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colour = [int(value) for value in np.median(edge, axis=0)]
+    padded = cv2.copyMakeBorder(pixels, above, above, beside, beside, cv2.BORDER_CONSTANT, value=colour)
+    return np.asarray(padded, np.uint8)
+
+
+def _upright(networks: Networks, pixels: Pixels, boxes: Boxes) -> tuple[Pixels, Boxes]:
+    sides = np.array([_sides(box) for box in boxes])
+    area = sides.prod(axis=1)
+    lying = sides[:, 1] >= 1.5 * sides[:, 0]
+    if area[lying].sum() > area.sum() / 2:
+        pixels, boxes = _turn_quarter(pixels, boxes)
+        sides = sides[:, ::-1]
+    voters = np.argsort(-sides[:, 0])[:_VOTERS]
+    votes = networks.upside_down([crop_line(pixels, boxes[voter]) for voter in voters])
+    if np.mean(votes) > 0.5:
+        pixels, boxes = _turn_quarter(*_turn_quarter(pixels, boxes))
+    return pixels, boxes
+
+
+def _turn_quarter(pixels: Pixels, boxes: Boxes) -> tuple[Pixels, Boxes]:
+    """Turn a picture and its boxes by 90 degrees against the clock; each box's top right becomes its top left."""
+    turned = np.stack([boxes[:, :, 1], pixels.shape[1] - 1 - boxes[:, :, 0]], axis=-1)
+    return np.ascontiguousarray(np.rot90(pixels)), np.roll(turned, -1, axis=1)
+
+
+def _sides(box: Boxes) -> tuple[float, float]:
+    """Measure the longer of each pair of opposite sides: (width, height), at least one pixel."""
+    edges = np.linalg.norm(box - np.roll(box, -1, axis=0), axis=1)
+    return float(max(edges[0], edges[2], 1.0)), float(max(edges[1], edges[3], 1.0))
