@@ -9,6 +9,7 @@ import asyncio
 import os
 import resource
 from concurrent.futures import TimeoutError as PoolTimeout
+from contextlib import nullcontext
 from multiprocessing import get_context
 
 from pebble import ProcessExpired, ProcessPool
@@ -18,6 +19,7 @@ from sightline.errors import ImageUndecodable
 from sightline.images.decode import Decoded, Undecodable, decode
 
 _DECODE_S = 10.0
+_LARGE_PX = 8_000_000
 _ADDRESS_SPACE_BYTES = 2 << 30
 
 
@@ -26,10 +28,12 @@ class ImagePool:
 
     def __init__(self, workers: int | None = None) -> None:
         self._pool = ProcessPool(
-            max_workers=workers or max(1, (os.cpu_count() or 1)),
+            max_workers=workers or max(2, os.cpu_count() or 1),
             initializer=_limit_memory,
             context=get_context("spawn"),
         )
+        # Two at once would be twice the memory; small ones go past them on the other processes.
+        self._large = asyncio.Semaphore(1)
 
     async def __aenter__(self) -> ImagePool:
         # The first task starts the processes, half a second that no request should wait.
@@ -41,14 +45,26 @@ class ImagePool:
         await asyncio.to_thread(self._pool.join)
 
     async def decode(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
-        """Decode image `number` of a request to what the model sees. Cancelling frees the process.
+        """Decode image `number` of a request to what the model sees.
+
+        Cancelling drops a picture that waits; one being decoded is finished and forgotten, since ending its
+        process would cost more than the rest of the picture.
 
         Raises:
             ImageUndecodable: the bytes do not decode, or not within the time and memory allowed.
         """
+        large = image.width * image.height > _LARGE_PX
+        async with self._large if large else nullcontext():
+            return await self._run(image, encoding, number)
+
+    async def _run(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
         future = self._pool.schedule(decode, args=(image.data, image.type, encoding), timeout=_DECODE_S)
         try:
-            decoded: Decoded = await asyncio.wrap_future(future)
+            decoded: Decoded = await asyncio.shield(asyncio.wrap_future(future))
+        except asyncio.CancelledError:
+            if not future.running():
+                future.cancel()
+            raise
         except (Undecodable, PoolTimeout, ProcessExpired, MemoryError) as error:
             raise ImageUndecodable(
                 f"image {number} does not decode: it begins like a {image.type} and is cut short or damaged. "

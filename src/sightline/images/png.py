@@ -1,0 +1,43 @@
+"""A PNG without the chunks that no picture needs. A kilobyte of compressed text can inflate to a megabyte and more.
+
+Source: PNG 3rd edition, sections 5.3 (chunk layout) and 11.3 (ancillary chunks).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+_SIGNATURE_BYTES = 8
+_KEPT = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"})
+_LARGEST_PROFILE_BYTES = 1 << 20
+
+
+def without_ancillary(data: bytes) -> bytes:
+    """Keep what makes the picture, and a colour profile of at most 1 MiB; nothing else is ever inflated."""
+    kept = [
+        data[start:end]
+        for name, start, end in _chunks(data)
+        if name in _KEPT or (name == b"iCCP" and _is_small_profile(data[start + 8 : end - 4]))
+    ]
+    return b"".join((data[:_SIGNATURE_BYTES], *kept))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    start = _SIGNATURE_BYTES
+    while start + 8 <= len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        yield data[start + 4 : start + 8], start, end
+        start = end
+
+
+def _is_small_profile(body: bytes) -> bool:
+    name_end = body.find(b"\x00")
+    if name_end < 0:
+        return False
+    inflate = zlib.decompressobj()
+    try:
+        inflate.decompress(body[name_end + 2 :], _LARGEST_PROFILE_BYTES)
+    except zlib.error:
+        return False
+    return inflate.eof
