@@ -71,11 +71,9 @@ class Networks:
         missing = [name for name in (_DETECTOR, _RECOGNISER, _ORIENTER) if not (folder / name).is_file()]
         if missing:
             raise ConfigError(f"the transcriber's weights {', '.join(missing)} are missing; reinstall rapidocr 3.10")
-        one_picture = {
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": precision,
-        }
+        one_picture: dict[str, int | str] = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
+        if precision is not None:
+            one_picture["INFERENCE_PRECISION_HINT"] = precision
         many_lines = {**one_picture, "NUM_STREAMS": threads}
         core = ov.Core()
         try:
