@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
-from sightline.api.failures import on_bug, on_http_error, on_service_error
+from sightline.api.failures import AnswerBugs, on_http_error, on_service_error
 from sightline.api.middleware import EndWithClient, RequestLog
 from sightline.api.routes import ROUTES
 from sightline.api.runtime import Runtime
@@ -64,12 +64,8 @@ def create_app(
     return Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(RequestLog), Middleware(EndWithClient)],
-        exception_handlers={
-            ServiceError: on_service_error,
-            HTTPException: on_http_error,
-            Exception: on_bug,
-        },
+        middleware=[Middleware(RequestLog), Middleware(EndWithClient), Middleware(AnswerBugs)],
+        exception_handlers={ServiceError: on_service_error, HTTPException: on_http_error},
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.requests import Request
 
 from sightline.errors import RequestTooLarge, UnsupportedMediaType
@@ -18,7 +20,7 @@ async def read_json_body(request: Request, limit_bytes: int) -> bytes:
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send application/json.")
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) >= limit_bytes:
+    if re.fullmatch(r"[0-9]{1,18}", declared) and int(declared) >= limit_bytes:
         raise _too_large(f"{int(declared):,}", limit_bytes)
     chunks: list[bytes] = []
     size = 0

@@ -7,6 +7,7 @@ import math
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline.errors import ServiceError
 from sightline.log import get_logger
@@ -52,9 +53,32 @@ async def on_http_error(_: Request, error: Exception) -> Response:
     return Response(encode({"error": body}), error.status_code, error.headers, "application/json")
 
 
-async def on_bug(_: Request, error: Exception) -> Response:
-    """Starlette's handler for everything else: our own bug. The log gets the trace, the caller a fixed text."""
-    return response_of(bug(error))
+class AnswerBugs:
+    """Turns everything else, our own bugs, into a 500. The log gets the trace, the caller a fixed text.
+
+    The innermost middleware: the answer still gets its request id, and no task group wraps the exception.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def note_and_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note_and_send)
+        except Exception as error:
+            response = response_of(bug(error))
+            if not started:
+                await response(scope, receive, send)
 
 
 def bug(error: BaseException) -> ServiceError:

@@ -68,17 +68,19 @@ class EndWithClient:
             await self._app(scope, receive, send)
             return
         body_read = anyio.Event()
-        never = anyio.Event()
-
-        async def receive_body() -> Message:
-            if body_read.is_set():
-                await never.wait()
-            message = await receive()
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                body_read.set()
-            return message
 
         async with anyio.create_task_group() as group:
+
+            async def receive_body() -> Message:
+                if body_read.is_set():
+                    await anyio.sleep_forever()  # the watcher has the connection now
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    group.cancel_scope.cancel()
+                    await anyio.sleep_forever()
+                if not message.get("more_body", False):
+                    body_read.set()
+                return message
 
             async def watch() -> None:
                 await body_read.wait()

@@ -1,0 +1,75 @@
+"""`GET /v1/models` and one model, whose id has slashes; health."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from sightline.admission.admit import Admission
+from sightline.engines.scripted import ScriptedEngine
+from support.failures import assert_error
+
+pytestmark = pytest.mark.anyio
+
+SCRIPTED = {
+    "id": "sightline/scripted",
+    "object": "model",
+    "created": 0,
+    "owned_by": "sightline",
+    "description": "A scripted engine for tests.",
+    "context_length": 4096,
+    "max_images": 2,
+    "architecture": {"input_modalities": ["text", "image"]},
+    "supported_parameters": ["logprobs", "max_tokens", "seed", "stop", "temperature"],
+}
+
+
+async def test_list_has_every_loaded_model(client: httpx2.AsyncClient) -> None:
+    response = await client.get("/v1/models")
+
+    assert response.json() == {"object": "list", "data": [SCRIPTED]}
+
+
+@pytest.mark.parametrize("path", ["sightline/scripted", "sightline%2Fscripted"])
+async def test_one_model_is_found_by_its_id_with_slashes(client: httpx2.AsyncClient, path: str) -> None:
+    response = await client.get(f"/v1/models/{path}")
+
+    assert response.json() == SCRIPTED
+
+
+@pytest.mark.parametrize("path", ["nobody/nothing", "x" * 5000, "%F0%9F%A6%8A", "%00"])
+async def test_unknown_model_is_404(client: httpx2.AsyncClient, path: str) -> None:
+    error = assert_error(await client.get(f"/v1/models/{path}"), 404, "model_not_found", "model")
+
+    assert len(error["message"]) < 300
+
+
+async def test_list_is_empty_while_the_engine_starts(client: httpx2.AsyncClient, engine: ScriptedEngine) -> None:
+    await engine.stop()
+
+    assert (await client.get("/v1/models")).json() == {"object": "list", "data": []}
+
+
+async def test_health_is_open_to_all(client: httpx2.AsyncClient) -> None:
+    del client.headers["authorization"]
+
+    live, ready = await client.get("/health/live"), await client.get("/health/ready")
+
+    assert (live.status_code, live.json()) == (200, {"status": "live"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready"})
+
+
+async def test_not_ready_while_the_engine_starts(client: httpx2.AsyncClient, engine: ScriptedEngine) -> None:
+    await engine.stop()
+
+    ready, live = await client.get("/health/ready"), await client.get("/health/live")
+
+    assert (ready.status_code, ready.json()) == (503, {"status": "not ready"})
+    assert ready.headers["retry-after"] == "1"
+    assert live.status_code == 200
+
+
+async def test_not_ready_while_draining(client: httpx2.AsyncClient, admission: Admission) -> None:
+    admission.draining = True
+
+    assert (await client.get("/health/ready")).status_code == 503

@@ -1,0 +1,96 @@
+"""A service put together for one test: scripted engine, database in a temporary folder, a client in the process.
+
+The decoding processes are shared by the whole run, since starting them takes longer than all else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from sightline.admission.admit import Admission
+from sightline.admission.keys import Keys
+from sightline.api.runtime import Runtime
+from sightline.app import create_app
+from sightline.engines.scripted import ScriptedEngine
+from sightline.images.pool import ImagePool
+from sightline.service import Service
+from sightline.settings import Settings
+from sightline.store.database import Database
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def pool() -> AsyncIterator[ImagePool]:
+    async with ImagePool() as pool:
+        yield pool
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "data")
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    database = Database.in_folder(settings.data)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def keys(database: Database) -> Keys:
+    return Keys(database)
+
+
+@pytest.fixture
+def make_key(keys: Keys) -> Callable[..., str]:
+    """Make a key and return the key itself."""
+
+    def make(name: str = "test") -> str:
+        return keys.create(name)[1]
+
+    return make
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[ScriptedEngine]:
+    engine = ScriptedEngine()
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture
+def admission(settings: Settings) -> Admission:
+    return Admission(settings.limits.max_in_flight)
+
+
+@pytest.fixture
+def service(engine: ScriptedEngine, pool: ImagePool, admission: Admission) -> Service:
+    return Service([engine], pool, admission)
+
+
+@pytest.fixture
+def app(settings: Settings, keys: Keys, admission: Admission, service: Service) -> Starlette:
+    """The application, as its lifespan would set it up, but with the shared pool."""
+    app = create_app(settings, admission, engines=[])
+    app.state.runtime = Runtime(settings, keys, admission, service)
+    return app
+
+
+@pytest.fixture
+async def client(app: Starlette, make_key: Callable[..., str]) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client with a valid key."""
+    headers = {"authorization": f"Bearer {make_key()}"}
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://sightline.test", headers=headers) as client:
+        yield client
