@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.api.runtime import Runtime
-from sightline.app import create_app
+from sightline.app import compose, create_app
 from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
 from sightline.service import Service
@@ -75,8 +75,8 @@ def admission(settings: Settings) -> Admission:
 
 
 @pytest.fixture
-def service(engine: ScriptedEngine, pool: ImagePool, admission: Admission) -> Service:
-    return Service([engine], pool, admission)
+def service(settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission) -> Service:
+    return compose(settings, [engine], pool, admission)
 
 
 @pytest.fixture

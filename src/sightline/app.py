@@ -17,10 +17,14 @@ from sightline.api.middleware import EndWithClient, RequestLog
 from sightline.api.routes import ROUTES
 from sightline.api.runtime import Runtime
 from sightline.engines.base import Engine
+from sightline.engines.catalogue import Catalogue
 from sightline.engines.process import ProcessEngine
 from sightline.errors import ConfigError, ServiceError
+from sightline.images.cache import ImageCache
 from sightline.images.pool import ImagePool
+from sightline.images.viewer import Viewer
 from sightline.log import get_logger
+from sightline.metering.prices import Prices
 from sightline.service import Service
 from sightline.settings import Settings, default_engines
 from sightline.store.database import Database
@@ -51,7 +55,7 @@ def create_app(
             running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
         database = await asyncio.to_thread(Database.in_folder, settings.data.expanduser())
         async with ImagePool() as pool:
-            service = Service(running, pool, admission)
+            service = compose(settings, running, pool, admission)
             app.state.runtime = Runtime(settings, Keys(database), admission, service)
             starting = asyncio.create_task(_start(running, on_ready, on_failure))
             try:
@@ -66,6 +70,16 @@ def create_app(
         lifespan=lifespan,
         middleware=[Middleware(RequestLog), Middleware(EndWithClient), Middleware(AnswerBugs)],
         exception_handlers={ServiceError: on_service_error, HTTPException: on_http_error},
+    )
+
+
+def compose(settings: Settings, engines: Sequence[Engine], pool: ImagePool, admission: Admission) -> Service:
+    """Put the pipeline together from its parts."""
+    return Service(
+        Catalogue(engines, settings.aliases),
+        Viewer(pool, ImageCache(settings.images.cache_bytes)),
+        admission,
+        Prices(settings.prices),
     )
 
 

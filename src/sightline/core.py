@@ -118,7 +118,8 @@ class ChatRequest:
 class GenerateRequest:
     """What an engine gets: one answer's worth of work, pixels ready.
 
-    `images[i]` belongs to `ImagePart(i)` and is already at the size the model sees.
+    `images[i]` belongs to `ImagePart(i)` and is already at the size the model sees. `image_tokens` is what the
+    receipt promises for all of them: an engine that counts otherwise refuses before it begins.
     """
 
     request_id: str
@@ -126,6 +127,7 @@ class GenerateRequest:
     messages: tuple[Message, ...]
     images: tuple[Pixels, ...]
     sampling: SamplingParams
+    image_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

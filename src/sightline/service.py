@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from sightline.admission.admit import Admission
-from sightline.core import ChatRequest, Delta, GenerateRequest, ModelInfo, Pixels, Usage
+from sightline.core import ChatRequest, Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.base import Engine
-from sightline.errors import (
-    EngineUnavailable,
-    InvalidRequest,
-    ModelNotFound,
-    TooManyImages,
-    UnsupportedParameter,
-)
-from sightline.images.pool import ImagePool
-from sightline.images.receipt import ImageReceipt, write_receipt
-from sightline.images.tokens import view
+from sightline.engines.catalogue import Catalogue
+from sightline.errors import InvalidRequest, TooManyImages, UnsupportedParameter
+from sightline.images.receipt import ImageReceipt
+from sightline.images.viewer import Viewer
 from sightline.metering.count import Meter
+from sightline.metering.prices import Cost, Prices
 
 # Honoured by every engine, or by the service itself.
 _ALWAYS = frozenset(
@@ -57,92 +50,92 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The end of a request: what it used, what the model saw, how long it took."""
+    """The end of a request: what it used, what the model saw, what it costs, how long it took."""
 
     usage: Usage
     images: tuple[ImageReceipt, ...]
+    cost: Cost
     timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a request would use, were it carried out: the prompt's tokens, what the model sees, the prompt's cost."""
+
+    usage: Usage
+    images: tuple[ImageReceipt, ...]
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Which request this is, and whose: `owner` is the id of the key."""
+
+    request_id: str
+    owner: str
 
 
 class Service:
     """Answers requests with the engines it is given."""
 
-    def __init__(self, engines: Sequence[Engine], pool: ImagePool, admission: Admission) -> None:
-        self._engines = tuple(engines)
-        self._pool = pool
+    def __init__(self, catalogue: Catalogue, viewer: Viewer, admission: Admission, prices: Prices) -> None:
+        self.catalogue = catalogue
+        self.prices = prices
+        self._viewer = viewer
         self._admission = admission
-        self._seen: dict[str, ModelInfo] = {}
-
-    def models(self) -> list[ModelInfo]:
-        """The models that can answer now."""
-        models = [model for engine in self._engines for model in engine.models()]
-        self._seen.update((model.id, model) for model in models)
-        return models
 
     def is_ready(self) -> bool:
-        """Whether every engine has answered its warm-up and none is restarting."""
-        self.models()
-        return not self._admission.draining and all(engine.models() for engine in self._engines)
+        """Whether every engine can answer and the service is not about to stop."""
+        return self.catalogue.is_complete() and not self._admission.draining
 
-    def model(self, model_id: str) -> ModelInfo:
-        """Find a model that can answer now.
-
-        Raises:
-            ModelNotFound: no engine here has it.
-            EngineUnavailable: it is served here, and its engine is starting or restarting.
-        """
-        models = self.models()
-        for model in models:
-            if model.id == model_id:
-                return model
-        if model_id in self._seen or not all(engine.models() for engine in self._engines):
-            message = f"No engine serves {model_id[:100]!r} at this moment; one is starting. Try again in a moment."
-            raise EngineUnavailable(message, retry_after_s=2)
-        known = ", ".join(model.id for model in models)
-        raise ModelNotFound(f"There is no model {model_id[:100]!r} here. Loaded: {known}.", param="model")
-
-    async def run(self, request: ChatRequest, request_id: str) -> AsyncGenerator[Piece | Completed, None]:
+    async def run(self, request: ChatRequest, call: Call) -> AsyncGenerator[Piece | Completed, None]:
         """Carry out one request.
 
         Raises (at the first piece, or later once it has begun):
             ServiceError: whatever kept it from being carried out; nothing was charged.
         """
-        model = self.model(request.model)
+        engine, model = self.catalogue.find(request.model)
         check(request, model)
         with self._admission.admit():
             began = time.monotonic()
-            pixels, receipts = await self._look(request, model)
+            work, receipts = await self._prepare(request, model, call)
             image_s = time.monotonic() - began
-            work = GenerateRequest(request_id, model.id, request.messages, pixels, request.sampling)
-            meter = Meter(image_tokens=sum(receipt.image_tokens for receipt in receipts))
-            engine = next(engine for engine in self._engines if model in engine.models())
+            meter = Meter(work.image_tokens)
             async with aclosing(_answers(engine, work, request.n)) as pieces:
                 async for piece in pieces:
                     meter.count(piece.delta)
                     yield piece
-            timings = meter.timings
-            yield Completed(
-                meter.usage(),
-                receipts,
-                Timings(timings.queue_s, image_s, timings.prefill_s, timings.decode_s),
-            )
+            usage, engine_s = meter.usage(), meter.timings
+            timings = Timings(engine_s.queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
+            yield Completed(usage, receipts, self.prices.cost(model.id, usage), timings)
 
-    async def _look(
-        self, request: ChatRequest, model: ModelInfo
-    ) -> tuple[tuple[Pixels, ...], tuple[ImageReceipt, ...]]:
-        """Decode the images side by side to what `model` sees, and write down what was seen."""
-        if model.image is None or not request.images:
-            return (), ()
-        encoding = model.image
-        decoded = await asyncio.gather(
-            *(self._pool.decode(image, encoding, number) for number, image in enumerate(request.images, start=1))
+    async def preview(self, request: ChatRequest, call: Call) -> Preview:
+        """Say what a request would use without running the model; refuses what `run` would refuse.
+
+        Raises:
+            ServiceError: as `run` would.
+        """
+        engine, model = self.catalogue.find(request.model)
+        check(request, model)
+        with self._admission.admit():
+            work, receipts = await self._prepare(request, model, call)
+            usage = await engine.count(work)
+        return Preview(usage, receipts, self.prices.cost(model.id, usage))
+
+    async def _prepare(
+        self, request: ChatRequest, model: ModelInfo, call: Call
+    ) -> tuple[GenerateRequest, tuple[ImageReceipt, ...]]:
+        """Turn images into what `model` sees; the receipt's count goes along, for the engine to check its own by."""
+        seen = await self._viewer.look(request.images, model.image, call.owner) if model.image else []
+        work = GenerateRequest(
+            request_id=call.request_id,
+            model=model.id,
+            messages=request.messages,
+            images=tuple(one.pixels for one in seen),
+            image_tokens=sum(one.receipt.image_tokens for one in seen),
+            sampling=request.sampling,
         )
-        pixels = tuple(np.frombuffer(one.rgb, np.uint8).reshape(one.height, one.width, 3) for one in decoded)
-        receipts = tuple(
-            write_receipt(image, one, view(encoding, one.width, one.height))
-            for image, one in zip(request.images, decoded, strict=True)
-        )
-        return pixels, receipts
+        return work, tuple(one.receipt for one in seen)
 
 
 def check(request: ChatRequest, model: ModelInfo) -> None:

@@ -10,10 +10,11 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from sightline.errors import ConfigError
 
@@ -46,13 +47,14 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What one request may send: images, pixels of each (from the header), scans of a JPEG."""
+    """What one request may send: images, pixels of each (from the header), scans of a JPEG; and what is kept of it."""
 
     __pydantic_config__ = _STRICT
 
     max_images: int = 2
     max_pixels: int = 25_000_000
     max_jpeg_scans: int = 100
+    cache_bytes: int = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,21 @@ class RequestLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceSettings:
+    """The price of a model in US dollars a token."""
+
+    __pydantic_config__ = _STRICT
+
+    prompt: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
+    completion: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole tree. `data` holds the database; `engines` are started in this order."""
+    """The whole tree. `data` holds the database; `engines` are started in this order.
+
+    `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -75,6 +90,8 @@ class Settings:
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()
     engines: tuple[EngineSpec, ...] = ()
+    aliases: dict[str, str] = field(default_factory=dict)
+    prices: dict[str, PriceSettings] = field(default_factory=dict)
 
 
 def load_settings(
@@ -135,7 +152,7 @@ def _names(kind: Any, prefix: str = "") -> Iterator[str]:
     for item in fields(kind):
         if is_dataclass(hints[item.name]):
             yield from _names(hints[item.name], prefix + item.name + ".")
-        elif item.name != "engines":
+        elif item.name not in ("engines", "aliases", "prices"):
             yield prefix + item.name
 
 

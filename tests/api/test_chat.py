@@ -166,7 +166,7 @@ async def test_plain_answer_and_stream_say_the_same(client: httpx2.AsyncClient) 
     *chunks, _ = events((await client.post(CHAT, json={**body, "stream": True})).text)
 
     assert _content(chunks) == plain["choices"][0]["message"]["content"]
-    assert chunks[-1]["sightline"]["images"] == plain["sightline"]["images"]
+    assert chunks[-1]["sightline"]["images"] == [{**image, "cache_hit": True} for image in plain["sightline"]["images"]]
 
 
 async def test_answer_frees_its_place(client: httpx2.AsyncClient, engine: ScriptedEngine, admission: Any) -> None:

@@ -251,7 +251,7 @@ class Broken(ScriptedEngine):
 
 @pytest.fixture
 async def broken(
-    settings: Settings, app: Starlette, client: httpx2.AsyncClient, admission: Admission
+    settings: Settings, app: Starlette, client: httpx2.AsyncClient, admission: Admission, pool: ImagePool
 ) -> Callable[[int], Any]:
     """Put a broken engine in the place of the scripted one."""
     runtime: Runtime = app.state.runtime
@@ -259,7 +259,7 @@ async def broken(
     async def replace_engine(pieces: int) -> None:
         engine = Broken(pieces)
         await engine.start()
-        service = Service([engine], runtime.service._pool, admission)
+        service = compose(settings, [engine], pool, admission)
         app.state.runtime = replace(runtime, service=service)
 
     return replace_engine

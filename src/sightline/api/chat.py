@@ -1,4 +1,7 @@
-"""`POST /v1/chat/completions`: the key, the body, and the service's stream as one answer or as events."""
+"""`POST /v1/chat/completions`: the key, the body, and the service's stream as one answer or as events.
+
+And `…/input_tokens`, which takes the same body and says what it would use.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ from sightline.core import ChatRequest, Delta
 from sightline.errors import ServiceError
 from sightline.ids import new_id
 from sightline.images.source import open_image
-from sightline.service import Completed, Piece
+from sightline.metering.prices import Cost, dollars
+from sightline.service import Call, Completed, Piece, Preview
 from sightline.wire import sse
 from sightline.wire.parse import parse_chat
 from sightline.wire.render import (
@@ -37,17 +41,34 @@ Events = AsyncGenerator[Piece | Completed, None]
 
 
 async def chat_completions(request: Request) -> Response:
-    """Answer a chat request; the key is checked before the body is read."""
-    runtime = runtime_of(request)
-    await runtime.keys.authenticate(request.headers.get("authorization"))
-    body = await read_json_body(request, runtime.settings.server.max_body_bytes)
-    chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
-    events = runtime.service.run(chat, request.state.request_id)
-    head = Head(new_id("chatcmpl-"), int(time.time()), chat.model)
+    """Answer a chat request."""
+    service = runtime_of(request).service
+    chat, call = await _read(request)
+    events = service.run(chat, call)
+    _, model = service.catalogue.find(chat.model)
+    head = Head(new_id("chatcmpl-"), int(time.time()), model.id)
     if chat.stream:
         # What fails before the first piece is a plain error; from then on it is an event of the stream.
         return EventStream(frames(head, chat, await anext(events), events))
     return Response(await collect(head, chat, events), media_type="application/json")
+
+
+async def input_tokens(request: Request) -> Response:
+    """Say what a chat request would use, without running the model."""
+    service = runtime_of(request).service
+    chat, call = await _read(request)
+    preview = await service.preview(chat, call)
+    _, model = service.catalogue.find(chat.model)
+    return Response(encode(preview_body(model.id, preview)), media_type="application/json")
+
+
+async def _read(request: Request) -> tuple[ChatRequest, Call]:
+    """Check the key, then read and parse the body: an anonymous caller cannot make us parse."""
+    runtime = runtime_of(request)
+    key = await runtime.keys.authenticate(request.headers.get("authorization"))
+    body = await read_json_body(request, runtime.settings.server.max_body_bytes)
+    chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
+    return chat, Call(request.state.request_id, key.id)
 
 
 async def collect(head: Head, chat: ChatRequest, events: Events) -> bytes:
@@ -101,12 +122,36 @@ def extras(event: Completed) -> dict[str, Any]:
     timings = event.timings
     return {
         "images": event.images,
+        "cost": cost_body(event.cost),
         "timings": {
             "queue": round(timings.queue_s * 1000, 1),
             "image": round(timings.image_s * 1000, 1),
             "prefill": round(timings.prefill_s * 1000, 1),
             "decode": round(timings.decode_s * 1000, 1),
         },
+    }
+
+
+def preview_body(model: str, preview: Preview) -> dict[str, Any]:
+    """The answer of the preflight: the prompt's tokens, the receipt, the prompt's cost."""
+    usage = usage_body(preview.usage)
+    return {
+        "object": "chat.completion.input_tokens",
+        "model": model,
+        "input_tokens": preview.usage.prompt_tokens,
+        "input_tokens_details": usage["prompt_tokens_details"],
+        "images": preview.images,
+        "cost": cost_body(preview.cost),
+    }
+
+
+def cost_body(cost: Cost) -> dict[str, Any]:
+    """Money as decimal strings of US dollars; the parts add up to the total."""
+    return {
+        "currency": "USD",
+        "prompt": dollars(cost.prompt_nanos),
+        "completion": dollars(cost.completion_nanos),
+        "total": dollars(cost.total_nanos),
     }
 
 

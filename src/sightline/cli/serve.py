@@ -67,13 +67,16 @@ def serve(
         list[str] | None,
         typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
     ] = None,
+    alias: Annotated[
+        list[str] | None, typer.Option(help="ALIAS=MODEL: serve a model under another id as well; repeatable.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with settings.")] = None,
 ) -> None:
     """Run the service. On a first start it makes an API key and prints it, once.
 
     Stop it with Ctrl-C or SIGTERM: running requests finish first; a second Ctrl-C does not wait.
     """
-    flags = {"server.host": host, "server.port": port, "data": data}
+    flags = {"server.host": host, "server.port": port, "data": data, "aliases": _pairs(alias)}
     try:
         settings = load_settings(flags, file=config)
         if model:
@@ -91,6 +94,15 @@ def serve(
         fail(server.failure)
     if not server.started:
         raise typer.Exit(1)
+
+
+def _pairs(aliases: list[str] | None) -> dict[str, str] | None:
+    if aliases is None:
+        return None
+    pairs = {alias.partition("=")[0]: alias.partition("=")[2] for alias in aliases}
+    if not all(pairs.keys()) or not all(pairs.values()):
+        fail("--alias takes ALIAS=MODEL, for example --alias gpt-4o=sightline/peek-10m/bf-16")
+    return pairs
 
 
 def _uvicorn(settings: Settings) -> uvicorn.Config:

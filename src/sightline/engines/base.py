@@ -1,6 +1,6 @@
 """The engine contract: pixels and messages in, pieces of an answer out.
 
-Everything that runs a model fits behind these four members; the service knows nothing else of an engine.
+Everything that runs a model fits behind these five members; the service knows nothing else of an engine.
 An engine never sees HTTP, keys, prices or encoded images, and never fetches anything.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from sightline.core import Delta, GenerateRequest, ModelInfo
+from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
 
 
 class Engine(Protocol):
@@ -34,6 +34,13 @@ class Engine(Protocol):
         """
         ...
 
+    async def count(self, request: GenerateRequest) -> Usage:
+        """Count a request's prompt exactly, as `generate` would; nothing is generated, so no completion tokens.
+
+        Raises: as `generate` before its first delta.
+        """
+        ...
+
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Answer one request; the last `Delta` carries `finish_reason`, `usage` and `timings`.
 
@@ -45,6 +52,6 @@ class Engine(Protocol):
             UnsupportedParameter: the engine lacks what `request.sampling` asks for.
             ContextLengthExceeded: prompt plus `max_tokens` do not fit.
             EngineUnavailable: the engine is not running, or died before the answer was complete.
-            EngineError: the engine failed on this request alone.
+            EngineError: the engine failed on this request alone, or would see other image tokens than promised.
         """
         ...

@@ -20,7 +20,7 @@ import zmq.asyncio
 
 from sightline.core import GenerateRequest
 from sightline.engines.base import Engine
-from sightline.engines.messages import Cancel, Generate, Piece, Ready, Refused, encoder, failed, to_child
+from sightline.engines.messages import Cancel, Counted, Generate, Piece, Ready, Refused, encoder, failed, to_child
 from sightline.engines.registry import create
 from sightline.errors import ConfigError, EngineError, ServiceError
 from sightline.log import configure_logging, get_logger
@@ -77,8 +77,13 @@ async def _answer(engine: Engine, socket: zmq.asyncio.Socket, message: Generate,
         np.frombuffer(frame.buffer, np.uint8).reshape(height, width, 3)
         for frame, (height, width) in zip(frames, message.sizes, strict=True)
     )
-    request = GenerateRequest(message.request_id, message.model, message.messages, images, message.sampling)
+    request = GenerateRequest(
+        message.request_id, message.model, message.messages, images, message.sampling, message.image_tokens
+    )
     try:
+        if message.only_count:
+            await socket.send(encoder.encode(Counted(message.number, await engine.count(request))))
+            return
         async with aclosing(engine.generate(request)) as deltas:
             async for delta in deltas:
                 await socket.send(encoder.encode(Piece(message.number, delta)))

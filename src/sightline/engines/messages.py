@@ -8,12 +8,12 @@ from __future__ import annotations
 import msgspec
 
 from sightline import errors
-from sightline.core import Delta, Message, ModelInfo, SamplingParams
+from sightline.core import Delta, Message, ModelInfo, SamplingParams, Usage
 from sightline.errors import EngineError, InvalidRequest, Problem, ServiceError
 
 
 class Generate(msgspec.Struct, tag=True, frozen=True):
-    """Answer a request. `number` is the process's own short name for it; `sizes` are (height, width)."""
+    """Answer a request, or only count its prompt. `number` names it on this connection; `sizes` are (height, width)."""
 
     number: int
     request_id: str
@@ -21,6 +21,8 @@ class Generate(msgspec.Struct, tag=True, frozen=True):
     messages: tuple[Message, ...]
     sampling: SamplingParams
     sizes: tuple[tuple[int, int], ...]
+    image_tokens: int
+    only_count: bool = False
 
 
 class Cancel(msgspec.Struct, tag=True, frozen=True):
@@ -48,6 +50,13 @@ class Piece(msgspec.Struct, tag=True, frozen=True):
     delta: Delta
 
 
+class Counted(msgspec.Struct, tag=True, frozen=True):
+    """The count that a `Generate` with `only_count` asked for."""
+
+    number: int
+    usage: Usage
+
+
 class Failed(msgspec.Struct, tag=True, frozen=True):
     """An answer that ended in an error; `error` is the name of a class of `sightline.errors`."""
 
@@ -60,7 +69,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 
 
 ToChild = Generate | Cancel
-ToParent = Ready | Refused | Piece | Failed
+ToParent = Ready | Refused | Piece | Counted | Failed
 
 encoder = msgspec.msgpack.Encoder()
 to_child = msgspec.msgpack.Decoder(ToChild)

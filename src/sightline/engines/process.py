@@ -10,15 +10,17 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
 import zmq
 import zmq.asyncio
 
-from sightline.core import Delta, GenerateRequest, ModelInfo
+from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.messages import (
     Cancel,
+    Counted,
     Failed,
     Generate,
     Piece,
@@ -47,7 +49,7 @@ class ProcessEngine:
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._models: tuple[ModelInfo, ...] = ()
-        self._answers: dict[int, asyncio.Queue[Piece | Failed | None]] = {}
+        self._answers: dict[int, asyncio.Queue[Piece | Counted | Failed | None]] = {}
         self._numbers = 0
         self._supervisor: asyncio.Task[None] | None = None
         self._load_s = 1.0
@@ -74,30 +76,43 @@ class ProcessEngine:
         """Requests handed to the child whose answer is not complete."""
         return len(self._answers)
 
+    async def count(self, request: GenerateRequest) -> Usage:
+        """Have the child count the request's prompt."""
+        async with aclosing(self._exchange(request, only_count=True)) as events:
+            async for event in events:
+                if isinstance(event, Counted):
+                    return event.usage
+        raise self._unavailable("is starting")
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Send the request to the child and yield what comes back; closing tells the child to stop."""
+        async with aclosing(self._exchange(request)) as events:
+            async for event in events:
+                if isinstance(event, Piece):
+                    yield event.delta
+
+    async def _exchange(
+        self, request: GenerateRequest, *, only_count: bool = False
+    ) -> AsyncGenerator[Piece | Counted, None]:
+        """Send one request and yield what the child answers, up to its last word on it."""
         socket = self._socket
         if socket is None or not self._models:
             raise self._unavailable("is starting")
         self._numbers += 1
         number = self._numbers
         answer = self._answers[number] = asyncio.Queue()
-        sizes = tuple((image.shape[0], image.shape[1]) for image in request.images)
-        head = Generate(number, request.request_id, request.model, request.messages, request.sampling, sizes)
+        head = _head(number, request, only_count)
         finished = False
         try:
             await socket.send_multipart([encoder.encode(head), *request.images], copy=False)
             while not finished:
-                match await answer.get():
-                    case Piece(delta=delta):
-                        finished = delta.finish_reason is not None
-                        yield delta
-                    case Failed() as failure:
-                        finished = True
-                        raise unpack(failure)
-                    case None:
-                        finished = True
-                        raise self._unavailable("stopped while it was answering and is being restarted")
+                event = await answer.get()
+                if isinstance(event, Piece | Counted):
+                    finished = isinstance(event, Counted) or event.delta.finish_reason is not None
+                    yield event
+                    continue
+                finished = True
+                raise unpack(event) if event else self._unavailable("stopped while it was answering and is restarting")
         finally:
             del self._answers[number]
             if not finished and socket is self._socket:
@@ -157,7 +172,7 @@ class ProcessEngine:
     async def _read(self, socket: zmq.asyncio.Socket, first: asyncio.Future[None], began: float) -> None:
         while True:
             match to_parent.decode(await socket.recv()):
-                case Piece(number) | Failed(number) as message:
+                case Piece(number) | Counted(number) | Failed(number) as message:
                     if number in self._answers:
                         self._answers[number].put_nowait(message)
                 case Ready(models):
@@ -169,3 +184,16 @@ class ProcessEngine:
                         first.set_result(None)
                 case Refused(message=reason):
                     raise ConfigError(reason)
+
+
+def _head(number: int, request: GenerateRequest, only_count: bool) -> Generate:
+    return Generate(
+        number=number,
+        request_id=request.request_id,
+        model=request.model,
+        messages=request.messages,
+        sampling=request.sampling,
+        sizes=tuple((image.shape[0], image.shape[1]) for image in request.images),
+        image_tokens=request.image_tokens,
+        only_count=only_count,
+    )

@@ -9,6 +9,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from sightline.core import (
     Delta,
@@ -62,6 +63,13 @@ class ScriptedEngine:
         """The one model, while started."""
         return (self._info,) if self._up else ()
 
+    async def count(self, request: GenerateRequest) -> Usage:
+        """Count words, and `IMAGE_TOKENS` for each picture."""
+        image_tokens = IMAGE_TOKENS * len(request.images)
+        if request.image_tokens != image_tokens:
+            raise EngineError(f"The engine counts {image_tokens} image tokens, the receipt {request.image_tokens}.")
+        return Usage(len(" ".join(_words(request)).split()) - len(request.images) + image_tokens, 0, image_tokens)
+
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Yield one word a step."""
         began = time.monotonic()
@@ -72,11 +80,7 @@ class ScriptedEngine:
             raise EngineError("The scripted engine was told to fail.")
         words = (self._answer or prompt).split(" ")
         limit = request.sampling.max_tokens or len(words)
-        usage = Usage(
-            len(prompt.split()) + (IMAGE_TOKENS - 1) * len(request.images),
-            min(limit, len(words)),
-            IMAGE_TOKENS * len(request.images),
-        )
+        usage = replace(await self.count(request), completion_tokens=min(limit, len(words)))
         self.running += 1
         try:
             for at, word in enumerate(words[:limit]):

@@ -5,12 +5,11 @@ Source: contract.md section 6.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
-from sightline.core import EncodedImage, documented_estimate
+from sightline.core import EncodedImage, ImageEncoding, documented_estimate
 from sightline.images.decode import Decoded
-from sightline.images.tokens import View
+from sightline.images.tokens import view
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +27,27 @@ class ImageReceipt:
     actions: tuple[str, ...]
     image_tokens: int
     documented_estimate: int
-    cache_hit: bool = False
+    cache_hit: bool
 
 
-def write_receipt(image: EncodedImage, decoded: Decoded, seen: View) -> ImageReceipt:
+def write_receipt(
+    image: EncodedImage, decoded: Decoded, encoding: ImageEncoding, *, sha256: str, cache_hit: bool
+) -> ImageReceipt:
     """Write down one image: as it was sent, as it was decoded, as the model counts it."""
     actions = decoded.actions
     if image.declared_type.replace("jpg", "jpeg") != f"image/{image.type}":
         actions = (f"labelled {image.declared_type or 'nothing'}, is image/{image.type}", *actions)
     return ImageReceipt(
-        sha256=hashlib.sha256(image.data).hexdigest(),
+        sha256=sha256,
         declared_type=image.declared_type,
         type=f"image/{image.type}",
         bytes=len(image.data),
         width=image.width,
         height=image.height,
-        seen_width=seen.width,
-        seen_height=seen.height,
+        seen_width=decoded.width,
+        seen_height=decoded.height,
         actions=actions,
-        image_tokens=seen.tokens,
+        image_tokens=view(encoding, image.width, image.height).tokens,
         documented_estimate=documented_estimate(image.width, image.height),
+        cache_hit=cache_hit,
     )

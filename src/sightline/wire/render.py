@@ -5,7 +5,7 @@ Source: OpenAI's OpenAPI description; contract.md sections 4 to 8.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,8 +140,3 @@ def model_body(model: ModelInfo) -> dict[str, Any]:
         "architecture": {"input_modalities": ["text", "image"] if model.image else ["text"]},
         "supported_parameters": sorted(model.supported_parameters),
     }
-
-
-def model_list(models: Iterable[ModelInfo]) -> dict[str, Any]:
-    """The list of models."""
-    return {"object": "list", "data": [model_body(model) for model in models]}

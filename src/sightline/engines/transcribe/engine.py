@@ -11,9 +11,9 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import cv2
@@ -117,11 +117,18 @@ class TranscriptionEngine:
         """The one model, while it can answer."""
         return (_INFO,) if self._networks is not None else ()
 
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
-        """Transcribe the request's pictures; see the contract for cancelling and errors."""
+    async def count(self, request: GenerateRequest) -> Usage:
+        """Count the pictures by the documented estimate; the prompt's words count nothing."""
         _check(request)
         image_tokens = sum(documented_estimate(image.shape[1], image.shape[0]) for image in request.images)
+        if request.image_tokens != image_tokens:
+            raise EngineError("the pictures that reached the transcriber are not those of the receipt")
         _check_length(image_tokens, request.sampling)
+        return Usage(image_tokens, 0, image_tokens=image_tokens)
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """Transcribe the request's pictures; see the contract for cancelling and errors."""
+        prompt = await self.count(request)
         clock = _Clock(time.monotonic())
         answer = Answer(request.sampling)
         rows = self._rows(request.images, clock)
@@ -137,7 +144,7 @@ class TranscriptionEngine:
                 piece = answer.finish()
         finally:
             await rows.aclose()
-        usage = Usage(image_tokens, answer.characters, image_tokens=image_tokens)
+        usage = replace(prompt, completion_tokens=answer.characters)
         yield Delta(piece, finish_reason=answer.finish_reason, usage=usage, timings=clock.timings())
 
     async def _rows(self, images: Sequence[Pixels], clock: _Clock) -> AsyncGenerator[str, None]:

@@ -15,8 +15,8 @@ from sightline.core import Pixels
 from sightline.engines.transcribe.networks import LINE_HEIGHT_PX, Boxes, Networks
 from sightline.engines.transcribe.reading import reading_order
 
-_DETECT_SHORT_PX = 736
-_DETECT_LONG_PX = 1600
+_DETECT_MIN_PX = 640
+_DETECT_MAX_PX = 1600
 _STRIP_RATIO = 8
 _MIN_CONFIDENCE = 0.5
 _MAX_LINE_PX = 3200
@@ -49,8 +49,8 @@ def read_row(networks: Networks, row: Row) -> str:
 
 def detection_size(width_px: int, height_px: int) -> tuple[int, int]:
     """Choose the (width, height) the detector looks at: small pictures enlarged, large ones reduced."""
-    scale = max(1.0, _DETECT_SHORT_PX / min(width_px, height_px))
-    scale = min(scale, _DETECT_LONG_PX / max(width_px, height_px))
+    longer_px = max(width_px, height_px)
+    scale = min(max(longer_px, _DETECT_MIN_PX), _DETECT_MAX_PX) / longer_px
     return max(32, round(width_px * scale / 32) * 32), max(32, round(height_px * scale / 32) * 32)
 
 

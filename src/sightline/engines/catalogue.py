@@ -1,0 +1,52 @@
+"""Which engine answers for which model id, aliases included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sightline.core import ModelInfo
+from sightline.engines.base import Engine
+from sightline.errors import EngineUnavailable, ModelNotFound
+
+
+class Catalogue:
+    """The models of some engines. `aliases` maps an id that callers may use to the id of the model that answers."""
+
+    def __init__(self, engines: Sequence[Engine], aliases: Mapping[str, str]) -> None:
+        self._engines = tuple(engines)
+        self._aliases = aliases
+        self._known: set[str] = set()
+
+    def models(self) -> list[ModelInfo]:
+        """The models that can answer now."""
+        models = [model for engine in self._engines for model in engine.models()]
+        self._known.update(model.id for model in models)
+        return models
+
+    def aliases_of(self, model_id: str) -> list[str]:
+        """The other ids under which a model is served."""
+        return [alias for alias, target in self._aliases.items() if target == model_id]
+
+    def is_complete(self) -> bool:
+        """Whether every engine has answered its warm-up and none is restarting."""
+        self.models()
+        return all(engine.models() for engine in self._engines)
+
+    def find(self, model_id: str) -> tuple[Engine, ModelInfo]:
+        """Find a model that can answer now, by its id or an alias.
+
+        Raises:
+            ModelNotFound: no engine here has it.
+            EngineUnavailable: it is served here, and its engine is starting or restarting.
+        """
+        wanted = self._aliases.get(model_id, model_id)
+        for engine in self._engines:
+            for model in engine.models():
+                if model.id == wanted:
+                    return engine, model
+        shown = repr(model_id[:100])
+        loaded = ", ".join(model.id for model in self.models())
+        if wanted in self._known or not self.is_complete():
+            message = f"No engine serves {shown} at this moment; one is starting. Try again in a moment."
+            raise EngineUnavailable(message, retry_after_s=2)
+        raise ModelNotFound(f"There is no model {shown} here. Loaded: {loaded}.", param="model")

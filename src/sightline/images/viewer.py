@@ -1,0 +1,51 @@
+"""Images of a request to what a model sees of them, with the receipt: from the cache, or decoded side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.core import EncodedImage, ImageEncoding, Pixels
+from sightline.images.cache import CacheKey, ImageCache
+from sightline.images.pool import ImagePool
+from sightline.images.receipt import ImageReceipt, write_receipt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """One image: its pixels for the model, and the entry of the receipt."""
+
+    pixels: Pixels
+    receipt: ImageReceipt
+
+
+class Viewer:
+    """Looks at pictures with a pool of decoders and a cache."""
+
+    def __init__(self, pool: ImagePool, cache: ImageCache) -> None:
+        self._pool = pool
+        self._cache = cache
+
+    async def look(self, images: Sequence[EncodedImage], encoding: ImageEncoding, owner: str) -> list[Seen]:
+        """Look at `images`, in order, as a model with `encoding` does; `owner` keeps callers' caches apart.
+
+        Raises:
+            ImageUndecodable: one of them does not decode.
+        """
+        return list(
+            await asyncio.gather(
+                *(self._one(image, encoding, owner, number) for number, image in enumerate(images, start=1))
+            )
+        )
+
+    async def _one(self, image: EncodedImage, encoding: ImageEncoding, owner: str, number: int) -> Seen:
+        key = CacheKey(hashlib.sha256(image.data).hexdigest(), encoding, owner)
+        held = self._cache.get(key)
+        decoded = held or await self._pool.decode(image, encoding, number)
+        self._cache.put(key, decoded)
+        pixels = np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)
+        return Seen(pixels, write_receipt(image, decoded, encoding, sha256=key.sha256, cache_hit=held is not None))
