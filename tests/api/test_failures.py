@@ -15,9 +15,9 @@ from structlog.testing import capture_logs
 
 from sightline.admission.admit import Admission
 from sightline.api.runtime import Runtime
-from sightline.app import create_app
+from sightline.app import compose, create_app
 from sightline.engines.scripted import ScriptedEngine
-from sightline.service import Service
+from sightline.images.pool import ImagePool
 from sightline.settings import ServerSettings, Settings
 from support.asgi import Call
 from support.bodies import CHAT, chat, events, image, raw

@@ -21,6 +21,8 @@ SCRIPTED = {
     "max_images": 2,
     "architecture": {"input_modalities": ["text", "image"]},
     "supported_parameters": ["logprobs", "max_tokens", "seed", "stop", "temperature"],
+    "aliases": [],
+    "pricing": {"prompt": "0", "completion": "0"},
 }
 
 
