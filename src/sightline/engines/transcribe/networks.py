@@ -1,7 +1,8 @@
 """The three PP-OCRv6 networks on OpenVINO: where text is, which way up it stands, what it says.
 
 In: RGB pixels. Out: boxes, a verdict, text. Box extraction and character decoding are RapidOCR's; the
-sessions are ours, since its own run one request at a time and pad lines to a common width. Weights come from RapidOCR's wheel by path: nothing here downloads or writes.
+sessions are ours, since its own run one request at a time and pad lines to a common width. Weights come from
+RapidOCR's wheel by path: nothing here downloads or writes.
 
 Source: https://github.com/RapidAI/RapidOCR; https://github.com/PaddlePaddle/PaddleOCR
 """
