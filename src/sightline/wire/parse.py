@@ -10,6 +10,7 @@ Source: contract.md sections 1 and 4.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,6 +38,7 @@ OpenImage = Callable[[ImageReference, int], EncodedImage]
 
 _BASE64 = b";base64,"
 _SHORTEST_CUT = 256
+_MOST_PROBLEMS = 100  # a body can hold a hundred thousand
 
 
 def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
@@ -52,18 +54,16 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     except InvalidRequest:
         raw = _load(body)  # fails too, and names the place in what was sent rather than in the cut text
     wire, problems = _validate(raw)
-    if wire is None:
-        raise InvalidRequest.of(problems)
-    if runs and sum(_is_cut(image, nonce) for image in _images(wire)) != len(runs):
+    if runs and (wire is None or sum(_is_cut(image, nonce) for image in _images(wire)) != len(runs)):
         # A run stood somewhere else than in an image's url: it is somebody's text, so put nothing in its place.
         runs = []
         wire, problems = _validate(_load(body))
-        if wire is None:
-            raise InvalidRequest.of(problems)
+    if wire is None:
+        raise InvalidRequest.of(problems)
     images, image_problems = _open_all(wire, nonce if runs else None, runs, open_image)
     problems += image_problems
     if problems:
-        raise InvalidRequest.of(problems)
+        raise InvalidRequest.of(problems[:_MOST_PROBLEMS])
     return _request(wire, images)
 
 
@@ -101,16 +101,21 @@ def _load(text: bytes) -> Any:
             raise _not_json(text, str(error)) from error
     # Raw line breaks inside a string, as `base64` of GNU puts them, are not JSON; they are taken all the same.
     try:
-        return json.loads(text, strict=False)
+        loose = json.loads(text, strict=False)
     except (ValueError, RecursionError) as error:
         raise _not_json(text, str(error)) from error
+    try:
+        # Refuses what else `json` takes and JSON does not, NaN and lone surrogates; their place is lost.
+        return from_json(json.dumps(loose), allow_inf_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise _not_json(text, "") from error
 
 
 def _not_json(text: bytes, reason: str) -> InvalidRequest:
     if not text.strip():
         return InvalidRequest("The body is empty; send a JSON object with model and messages.", code="invalid_json")
-    line_column = reason.rpartition(" at line ")[2] if " at line " in reason else ""
-    where = f" at line {line_column}" if line_column else ""
+    place = re.search(r"line \d+ column \d+", reason)
+    where = f" at {place[0]}" if place else ""
     return InvalidRequest(
         f"The body is not valid JSON{where}. Send one JSON object with the header "
         "content-type: application/json; check quotes, commas and brackets there.",
@@ -130,7 +135,8 @@ def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
     try:
         wire = ChatBody.model_validate(raw)
     except ValidationError as error:
-        return None, [describe(item, raw) for item in error.errors(include_url=False)] + problems
+        found = error.errors(include_url=False)[:_MOST_PROBLEMS]
+        return None, [describe(item, raw) for item in found] + problems
     if "audio" in (wire.modalities or ()):
         message = "modalities with audio is not supported; ask for text alone."
         problems.append(Problem(message, "modalities", "unsupported_parameter"))

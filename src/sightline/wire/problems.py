@@ -51,7 +51,8 @@ def describe(error: ErrorDetails, raw: Any) -> Problem:
     if kind in _EXPECTED:
         sent = _SENT.get(type(value), "null" if value is None else "something else")
         return Problem(f"{param} must be {_EXPECTED[kind]}, and is {sent}.", param, "invalid_type")
-    return Problem(f"{param} {_limit(kind, context)}, and is {_show(value)}.", param, "invalid_value")
+    sent = f"has {len(value)}" if kind in ("too_short", "too_long") else f"is {_show(value)}"
+    return Problem(f"{param} {_limit(kind, context)}, and {sent}.", param, "invalid_value")
 
 
 def _limit(kind: str, context: dict[str, Any]) -> str:
@@ -59,38 +60,51 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
         case "literal_error":
             return f"must be {context['expected']}"
         case "greater_than_equal":
-            return f"must be {context['ge']} or more"
+            return f"must be {_show(context['ge'])} or more"
         case "greater_than":
-            return f"must be more than {context['gt']}"
+            return f"must be more than {_show(context['gt'])}"
         case "less_than_equal":
-            return f"must be {context['le']} or less"
+            return f"must be {_show(context['le'])} or less"
         case "less_than":
-            return f"must be less than {context['lt']}"
-        case "too_short" | "string_too_short":
+            return f"must be less than {_show(context['lt'])}"
+        case "too_short":
             return f"must have {context['min_length']} or more entries"
-        case "too_long" | "string_too_long":
+        case "too_long":
             return f"must have {context['max_length']} or fewer entries"
+        case "string_too_short":
+            return f"must have {context['min_length']} or more characters"
         case "string_pattern_mismatch":
             return f"must match {context['pattern']}"
     return "does not have an accepted value"
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, list | dict | tuple):
-        return f"one of {len(value)}"
-    text = repr(value) if isinstance(value, str) else str(value)
+    if isinstance(value, list | dict):
+        return _SENT[type(value)]
+    if isinstance(value, int) and abs(value) > 10**80:
+        return "a number of more than 80 digits"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return _short(repr(value) if isinstance(value, str) else str(value))
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 80 else text[:80] + "…"
 
 
 def _param(loc: tuple[int | str, ...], raw: Any, kind: str) -> str:
     """Spell a location as OpenAI does, `messages.[1].content`, leaving out pydantic's names of union branches."""
     spelled: list[str] = []
-    here = raw
+    here, tag_passed = raw, False
     for depth, item in enumerate(loc):
+        is_last = depth == len(loc) - 1
         if isinstance(item, int) and isinstance(here, list):
             spelled.append(f"[{item}]")
-            here = here[item] if item < len(here) else None
-        elif isinstance(here, dict) and (item in here or (kind == "missing" and depth == len(loc) - 1)):
-            spelled.append(str(item))
-            here = here.get(item)
+            here, tag_passed = here[item] if item < len(here) else None, False
+        elif isinstance(here, dict):
+            if not (tag_passed or is_last) and item in (here.get("role"), here.get("type")):
+                tag_passed = True  # the branch that this object chose, not a name in it
+            elif item in here or (kind == "missing" and is_last):
+                spelled.append(_short(str(item)))
+                here, tag_passed = here.get(item), False
     return ".".join(spelled)

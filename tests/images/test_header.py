@@ -1,0 +1,182 @@
+"""The first bytes of a picture: format, size and scans, and nothing decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from sightline.images.header import Broken, Header, name_format, read_header
+from support.pictures import FORMATS, encoded, picture, png_header, quarters
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("size", [(1, 1), (3, 1), (4000, 8), (8, 4000), (257, 129)])
+def test_size_and_format_are_those_of_pillow(kind: str, size: tuple[int, int]) -> None:
+    data = picture(kind, *size)
+
+    header = read_header(data)
+
+    assert header is not None
+    assert (header.type, header.width, header.height) == (kind, *size)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"quality": 50},
+        {"lossless": True},
+        {"lossless": True, "exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0"},
+        {"save_all": True, "append_images": [quarters(50, 40).rotate(90)]},
+    ],
+)
+def test_every_kind_of_webp_has_its_size(options: dict[str, object]) -> None:
+    header = read_header(encoded(quarters(50, 40), "webp", **options))
+
+    assert header == Header("webp", 50, 40)
+
+
+def test_first_frame_larger_than_its_gif_screen_counts() -> None:
+    data = bytearray(picture("gif", 40, 30))
+    data[6:10] = struct.pack("<HH", 5, 5)
+
+    assert read_header(bytes(data)) == Header("gif", 40, 30)
+
+
+@pytest.mark.parametrize("options", [{"comment": b"x" * 700}, {"save_all": True, "loop": 0}])
+def test_gif_with_extensions_has_its_size(options: dict[str, object]) -> None:
+    assert read_header(encoded(quarters(40, 30), "gif", **options)) == Header("gif", 40, 30)
+
+
+def test_scans_of_a_progressive_jpeg_are_counted() -> None:
+    baseline = read_header(encoded(quarters(64, 64), "jpeg"))
+    progressive = read_header(encoded(quarters(64, 64), "jpeg", progressive=True))
+
+    assert baseline is not None
+    assert baseline.scans == 1
+    assert progressive is not None
+    assert progressive.scans == 10
+
+
+def _jpeg_of_scans(scans: int, *, between: bytes = b"") -> bytes:
+    data = encoded(quarters(64, 64), "jpeg", progressive=True)
+    start = data.rindex(b"\xff\xda")
+    scan, end = data[start:-2], data[-2:]
+    return data[:start] + (scan + between) * scans + end
+
+
+@pytest.mark.parametrize("between", [b"", b"\xff\xfe\0\x06\xff\xda\xff\xda", b"\xff\xff\xff", b"\xff\xd0"])
+def test_many_scans_are_counted_exactly(between: bytes) -> None:
+    header = read_header(_jpeg_of_scans(150, between=between))
+
+    assert header is not None
+    assert header.scans == 159
+
+
+def test_scan_markers_in_a_comment_are_no_scans() -> None:
+    data = picture("jpeg")
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + 400) + b"\xff\xda" * 200
+
+    header = read_header(data[:2] + data[2:].replace(b"\xff\xda", comment + b"\xff\xda", 1))
+
+    assert header is not None
+    assert header.scans == 1
+
+
+def test_thumbnail_inside_exif_does_not_give_the_size() -> None:
+    thumbnail = picture("jpeg", 8, 8)
+    app1 = b"\xff\xe1" + struct.pack(">H", 2 + len(thumbnail)) + thumbnail
+    data = picture("jpeg", 640, 480)
+
+    header = read_header(data[:2] + app1 + data[2:])
+
+    assert header is not None
+    assert (header.width, header.height) == (640, 480)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png_header(0, 5),
+        png_header(5, 5)[:20],
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIDAT",
+        b"GIF89a",
+        picture("gif")[:13],
+        b"GIF89a\x05\0\x05\0\0\0\0;",
+        b"GIF89a\x05\0\x05\0\0\0\0" + b"!\xfe\0" * 20_001,
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff\xd9",
+        b"\xff\xd8" + b"\xff\xe0\0\x02" * 50,
+        b"RIFF\x10\0\0\0WEBPXXXX",
+        b"RIFF\x10\0\0\0WEBPVP8 \0\0\0\0\0\0\0\0\0\0",
+        b"RIFF\x10\0\0\0WEBPVP8L\0\0\0\0\0\0\0\0\0\0",
+        b"RIFF\x10\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\1",
+        picture("jpeg")[:30],
+    ],
+)
+def test_cut_or_damaged_header_is_broken(data: bytes) -> None:
+    with pytest.raises(Broken):
+        read_header(data)
+
+
+def test_jpeg_without_a_height_is_broken() -> None:
+    """A height of 0 is told later, by a DNL marker, which few decoders read."""
+    data = picture("jpeg")
+    at = data.index(b"\xff\xc0")
+
+    with pytest.raises(Broken):
+        read_header(data[: at + 5] + b"\0\0" + data[at + 7 :])
+
+
+def _saved(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (_saved("BMP"), "bmp"),
+        (_saved("TIFF"), "tiff"),
+        (b"MM\0*\0\0", "tiff"),
+        (_saved("ICO"), "ico"),
+        (b"%PDF-1.7", "pdf"),
+        (b"\0\0\0\x1cftypavif", "avif"),
+        (b"\0\0\0\x18ftypheic", "heic"),
+        (b"\0\0\0\x18ftypmif1", "heic"),
+        (b"\0\0\0\x18ftypisom", "video"),
+        (b" \n<?xml version='1.0'?><svg/>", "svg"),
+        (b"\xef\xbb\xbf<SVG>", "svg"),
+        (b"<!DOCTYPE html>", "html"),
+        (b"8BPS", "psd"),
+        (b"\0\0\0\x0cjP  \r\n", "jpeg 2000"),
+        (b"\xff\x0a", "jpeg xl"),
+        (b"%!PS", "eps"),
+        (b"RIFF\x10\0\0\0WAVE", "not a known image format"),
+        (b"", "not a known image format"),
+        (b"hello", "not a known image format"),
+    ],
+)
+def test_other_formats_are_named(data: bytes, name: str) -> None:
+    assert read_header(data) is None
+    assert name_format(data) == name
+
+
+@given(st.sampled_from(FORMATS), st.data())
+def test_damage_anywhere_gives_a_header_or_broken(kind: str, data: st.DataObject) -> None:
+    damaged = bytearray(picture(kind))
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    damaged = damaged[: data.draw(st.integers(0, len(damaged)))]
+
+    try:
+        header = read_header(bytes(damaged))
+    except Broken:
+        return
+
+    assert header is None or (header.width >= 1 and header.height >= 1)

@@ -1,0 +1,92 @@
+"""What pydantic finds, in our words: no library text, no more than a line, whatever the sender wrote."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from sightline.errors import Problem
+from sightline.wire.problems import describe
+from sightline.wire.protocol import ChatBody
+from support.bodies import chat, text
+
+
+def problems(raw: Any) -> list[Problem]:
+    with pytest.raises(ValidationError) as caught:
+        ChatBody.model_validate(raw)
+    return [describe(item, raw) for item in caught.value.errors(include_url=False)]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (chat("a", temperature=3), "temperature must be 2 or less, and is 3."),
+        (chat("a", temperature=-1), "temperature must be 0 or more, and is -1."),
+        (chat("a", top_p=0), "top_p must be more than 0, and is 0."),
+        (chat("a", n="two"), "n must be an integer, and is a string."),
+        (chat("a", n=True), "n must be an integer, and is a boolean."),
+        (chat("a", n=1.5), "n must be an integer, and is a number."),
+        (chat("a", seed=2**63), "seed must be less than 9223372036854775808, and is 9223372036854775808."),
+        (chat("a", stream=[]), "stream must be a boolean, and is an array."),
+        (chat("a", user={}), "user must be a string, and is an object."),
+        (chat("a", model=None), "model must be a string, and is null."),
+        (chat("a", model=""), "model must have 1 or more characters, and is ''."),
+        (chat("a", stop=[]), "stop must have 1 or more entries, and has 0."),
+        (chat("a", stop=["a"] * 5), "stop must have 4 or fewer entries, and has 5."),
+        (chat("a", metadata={str(at): "" for at in range(17)}), "metadata must have 16 or fewer entries, and has 17."),
+        (
+            chat("a", messages=[{"role": "bot"}]),
+            "messages.[0].role must be one of 'system', 'developer', 'user', 'assistant', 'tool', and is 'bot'.",
+        ),
+        (chat("a", modalities=["smell"]), "modalities.[0] must be 'text' or 'audio', and is 'smell'."),
+        (chat("a", modalities=[["text"]]), "modalities.[0] must be 'text' or 'audio', and is an array."),
+        (
+            chat("a", response_format={"type": "json_schema", "json_schema": {"name": "ä", "schema": {}}}),
+            "response_format.json_schema.name must match ^[a-zA-Z0-9_-]{1,64}$, and is 'ä'.",
+        ),
+        (chat("a", temperature="hot" * 100), "temperature must be a number, and is a string."),
+        (chat("a", modalities=["x" * 100]), f"modalities.[0] must be 'text' or 'audio', and is '{'x' * 79}…."),
+        (chat("a", banana=1), "banana is not a parameter of this service; leave it out."),
+        (
+            chat({**text("a"), "extra": 1}),
+            "messages.[0].content.[0].extra is not a parameter of this service; leave it out.",
+        ),
+    ],
+)
+def test_problem_says_what_was_expected_and_what_was_sent(body: Any, message: str) -> None:
+    assert message in [problem.message for problem in problems(body)]
+
+
+def test_name_equal_to_a_role_does_not_lead_astray() -> None:
+    body = chat("a", messages=[{"role": "user", "user": {"content": 1}, "content": 3}])
+
+    assert {problem.param for problem in problems(body)} == {"messages.[0].user", "messages.[0].content"}
+
+
+KEYS = st.sampled_from(["type", "text", "role", "content", "user", "image_url", "url", "model", "stop", "n"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | KEYS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*ChatBody.model_fields, "banana"]), VALUES, max_size=5))
+def test_any_body_is_described_without_library_text(body: dict[str, Any]) -> None:
+    try:
+        ChatBody.model_validate(body)
+    except ValidationError as error:
+        found = [describe(item, body) for item in error.errors(include_url=False)]
+    else:
+        return
+
+    for problem in found:
+        assert problem.param
+        assert problem.message.startswith(problem.param)
+        assert not re.search("pydantic|Input should|valid dictionary|accepted value", problem.message)
+        assert len(problem.message) < 600
