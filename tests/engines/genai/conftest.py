@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import sightline
-from sightline.core import Delta, GenerateRequest, ImagePart, Message, Part, Pixels, SamplingParams, TextPart
+from sightline.core import Delta, GenerateRequest, ImagePart, Message, Part, Pixels, SamplingParams, TextPart, Usage
 from sightline.engines.genai import GenAIEngine
 
 FOLDER = Path(sightline.__file__).parent / "bundled" / "peek-10m"
@@ -40,18 +40,30 @@ class Bench:
         parts: tuple[Part, ...] = (*(ImagePart(at) for at in range(images)), TextPart(text))
         pictures = tuple(self.picture(seed + at) for at in range(images))
         params = SamplingParams(**({"max_tokens": 16} | sampling))
-        return GenerateRequest("request", self.info.id, (Message("user", parts),), pictures, params)
+        tokens = self.image.tokens * images
+        return GenerateRequest(
+            "request",
+            self.info.id,
+            (Message("user", parts),),
+            pictures,
+            image_tokens=tokens,
+            sampling=params,
+        )
 
     def answer(self, request: GenerateRequest) -> list[Delta]:
         deltas: list[Delta] = self.run(collect(self.engine.generate(request)))
         return deltas
 
+    def count(self, request: GenerateRequest) -> Usage:
+        usage: Usage = self.run(self.engine.count(request))
+        return usage
+
     def text(self, request: GenerateRequest) -> str:
         return text_of(self.answer(request))
 
 
-async def collect(deltas: AsyncIterator[Delta]) -> list[Delta]:
-    async with aclosing(deltas):  # type: ignore[type-var]
+async def collect(deltas: AsyncGenerator[Delta, None]) -> list[Delta]:
+    async with aclosing(deltas):
         return [delta async for delta in deltas]
 
 

@@ -94,13 +94,6 @@ def test_endless_padding_is_an_error() -> None:
         answer.feed([PAD], [0.0])
 
 
-def test_any_padding_in_json_is_an_error() -> None:
-    answer = Answer(VOCABULARY, AnswerRules(form=read_form(ResponseFormat("json_object"))))
-
-    with pytest.raises(EngineError):
-        answer.feed([PAD], [0.0])
-
-
 def test_json_that_is_not_complete_is_an_error_only_when_it_claims_to_be() -> None:
     rules = AnswerRules(form=read_form(ResponseFormat("json_object")))
     cut_short, broken, whole = (Answer(VOCABULARY, rules) for _ in range(3))

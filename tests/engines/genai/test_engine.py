@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def test_a_picture_and_a_question_are_answered(bench: Bench) -> None:
 
 
 def test_two_pictures_take_twice_the_image_tokens(bench: Bench) -> None:
-    one, two = (bench.engine.count_prompt(bench.request(images=number)) for number in (1, 2))
+    one, two = (bench.count(bench.request(images=number)) for number in (1, 2))
 
     assert two.image_tokens == 2 * one.image_tokens == 2 * bench.image.tokens
     assert two.prompt_tokens - one.prompt_tokens >= bench.image.tokens
@@ -149,7 +149,7 @@ def test_a_prompt_over_the_context_is_refused_with_the_numbers(bench: Bench, wan
 
 def test_a_request_may_fill_the_context_to_the_last_token(bench: Bench) -> None:
     request = bench.request(max_tokens=None, stop=("e", " "))
-    room = bench.info.context_length - bench.engine.count_prompt(request).prompt_tokens
+    room = bench.info.context_length - bench.count(request).prompt_tokens
     full = replace(request, sampling=replace(request.sampling, max_tokens=room))
     over = replace(request, sampling=replace(request.sampling, max_tokens=room + 1))
 
@@ -167,11 +167,16 @@ def test_a_picture_of_the_wrong_size_is_our_error(bench: Bench) -> None:
         bench.answer(request)
 
 
+def test_another_count_of_image_tokens_than_promised_is_our_error(bench: Bench) -> None:
+    with pytest.raises(EngineError):
+        bench.answer(replace(bench.request(), image_tokens=bench.image.tokens + 1))
+
+
 def test_a_picture_without_a_place_is_our_error(bench: Bench) -> None:
     request = bench.request(images=2)
 
     with pytest.raises(EngineError):
-        bench.answer(replace(request, images=request.images[:1]))
+        bench.answer(replace(request, images=request.images[:1], image_tokens=bench.image.tokens))
 
 
 SHAPE = {
@@ -206,13 +211,13 @@ def test_a_bad_schema_is_refused_before_anything_runs(bench: Bench) -> None:
     assert caught.value.param == "response_format.json_schema.schema"
 
 
-async def leave_after(deltas: AsyncIterator[Delta], pieces: int) -> None:
+async def leave_after(deltas: AsyncGenerator[Delta, None], pieces: int) -> None:
     for _ in range(pieces):
         await anext(deltas)
-    await deltas.aclose()  # type: ignore[attr-defined]
+    await deltas.aclose()
 
 
-def long(bench: Bench) -> AsyncIterator[Delta]:
+def long(bench: Bench) -> AsyncGenerator[Delta, None]:
     """A request that certainly goes on for hundreds of steps."""
     form = ResponseFormat("json_schema", json.dumps({"type": "string", "minLength": 900}))
     return bench.engine.generate(bench.request(max_tokens=900, temperature=1.0, response_format=form))
@@ -279,10 +284,10 @@ nasty_texts = st.lists(st.one_of(st.sampled_from(NASTY), st.text(max_size=6)), m
 @given(text=nasty_texts)
 def test_no_text_becomes_a_control_token_or_an_image(bench: Bench, text: str) -> None:
     text = text.encode("utf-8", errors="replace").decode()
-    plain = bench.engine.count_prompt(bench.request(""))
+    plain = bench.count(bench.request(""))
 
     # Counting compares every control token with the template's, and raises when one is too many or misplaced.
-    usage = bench.engine.count_prompt(bench.request(text))
+    usage = bench.count(bench.request(text))
 
     assert usage.image_tokens == bench.image.tokens
     assert usage.prompt_tokens >= plain.prompt_tokens
@@ -299,7 +304,7 @@ def test_the_pipeline_counts_as_we_do(bench: Bench, second: Loaded, text: str) -
     while second.pipeline.has_non_finished_requests():
         second.pipeline.step()
 
-    counted = bench.engine.count_prompt(request).prompt_tokens
+    counted = bench.count(request).prompt_tokens
     assert handle.get_perf_metrics().get_num_input_tokens() == counted
 
 
@@ -309,7 +314,7 @@ def test_placeholder_text_costs_little_and_is_answered(bench: Bench) -> None:
     (*_, last) = bench.answer(spelled)
 
     assert last.usage is not None
-    assert last.usage.prompt_tokens - bench.engine.count_prompt(plain).prompt_tokens < 48
+    assert last.usage.prompt_tokens - bench.count(plain).prompt_tokens < 48
 
 
 def test_too_many_waiting_are_refused() -> None:
@@ -339,7 +344,7 @@ def test_stopping_ends_running_answers_with_unavailable(bench: Bench) -> None:
         await engine.stop()
         assert engine.models() == ()
         with pytest.raises(EngineUnavailable):
-            engine.count_prompt(bench.request())
+            await engine.count(bench.request())
         with pytest.raises(EngineUnavailable):
             await anext(engine.generate(bench.request()))
 
@@ -355,6 +360,6 @@ def test_text_parts_are_not_stripped_of_meaning(bench: Bench) -> None:
     request = bench.request("a")
     message = replace(request.messages[0], parts=(*request.messages[0].parts, TextPart("b")))
 
-    both = bench.engine.count_prompt(replace(request, messages=(message,)))
+    both = bench.count(replace(request, messages=(message,)))
 
-    assert both.prompt_tokens >= bench.engine.count_prompt(request).prompt_tokens
+    assert both.prompt_tokens >= bench.count(request).prompt_tokens

@@ -111,8 +111,8 @@ class Answer:
 
     def _watch_padding(self, token_id: int) -> None:
         self._pads = self._pads + 1 if token_id == self._vocabulary.pad_id else 0
-        # A grammar that allows no token at all leaves every score at minus infinity, and padding is chosen.
-        if self._pads >= (PAD_RUN if self._rules.form is None else 1):
+        # A grammar that allows no token at all leaves every score at minus infinity, and padding is chosen for ever.
+        if self._pads >= PAD_RUN:
             raise EngineError("the model could not go on with its answer; try again, or simplify the response format")
 
 

@@ -8,7 +8,7 @@ on is held up by as much: give it a process of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,18 +88,12 @@ class GenAIEngine:
         """How many steps the pipeline has begun."""
         return self._stepper.steps if self._stepper is not None else 0
 
-    def count_prompt(self, request: GenerateRequest) -> Usage:
-        """Count a request's prompt exactly, as `generate` would; nothing is generated, so no completion tokens.
+    async def count(self, request: GenerateRequest) -> Usage:
+        """Count a request's prompt; see `Engine.count`."""
+        work = self._job(request).work
+        return Usage(work.prompt_tokens, 0, work.image_tokens)
 
-        Raises:
-            EngineUnavailable: the engine is not running.
-            EngineError: the prompt cannot be written, see `TokenCounter.count`.
-        """
-        model, loaded = self._ready()
-        _, prompt_tokens = _write(loaded, request)
-        return Usage(prompt_tokens, 0, model.image.tokens * len(request.images))
-
-    async def generate(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Answer one request; see `Engine.generate`."""
         if not self.models():
             raise EngineUnavailable("the model is not running", retry_after_s=2)
@@ -108,7 +102,7 @@ class GenAIEngine:
         async for delta in self._answers(request):
             yield delta
 
-    async def _answers(self, request: GenerateRequest) -> AsyncIterator[Delta]:
+    async def _answers(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         job = self._job(request)
         stepper = self._stepper
         assert stepper is not None
@@ -131,6 +125,9 @@ class GenAIEngine:
         check_supported(sampling)
         form = read_form(sampling.response_format)
         images = [_tensor(pixels, model.image.size_px) for pixels in request.images]
+        image_tokens = model.image.tokens * len(images)
+        if request.image_tokens != image_tokens:
+            raise EngineError("the images of the request take another number of tokens than was promised")
         prompt, prompt_tokens = _write(loaded, request)
         max_tokens = _room(prompt_tokens, sampling, model.info.context_length)
         work = Work(
@@ -138,7 +135,7 @@ class GenAIEngine:
             images=images,
             config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),
             prompt_tokens=prompt_tokens,
-            image_tokens=model.image.tokens * len(images),
+            image_tokens=image_tokens,
             max_tokens=max_tokens,
         )
         rules = AnswerRules(stop=sampling.stop, logprobs=sampling.logprobs, form=form)
@@ -188,5 +185,6 @@ def _warm_up(model: Model) -> GenerateRequest:
         model=model.info.id,
         messages=(Message("user", (ImagePart(0), TextPart("What is this?"))),),
         images=(np.full((size_px, size_px, 3), 127, np.uint8),),
+        image_tokens=model.image.tokens,
         sampling=SamplingParams(max_tokens=WARM_UP_TOKENS, temperature=0.0),
     )

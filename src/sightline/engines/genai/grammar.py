@@ -10,26 +10,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.core import ResponseFormat
+from sightline.engines.genai.ebnf import any_object, grammar_of
 from sightline.engines.genai.schema import Schema, conforms, read_schema
 from sightline.errors import InvalidRequest
-
-ANY_OBJECT = '{"type": "object"}'
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerForm:
-    """JSON, of one schema or (None) of any. `schema_text` is what the grammar is compiled from."""
+    """JSON, of one schema or (None) any object. `grammar` is the EBNF that the pipeline holds the answer to."""
 
-    schema_text: str
+    grammar: str
     schema: Schema | None
 
     def accepts(self, answer: str) -> bool:
         """Say whether a finished answer is JSON of this form."""
         try:
             value: Any = json.loads(answer)
+            return isinstance(value, dict) if self.schema is None else conforms(value, self.schema, self.schema)
         except (ValueError, RecursionError):
             return False
-        return isinstance(value, dict) if self.schema is None else conforms(value, self.schema, self.schema)
 
 
 def read_form(wanted: ResponseFormat) -> AnswerForm | None:
@@ -41,8 +40,8 @@ def read_form(wanted: ResponseFormat) -> AnswerForm | None:
     if wanted.type == "text":
         return None
     if wanted.type == "json_object":
-        return AnswerForm(ANY_OBJECT, None)
+        return AnswerForm(any_object(), None)
     if wanted.schema is None:
         raise InvalidRequest("json_schema needs a schema", param="response_format.json_schema.schema")
     schema = read_schema(wanted.schema)
-    return AnswerForm(json.dumps(schema, ensure_ascii=False), schema)
+    return AnswerForm(grammar_of(schema), schema)

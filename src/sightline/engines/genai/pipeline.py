@@ -11,9 +11,9 @@ its longest answer, so that the pipeline never has to evict a running request or
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ PIPELINE_FAILURES = (RuntimeError, ValueError, IndexError, MemoryError, Overflow
 """What OpenVINO GenAI raises: std::exception and its children as pybind11 translates them."""
 ADMISSION_S = 0.05
 """Admissions stop for this step once they have taken so long: encoding an image halts every running answer."""
+FORGET_EVERY = 64
+"""Requests after which the pipeline is made to forget their prompts."""
 BLOCK_TOKENS = 32
 """Tokens a block of the cache holds, on a CPU."""
 
@@ -71,13 +73,13 @@ class Stepper:
         self._pipeline = pipeline
         self._capacity = capacity
         self._loop = loop
-        self._numbers = itertools.count()
         self._inbox: deque[Job] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._waiting: deque[Job] = deque()
         self._running: dict[Job, GenerationHandle] = {}
         self._outbox: list[tuple[asyncio.Queue[Event], Event]] = []
+        self._entered = 0
         self._thread = threading.Thread(target=self._run, name="genai-steps", daemon=True)
         self._thread.start()
 
@@ -180,11 +182,14 @@ class Stepper:
         job.admitted_s = time.perf_counter()
         work = job.work
         try:
-            handle = self._pipeline.add_request(next(self._numbers), work.prompt, work.images, work.config)
+            handle = self._pipeline.add_request(self._entered, work.prompt, work.images, work.config)
         except PIPELINE_FAILURES:
             self._send(job, EngineError("the model could not take this request"))
             return
         self._running[job] = handle
+        self._entered += 1
+        if self._entered % FORGET_EVERY == 0:
+            _forget_prompts(self._pipeline)
 
     def _step(self) -> None:
         if not self._pipeline.has_non_finished_requests():
@@ -236,6 +241,13 @@ class Stepper:
 def _hand_over(outbox: Sequence[tuple[asyncio.Queue[Event], Event]]) -> None:
     for queue, event in outbox:
         queue.put_nowait(event)
+
+
+def _forget_prompts(pipeline: openvino_genai.ContinuousBatchingPipeline) -> None:
+    """Empty the list in which the pipeline keeps every prompt token it ever read (16 bytes each, for ever)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pipeline.finish_chat()
 
 
 def _blocks(job: Job) -> int:

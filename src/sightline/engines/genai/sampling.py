@@ -51,5 +51,5 @@ def generation_config(
     # With it the pipeline reports the model's own probabilities, before penalties, temperature and grammar.
     config.logprobs = int(sampling.logprobs)
     if form is not None:
-        config.structured_output_config = StructuredOutputConfig(json_schema=form.schema_text)
+        config.structured_output_config = StructuredOutputConfig(grammar=form.grammar)
     return config

@@ -1,8 +1,9 @@
 """The part of JSON Schema that answers can be held to: checked before generation, and checked again on the answer.
 
 In: the schema a request carries. Out: the same schema as a plain value, or an `InvalidRequest` that names the place.
-The part is OpenAI's for strict schemas, less `pattern`, `format` and `multipleOf`. It is checked here, to the last
-keyword, because the pipeline compiles a grammar in the middle of a step, where a failure would end every request.
+The part is OpenAI's for strict schemas, less `pattern`, `format`, `multipleOf` and wide ranges of numbers. It is
+checked here, to the last keyword, because the pipeline compiles a grammar in the middle of a step, where a failure
+would end every request.
 
 Source: https://platform.openai.com/docs/guides/structured-outputs; https://json-schema.org/draft/2020-12
 """
@@ -50,6 +51,7 @@ def read_schema(text: str) -> Schema:
         raise _invalid("", f"has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}")
     try:
         schema = json.loads(text)
+        json.dumps(schema, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise _invalid("", "is not valid JSON") from error
     _Checker(schema).check()
@@ -79,7 +81,7 @@ class _Checker:
             self._schema(child, child_place, depth=depth + 1)
 
     def _keywords(self, schema: Schema, place: str) -> None:
-        types = _types(schema, place)
+        types = types_of(schema, place)
         allowed = _STRUCTURAL | _ANNOTATIONS | frozenset().union(*(_KEYWORDS[name] for name in types))
         for keyword in schema:
             if keyword not in allowed:
@@ -99,6 +101,7 @@ class _Checker:
             lowest, highest = (_whole(schema, word, place, limit) for word in (low, high))
             if lowest is not None and highest is not None and lowest > highest:
                 raise _invalid(f"{place}.{low}", f"is greater than {high}")
+        _check_range(schema, place)
         self._object(schema, place)
 
     def _object(self, schema: Schema, place: str) -> None:
@@ -111,15 +114,27 @@ class _Checker:
         if schema.get("additionalProperties", False) is not False:
             raise _invalid(f"{place}.additionalProperties", "must be false")
 
-    def _reference(self, schema: Schema, place: str) -> None:
-        """Follow a `$ref` to something that is not one, so that none leads round in a circle."""
-        seen: set[str] = set()
-        while "$ref" in schema:
-            target = schema["$ref"]
-            if not isinstance(target, str) or target in seen:
-                raise _invalid(f"{place}.$ref", "leads round in a circle" if target in seen else "must be a string")
-            seen.add(target)
-            schema = _resolve(self._root, target, place)
+    def _reference(self, schema: Schema, place: str, above: tuple[int, ...] = ()) -> None:
+        """Follow `$ref` and `anyOf` to what consumes text, so that no way through them leads round in a circle."""
+        if id(schema) in above:
+            raise _invalid(place, "leads round in a circle")
+        targets = schema.get("anyOf", [])
+        if "$ref" in schema:
+            if not isinstance(schema["$ref"], str):
+                raise _invalid(f"{place}.$ref", "must be a string")
+            targets = [resolve(self._root, schema["$ref"], place)]
+        for target in targets if isinstance(targets, list) else []:
+            if isinstance(target, dict):
+                self._reference(target, place, (*above, id(schema)))
+
+
+def _check_range(schema: Schema, place: str) -> None:
+    """Refuse bounds that the grammar cannot spell out."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if high is not None and (low is None or high - low >= MAX_COUNT):
+        raise _invalid(f"{place}.maximum", f"needs a minimum at most {MAX_COUNT - 1:,} below it")
+    if high is None and low not in (None, 0, 1):
+        raise _invalid(f"{place}.minimum", "must be 0 or 1 where there is no maximum")
 
 
 def _check_enum(values: object, place: str) -> None:
@@ -127,7 +142,12 @@ def _check_enum(values: object, place: str) -> None:
         raise _invalid(f"{place}.enum", f"must list 1 to {MAX_COUNT:,} strings, numbers, true, false or null")
 
 
-def _types(schema: Schema, place: str) -> list[str]:
+def types_of(schema: Schema, place: str = "") -> list[str]:
+    """Return the names under `type`, one or several.
+
+    Raises:
+        InvalidRequest: `place` names a type that there is not.
+    """
     if "type" not in schema:
         return []
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
@@ -151,7 +171,12 @@ def _children(schema: Schema, place: str) -> Iterator[tuple[object, str]]:
         yield from ((child, f"{place}.anyOf[{number}]") for number, child in enumerate(choices))
 
 
-def _resolve(root: object, target: str, place: str) -> Schema:
+def resolve(root: object, target: str, place: str = "") -> Schema:
+    """Return the schema that a reference within `root` points to.
+
+    Raises:
+        InvalidRequest: it points nowhere, or out of the document.
+    """
     found = root
     if target != "#":
         for step in target.removeprefix("#/").split("/") if target.startswith("#/") else [None]:
@@ -187,14 +212,14 @@ def _invalid(place: str, problem: str) -> InvalidRequest:
 def conforms(value: object, schema: Schema, root: Schema) -> bool:
     """Say whether `value`, parsed from JSON, is what `schema` describes; `root` is where references start."""
     if "$ref" in schema:
-        return conforms(value, _resolve(root, schema["$ref"], ""), root)
+        return conforms(value, resolve(root, schema["$ref"]), root)
     if "anyOf" in schema:
         return any(conforms(value, choice, root) for choice in schema["anyOf"])
     if "enum" in schema:
         return any(_same(value, choice) for choice in schema["enum"])
     if "const" in schema:
         return _same(value, schema["const"])
-    return any(_CHECKS[name](value, schema, root) for name in _types(schema, ""))
+    return any(_CHECKS[name](value, schema, root) for name in types_of(schema))
 
 
 def _same(value: object, choice: object) -> bool:

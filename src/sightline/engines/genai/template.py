@@ -108,7 +108,8 @@ class Neutraliser:
         self._start = re.compile(f"(?=(?:{alternatives}))")
 
     def __call__(self, text: str) -> str:
-        """Return `text` with no control spelling left in it."""
+        """Return `text` with no control spelling left in it; half a surrogate pair, which is no text, is replaced."""
+        text = text.encode("utf-8", errors="replace").decode()
         parts: list[str] = []
         last = 0
         for match in self._start.finditer(text):
