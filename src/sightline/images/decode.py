@@ -35,6 +35,9 @@ _ORIENTATIONS = {
     8: "rotated 270°",
 }
 _SRGB_NAMES = (b"sRGB", b"\x00s\x00R\x00G\x00B")
+_PROFILE_SPACES = {"cmyk": b"CMYK", "b-w": b"GRAY", "grey16": b"GRAY"}
+# Reduced by more than this, pixels are averaged first: the filter's rounded weights would darken the picture.
+_MOST_BY_FILTER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,9 @@ def _shrink(image: pyvips.Image, seen: View) -> pyvips.Image:
     across, down = min(1.0, seen.width / image.width), min(1.0, seen.height / image.height)
     if image.hasalpha():
         kind, interpretation = image.format, image.interpretation
-        small = image.premultiply().resize(across, vscale=down, kernel="linear", gap=0)
+        small = image.premultiply().resize(across, vscale=down, kernel="linear", gap=_MOST_BY_FILTER)
         return small.unpremultiply().cast(kind).copy(interpretation=interpretation)
-    return image.resize(across, vscale=down, kernel="linear", gap=0)
+    return image.resize(across, vscale=down, kernel="linear", gap=_MOST_BY_FILTER)
 
 
 def _to_srgb(image: pyvips.Image, actions: list[str]) -> pyvips.Image:
@@ -125,6 +128,8 @@ def _to_srgb(image: pyvips.Image, actions: list[str]) -> pyvips.Image:
         actions.append("CMYK to RGB")
     if profile and not any(name in profile for name in _SRGB_NAMES):
         try:
+            if profile[16:20] != _PROFILE_SPACES.get(image.interpretation, b"RGB ") or profile[36:40] != b"acsp":
+                raise pyvips.Error("not a profile of this picture's colours")
             converted = image.icc_transform("srgb", embedded=True).copy_memory()
         except pyvips.Error:
             actions.append("colour profile unreadable, ignored")

@@ -83,7 +83,9 @@ def _check_size(image: EncodedImage, scans: int, number: int, limits: ImageLimit
     pixels = image.width * image.height
     if pixels > limits.max_pixels:
         scale = math.sqrt(limits.max_pixels / pixels)
-        fit = f"{max(1, int(image.width * scale)):,} × {max(1, int(image.height * scale)):,}"
+        width = min(max(1, int(image.width * scale)), limits.max_pixels)
+        height = min(max(1, int(image.height * scale)), limits.max_pixels // width)
+        fit = f"{width:,} × {height:,}"
         raise ImageTooLarge(
             f"image {number} is {image.width:,} × {image.height:,}, {pixels / 1e6:.1f} megapixels, "
             f"the limit is {limits.max_pixels / 1e6:g}; resize it to {fit} or less.",
