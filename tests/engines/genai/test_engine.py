@@ -219,7 +219,7 @@ async def leave_after(deltas: AsyncGenerator[Delta, None], pieces: int) -> None:
 
 def long(bench: Bench) -> AsyncGenerator[Delta, None]:
     """A request that certainly goes on for hundreds of steps."""
-    form = ResponseFormat("json_schema", json.dumps({"type": "string", "minLength": 900}))
+    form = ResponseFormat("json_schema", json.dumps({"type": "array", "items": {"const": "x"}, "minItems": 900}))
     return bench.engine.generate(bench.request(max_tokens=900, temperature=1.0, response_format=form))
 
 

@@ -10,7 +10,8 @@ from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import Model
 from sightline.engines.genai.pipeline import BLOCK_TOKENS, PIPELINE_FAILURES, Capacity
 from sightline.engines.genai.template import PromptWriter
-from sightline.engines.genai.tokens import TokenCounter, read_vocabulary
+from sightline.engines.genai.tokens import TokenCounter
+from sightline.engines.genai.vocabulary import load_tokenizer
 from sightline.errors import ConfigError
 
 
@@ -50,10 +51,10 @@ def load(model: Model, limits: Limits) -> Loaded:
     """
     capacity = plan(model, limits)
     try:
-        pipeline = ContinuousBatchingPipeline(model.path, _scheduling(capacity, limits), limits.device)
+        tokenizer, vocabulary = load_tokenizer(model)
+        pipeline = ContinuousBatchingPipeline(model.path, tokenizer, _scheduling(capacity, limits), limits.device)
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
-    tokenizer = pipeline.get_tokenizer()
     counter = TokenCounter(tokenizer, model)
     writer = PromptWriter(
         model.family,
@@ -61,7 +62,7 @@ def load(model: Model, limits: Limits) -> Loaded:
         image_tokens=model.image.tokens,
         opening="" if counter.adds_opening else tokenizer.get_bos_token(),
     )
-    return Loaded(pipeline, capacity, writer, counter, read_vocabulary(tokenizer, model))
+    return Loaded(pipeline, capacity, writer, counter, vocabulary)
 
 
 def plan(model: Model, limits: Limits) -> Capacity:

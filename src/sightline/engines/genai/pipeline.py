@@ -24,10 +24,13 @@ from openvino_genai import GenerationFinishReason, GenerationStatus
 from sightline.core import Delta
 from sightline.engines.genai.job import Event, Job
 from sightline.errors import EngineError, EngineUnavailable, ServiceError
+from sightline.log import get_logger
 
 if TYPE_CHECKING:
     import openvino_genai
     from openvino_genai.py_openvino_genai import GenerationHandle
+
+log = get_logger(__name__)
 
 PIPELINE_FAILURES = (RuntimeError, ValueError, IndexError, MemoryError, OverflowError)
 """What OpenVINO GenAI raises: std::exception and its children as pybind11 translates them."""
@@ -120,9 +123,9 @@ class Stepper:
                 self._step()
                 self._deliver()
             self._release()
-        except PIPELINE_FAILURES:
+        except PIPELINE_FAILURES as error:
             # A step that fails leaves the batch in an unknown state: all of it is lost, and the engine with it.
-            pass
+            log.error("pipeline_failed", error=type(error).__name__, where=str(error)[:200])
         finally:
             self._end()
 
@@ -183,7 +186,8 @@ class Stepper:
         work = job.work
         try:
             handle = self._pipeline.add_request(self._entered, work.prompt, work.images, work.config)
-        except PIPELINE_FAILURES:
+        except PIPELINE_FAILURES as error:
+            log.warning("request_refused_by_pipeline", error=type(error).__name__)
             self._send(job, EngineError("the model could not take this request"))
             return
         self._running[job] = handle

@@ -21,6 +21,8 @@ MAX_DEPTH = 32
 MAX_NODES = 2_000
 MAX_CHARACTERS = 100_000
 MAX_COUNT = 1_000
+MAX_LENGTH = 100
+"""Of a string with a bound: beyond it the grammar engine takes tens of milliseconds a token."""
 MAX_MAGNITUDE = 2**53
 
 Schema = dict[str, Any]
@@ -39,6 +41,11 @@ _KEYWORDS = {
 }
 _ALL_TYPED = frozenset().union(*_KEYWORDS.values())
 _BOUNDS = (("minItems", "maxItems"), ("minLength", "maxLength"), ("minimum", "maximum"))
+_LIMITS = {
+    **dict.fromkeys(("minItems", "maxItems"), MAX_COUNT),
+    **dict.fromkeys(("minLength", "maxLength"), MAX_LENGTH),
+    **dict.fromkeys(("minimum", "maximum"), MAX_MAGNITUDE),
+}
 
 
 def read_schema(text: str) -> Schema:
@@ -97,8 +104,7 @@ class _Checker:
         if "const" in schema and not _is_scalar(schema["const"]):
             raise _invalid(f"{place}.const", "must be a string, number, true, false or null")
         for low, high in _BOUNDS:
-            limit = MAX_MAGNITUDE if low == "minimum" else MAX_COUNT
-            lowest, highest = (_whole(schema, word, place, limit) for word in (low, high))
+            lowest, highest = (_whole(schema, word, place) for word in (low, high))
             if lowest is not None and highest is not None and lowest > highest:
                 raise _invalid(f"{place}.{low}", f"is greater than {high}")
         _check_range(schema, place)
@@ -186,10 +192,11 @@ def resolve(root: object, target: str, place: str = "") -> Schema:
     return found
 
 
-def _whole(schema: Schema, word: str, place: str, limit: int) -> int | None:
+def _whole(schema: Schema, word: str, place: str) -> int | None:
     value = schema.get(word)
     if value is None and word not in schema:
         return None
+    limit = _LIMITS[word]
     lowest = -limit if word in ("minimum", "maximum") else 0
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= limit:
         raise _invalid(f"{place}.{word}", f"must be a whole number from {lowest:,} to {limit:,}")

@@ -1,0 +1,133 @@
+"""Model folders: what is read from one, and what is said of one that is not whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.core import ImageEncoding
+from sightline.engines.genai.loading import Limits, plan
+from sightline.engines.genai.model import Model, read_model
+from sightline.errors import ConfigError
+
+FILES = (
+    "preprocessor_config.json",
+    "openvino_language_model.xml",
+    "openvino_language_model.bin",
+    "openvino_text_embeddings_model.xml",
+    "openvino_vision_embeddings_model.xml",
+    "openvino_tokenizer.xml",
+    "openvino_detokenizer.xml",
+)
+CONFIG = {
+    "model_type": "gemma3",
+    "eos_token_id": [1, 106],
+    "mm_tokens_per_image": 256,
+    "text_config": {"num_hidden_layers": 34, "num_key_value_heads": 4},
+    "vision_config": {"image_size": 896},
+}
+TOKENIZER = {
+    "added_tokens": [
+        {"id": 2, "content": "<bos>", "special": True},
+        {"id": 106, "content": "<end_of_turn>", "special": False},
+        {"id": 7, "content": "\n\n", "special": False},
+    ],
+    "model": {"vocab": {"a": 9}},
+    "decoder": {"type": "Sequence"},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "gemma-3-4b"
+    folder.mkdir()
+    for name in FILES:
+        (folder / name).write_text("")
+    write(folder, "config.json", CONFIG)
+    write(folder, "tokenizer.json", TOKENIZER)
+    return folder
+
+
+def write(folder: Path, name: str, content: Any) -> None:
+    (folder / name).write_text(json.dumps(content))
+
+
+def read(folder: Path, model_id: str | None = None) -> Model:
+    return read_model(folder, model_id=model_id, max_context=8192)
+
+
+def test_a_published_configuration_is_read_with_its_defaults(folder: Path) -> None:
+    model = read(folder)
+
+    assert model.info.id == "gemma-3-4b"
+    assert model.info.owned_by == "local"
+    assert model.info.context_length == 8192
+    assert model.image == ImageEncoding("square", size_px=896, tokens=256)
+    assert model.info.max_images == 2
+    assert model.eos_ids == {1, 106}
+    assert model.controls == {"<bos>": 2, "<end_of_turn>": 106}
+    assert model.vocabulary_size == 107
+    assert model.cache_bytes_a_token == 2 * 2 * 34 * 4 * 256
+    assert not model.has_byte_pieces
+
+
+def test_a_card_names_and_describes_the_model(folder: Path) -> None:
+    card = {"id": "a/b", "created": 5, "description": "Sees.", "context_length": 4096, "max_images": 1}
+    write(folder, "sightline.json", card)
+
+    info = read(folder).info
+
+    assert (info.id, info.owned_by, info.created, info.description) == ("a/b", "a", 5, "Sees.")
+    assert (info.context_length, info.max_images) == (4096, 1)
+    assert read(folder, "c/d").info.id == "c/d"
+
+
+def test_generation_settings_add_their_own_ends(folder: Path) -> None:
+    write(folder, "generation_config.json", {"eos_token_id": 5, "pad_token_id": 3})
+
+    model = read(folder)
+
+    assert model.eos_ids == {1, 5, 106}
+    assert model.pad_id == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "openvino_tokenizer.xml").unlink(), "missing: openvino_tokenizer.xml"),
+        (lambda folder: write(folder, "config.json", CONFIG | {"model_type": "mllama"}), "'mllama' is not supported"),
+        (lambda folder: write(folder, "config.json", CONFIG | {"vision_config": {}}), "image_size"),
+        (lambda folder: write(folder, "config.json", []), "must hold a JSON object"),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read as JSON"),
+    ],
+)
+def test_a_folder_that_is_not_whole_says_what_is_wrong(folder: Path, spoil: Any, words: str) -> None:
+    spoil(folder)
+
+    with pytest.raises(ConfigError, match=words):
+        read(folder)
+
+
+def test_the_cache_is_as_large_as_the_requests_can_use(folder: Path) -> None:
+    write(folder, "config.json", CONFIG | {"text_config": {"max_position_embeddings": 1024, "head_dim": 1}})
+
+    capacity = plan(read(folder), Limits(max_running=4))
+
+    assert capacity.blocks == 4 * (1024 // 32 + 1)
+    assert capacity.step_tokens == 1024 + 4
+
+
+def test_the_cache_is_bounded_by_its_share_of_memory(folder: Path) -> None:
+    model = read(folder)
+
+    capacity = plan(model, Limits(cache_gb=2))
+
+    assert capacity.blocks * 32 * model.cache_bytes_a_token <= 2 * 2**30
+
+
+def test_a_cache_too_small_for_one_request_is_refused_with_the_figure(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"allow 1\.1 GiB"):
+        plan(read(folder), Limits(cache_gb=0.5))
