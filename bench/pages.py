@@ -105,6 +105,21 @@ def make_pages(seed: int = 20, count: int = 20) -> list[Page]:
     return pages
 
 
+def edits(truth: str, answer: str) -> int:
+    """Count the characters to insert, delete or replace (Levenshtein); any white space counts as one blank."""
+    truth, answer = " ".join(truth.split()), " ".join(answer.split())
+    shorter = min(len(truth), len(answer))
+    same = next((at for at in range(shorter) if truth[at] != answer[at]), shorter)
+    truth, answer = truth[same:], answer[same:]
+    before = list(range(len(answer) + 1))
+    for row, wanted in enumerate(truth, start=1):
+        now = [row]
+        for column, given in enumerate(answer, start=1):
+            now.append(min(before[column] + 1, now[-1] + 1, before[column - 1] + (wanted != given)))
+        before = now
+    return before[-1]
+
+
 def _styles(rng: random.Random) -> tuple[Style, ...]:
     """Clean, small print, a scan, and white on dark."""
     return (
