@@ -21,6 +21,7 @@ from sightline.errors import ConfigError
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 BUNDLED = {"sightline/peek-10m/bf-16": "peek-10m"}
 _STRICT = ConfigDict(extra="forbid")
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ class ServerSettings:
     __pydantic_config__ = _STRICT
 
     host: str = "127.0.0.1"
-    port: int = 8000
-    max_body_bytes: int = 1_048_576
-    drain_s: float = 30.0
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    max_body_bytes: AtLeastOne = 1_048_576
+    drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ class ImageLimits:
 
     __pydantic_config__ = _STRICT
 
-    max_images: int = 2
-    max_pixels: int = 25_000_000
-    max_jpeg_scans: int = 100
-    cache_bytes: int = 64_000_000
+    max_images: AtLeastOne = 2
+    max_pixels: AtLeastOne = 25_000_000
+    max_jpeg_scans: AtLeastOne = 100
+    cache_bytes: Annotated[int, Field(ge=0)] = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class RequestLimits:
 
     __pydantic_config__ = _STRICT
 
-    max_in_flight: int = 64
+    max_in_flight: AtLeastOne = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +161,6 @@ def _set(tree: dict[str, Any], name: str, value: Any) -> None:
     *sections, last = name.split(".")
     for section in sections:
         tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            return  # the file has a value where a section belongs; the check that follows says so
     tree[last] = value

@@ -18,7 +18,7 @@ from sightline.wire.render import (
     delta_choice,
     encode,
     error_body,
-    model_list,
+    model_body,
     role_choice,
     usage_body,
 )
@@ -83,10 +83,10 @@ def test_done_is_the_last_frame_of_openai() -> None:
 
 
 @pytest.mark.parametrize(("image", "modalities"), [(None, ["text"]), (ImageEncoding("page", 960), ["text", "image"])])
-def test_model_list(image: ImageEncoding | None, modalities: list[str]) -> None:
+def test_model(image: ImageEncoding | None, modalities: list[str]) -> None:
     model = ModelInfo("a/b", "somebody", 7, 4096, "What it is.", image, 2, frozenset({"seed", "max_tokens"}))
 
-    [body] = written(model_list([model]))["data"]
+    body = written(model_body(model))
 
     assert body["architecture"]["input_modalities"] == modalities
     assert body["supported_parameters"] == ["max_tokens", "seed"]

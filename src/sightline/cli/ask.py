@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.client import check, connect
+from sightline.cli.client import check, connect, list_models
 from sightline.cli.terminal import err, fail, out
 
 _TYPES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
@@ -36,13 +36,11 @@ def ask(
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if max_tokens:
+    if max_tokens is not None:
         body["max_tokens"] = max_tokens
     with connect() as client:
         if model is None:
-            response = client.get("models")
-            check(response)
-            model = next((entry["id"] for entry in response.json()["data"]), None)
+            model = next((entry["id"] for entry in list_models(client)), None)
             if model is None:
                 fail("The service has no model ready yet; try again in a moment.")
         with client.stream("POST", "chat/completions", json={**body, "model": model}) as answer:

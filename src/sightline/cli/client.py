@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx2
 
@@ -15,17 +16,32 @@ from sightline.cli.terminal import fail
 def connect() -> Iterator[httpx2.Client]:
     """A client of the service at `SIGHTLINE_BASE_URL` with the key in `INFERENCE_API_KEY`."""
     base_url = os.environ.get("SIGHTLINE_BASE_URL", "http://127.0.0.1:8000/v1").rstrip("/")
-    key = os.environ.get("INFERENCE_API_KEY", "")
+    key = os.environ.get("INFERENCE_API_KEY", "").strip()
     if not key:
         fail("INFERENCE_API_KEY is not set; it holds your API key. Make one with: sightline keys create NAME")
+    if not (key.isascii() and key.isprintable()):
+        fail("INFERENCE_API_KEY has characters that no key has; copy the whole key again.")
     headers = {"authorization": f"Bearer {key}"}
     try:
         with httpx2.Client(base_url=base_url, headers=headers, timeout=httpx2.Timeout(600, connect=5)) as client:
             yield client
     except httpx2.ConnectError:
         fail(f"Nothing answers on {base_url}. Start the service with: sightline serve")
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
+        fail(f"SIGHTLINE_BASE_URL is {base_url}, which is no address; write it like http://127.0.0.1:8000/v1")
     except httpx2.TransportError as error:
         fail(f"The connection to {base_url} broke ({type(error).__name__}). Is the service still running?")
+
+
+def list_models(client: httpx2.Client) -> list[dict[str, Any]]:
+    """The entries of `GET /v1/models`."""
+    response = client.get("models")
+    check(response)
+    try:
+        models: list[dict[str, Any]] = response.json()["data"]
+    except (ValueError, KeyError, TypeError):
+        fail(f"What answers on {client.base_url} is not Sightline; check SIGHTLINE_BASE_URL, which ends in /v1.")
+    return models
 
 
 def check(response: httpx2.Response) -> None:

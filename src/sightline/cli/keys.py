@@ -24,9 +24,9 @@ Data = Annotated[Path | None, typer.Option("--data", help="The service's data fo
 def _keys(data: Path | None) -> Iterator[Keys]:
     try:
         settings = load_settings({"data": data})
+        database = Database.in_folder(settings.data.expanduser())
     except ConfigError as error:
         fail(str(error))
-    database = Database.in_folder(settings.data.expanduser())
     try:
         yield Keys(database)
     finally:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from sightline.cli.client import check, connect
+from sightline.cli.client import connect, list_models
 from sightline.cli.terminal import out
 
 
 def models() -> None:
     """List the models of the running service."""
     with connect() as client:
-        response = client.get("models")
-        check(response)
+        entries = list_models(client)
     table = Table(box=None, pad_edge=False)
     for name in ("model", "takes", "images", "context"):
         table.add_column(name)
-    for model in response.json()["data"]:
+    for model in entries:
         takes = " + ".join(model["architecture"]["input_modalities"])
         table.add_row(model["id"], takes, str(model["max_images"]), f"{model['context_length']:,}")
     out.print(table)

@@ -24,11 +24,11 @@ from sightline.store.database import Database
 class Server(uvicorn.Server):
     """uvicorn, with an exit status of our own: a drained stop is a success, a failed start is not."""
 
-    def __init__(self, settings: Settings, secret: str | None) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(_uvicorn(settings))
         self.admission = Admission(settings.limits.max_in_flight)
         self.failure: str | None = None
-        self._secret = secret
+        self._settings = settings
         self._are_engines_ready = False
         self.config.app = create_app(settings, self.admission, on_ready=self._engines_ready, on_failure=self.fail)
 
@@ -45,7 +45,8 @@ class Server(uvicorn.Server):
 
     def _greet(self) -> None:
         port = self.servers[0].sockets[0].getsockname()[1]  # the real one, also for --port 0
-        _greet(_url(self.config.host, port), self._secret)
+        # The first key is made only now that it can be shown: a start that fails must not use it up.
+        _greet(_url(self.config.host, port), _first_key(self._settings))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop taking requests; a second signal does not wait for those that run."""
@@ -81,15 +82,16 @@ def serve(
         settings = load_settings(flags, file=config)
         if model:
             settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
-        secret = _first_key(settings)
+        Database.in_folder(settings.data.expanduser()).close()
+        listener = _listen(settings.server.host, settings.server.port)
     except ConfigError as error:
         fail(str(error))
     configure_logging()
-    server = Server(settings, secret)
+    server = Server(settings)
     err.print(
         f"Sightline is loading its models; it will answer on {_url(settings.server.host, settings.server.port)} …"
     )
-    server.run()
+    server.run(sockets=[listener])
     if server.failure:
         fail(server.failure)
     if not server.started:
@@ -119,6 +121,14 @@ def _uvicorn(settings: Settings) -> uvicorn.Config:
         proxy_headers=False,
         timeout_graceful_shutdown=round(settings.server.drain_s),
     )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError(f"Cannot listen on {_url(host, port)}: {error.strerror}. Choose another --port.") from error
 
 
 def _first_key(settings: Settings) -> str | None:

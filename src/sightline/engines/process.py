@@ -133,6 +133,8 @@ class ProcessEngine:
                     first.set_exception(error)
                     return
                 log.error("engine_refused_to_start", kind=self.spec.kind, reason=str(error))
+            except OSError as error:  # no process or socket to be had at this moment
+                log.error("engine_not_started", kind=self.spec.kind, reason=str(error))
             lived_s = asyncio.get_running_loop().time() - began
             pause_s = _FIRST_PAUSE_S if lived_s > 30 else min(max(pause_s * 4, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
             log.warning("engine_restarting", kind=self.spec.kind, lived_s=round(lived_s, 1), pause_s=pause_s)

@@ -19,11 +19,14 @@ def create(spec: EngineSpec) -> Engine:
     """Make the engine that `spec` describes; nothing is loaded before its `start`.
 
     Raises:
-        ConfigError: no engine of this kind.
+        ConfigError: no engine of this kind, or one without these options.
     """
     target = _FACTORIES.get(spec.kind)
     if target is None:
         raise ConfigError(f"There is no engine {spec.kind!r}; choose one of {', '.join(_FACTORIES)}.")
     module, _, name = target.partition(":")
-    engine: Engine = getattr(import_module(module), name)(**spec.options)
+    try:
+        engine: Engine = getattr(import_module(module), name)(**spec.options)
+    except TypeError as error:
+        raise ConfigError(f"The engine {spec.kind!r} does not take these options: {error}.") from error
     return engine

@@ -108,6 +108,4 @@ def _words(request: GenerateRequest) -> list[str]:
     return words
 
 
-def create(**options: float | str) -> ScriptedEngine:
-    """Make the engine; see `ScriptedEngine` for the options."""
-    return ScriptedEngine(**options)  # type: ignore[arg-type]
+create = ScriptedEngine

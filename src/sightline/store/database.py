@@ -9,7 +9,11 @@ from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, create_engine, event
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import DatabaseError
+
+from sightline.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -17,7 +21,7 @@ T = TypeVar("T")
 class Database:
     """A database that is migrated to this version. Every member may be called from any thread."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self._engine = create_engine(url)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _durable)
@@ -29,11 +33,22 @@ class Database:
 
     @classmethod
     def in_folder(cls, folder: Path) -> Database:
-        """Open `sightline.db` in `folder`, readable by its owner alone; both are made when absent."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Open `sightline.db` in `folder`, readable by its owner alone; both are made when absent.
+
+        Raises:
+            ConfigError: the folder cannot be used, or what is in it is no database of this version or before.
+        """
         path = folder / "sightline.db"
-        path.touch(mode=0o600)
-        return cls(f"sqlite:///{path}")
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+            return cls(URL.create("sqlite", database=str(path)))
+        except OSError as error:
+            raise ConfigError(f"The data folder {folder} cannot be used: {error.strerror}.") from error
+        except DatabaseError as error:
+            raise ConfigError(f"The database {path} cannot be used: {error.orig}.") from error
+        except CommandError as error:
+            raise ConfigError(f"The database {path} was made by a newer Sightline; upgrade this one.") from error
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction: committed when it returns, rolled back when it raises."""

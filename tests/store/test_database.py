@@ -1,0 +1,117 @@
+"""The database: made on a first start, brought up to date, safe to leave at any moment."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, select, text
+
+from sightline.errors import ConfigError
+from sightline.store.database import Database
+from sightline.store.tables import api_keys, metadata
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Database]:
+    database = Database.in_folder(tmp_path / "a" / "b")
+    yield database
+    database.close()
+
+
+def test_folder_and_file_are_their_owners_alone(opened: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "sightline.db").stat().st_mode) == 0o600
+
+
+def test_migrations_make_the_tables_of_this_version(opened: Database) -> None:
+    def differences(connection: object) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))  # type: ignore[arg-type]
+
+    assert opened.transaction(differences) == []
+
+
+def test_opening_again_keeps_what_is_there(tmp_path: Path) -> None:
+    first = Database.in_folder(tmp_path)
+    first.transaction(lambda connection: connection.execute(text("CREATE TABLE kept (x)")))
+    first.close()
+
+    second = Database.in_folder(tmp_path)
+
+    assert second.transaction(lambda connection: connection.execute(text("SELECT count(*) FROM kept")).scalar()) == 0
+    second.close()
+
+
+def test_transaction_that_raises_is_rolled_back(opened: Database) -> None:
+    def fail(connection: object) -> None:
+        connection.execute(text("DELETE FROM alembic_version"))  # type: ignore[attr-defined]
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        opened.transaction(fail)
+
+    count = opened.transaction(lambda connection: connection.execute(text("SELECT * FROM alembic_version")).all())
+    assert len(count) == 1
+
+
+@pytest.mark.anyio
+async def test_work_off_the_loop_gives_its_result(opened: Database) -> None:
+    assert await opened.run(lambda connection: connection.execute(text("SELECT 41 + 1")).scalar()) == 42
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("busy_timeout", 5000), ("foreign_keys", 1)]
+)
+def test_commits_are_durable_and_readers_do_not_wait(opened: Database, pragma: str, value: object) -> None:
+    assert opened.transaction(lambda connection: connection.execute(text(f"PRAGMA {pragma}")).scalar()) == value
+
+
+@pytest.mark.parametrize("name", ["with space", "a?b=c", "ü#%41", "a;b"])
+def test_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    Database.in_folder(tmp_path / name).close()
+
+    assert (tmp_path / name / "sightline.db").stat().st_size > 0
+
+
+def test_folder_that_is_a_file_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match=r"The data folder .*file cannot be used: File exists"):
+        Database.in_folder(tmp_path / "file")
+
+
+def test_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "sightline.db").write_bytes(b"not a database" * 100)
+
+    with pytest.raises(ConfigError, match="file is not a database"):
+        Database.in_folder(tmp_path)
+
+
+def test_database_of_a_newer_version_is_a_sentence(tmp_path: Path) -> None:
+    Database.in_folder(tmp_path).close()
+    connection = sqlite3.connect(tmp_path / "sightline.db")
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+
+    with pytest.raises(ConfigError, match="newer Sightline"):
+        Database.in_folder(tmp_path)
+
+
+def test_absent_time_stays_absent(opened: Database) -> None:
+    now = datetime.now(UTC)
+    values = {"id": "k", "name": "n", "sha256": b"x" * 32, "hint": "abcd", "created_at": now}
+    opened.transaction(lambda connection: connection.execute(insert(api_keys).values(values)))
+
+    row = opened.transaction(lambda connection: connection.execute(select(api_keys)).one())
+
+    assert row.created_at == now
+    assert row.revoked_at is None

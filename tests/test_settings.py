@@ -1,0 +1,122 @@
+"""Defaults, then a file, then the environment, then flags; every problem named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.errors import ConfigError
+from sightline.settings import (
+    BUNDLED,
+    TRANSCRIBER,
+    EngineSpec,
+    Settings,
+    default_engines,
+    engine_spec,
+    load_settings,
+)
+
+
+def load(tmp_path: Path, toml: str = "", flags: dict[str, Any] | None = None, **environ: str) -> Settings:
+    file = tmp_path / "settings.toml"
+    file.write_text(toml, encoding="utf-8")
+    return load_settings(flags or {}, file=file, environ=environ)
+
+
+def test_it_starts_with_nothing_at_all() -> None:
+    assert load_settings({}, environ={}) == Settings()
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    toml = "[server]\nport = 1\nmax_body_bytes = 1\ndrain_s = 1\n[limits]\nmax_in_flight = 1"
+
+    settings = load(
+        tmp_path,
+        toml,
+        {"server.port": 3, "server.host": None, "data": None},
+        SIGHTLINE_SERVER_PORT="2",
+        SIGHTLINE_SERVER_MAX_BODY_BYTES="2",
+        SIGHTLINE_DATA="/elsewhere",
+    )
+
+    assert (settings.server.port, settings.server.max_body_bytes, settings.server.drain_s) == (3, 2, 1.0)
+    assert settings.limits.max_in_flight == 1
+    assert settings.data == Path("/elsewhere")
+    assert settings.server.host == "127.0.0.1"
+
+
+def test_engines_prices_and_aliases_come_from_the_file(tmp_path: Path) -> None:
+    toml = """
+        [[engines]]
+        kind = "scripted"
+        options = {step_s = 0.5, answer = "x"}
+        [aliases]
+        gpt-4o = "sightline/scripted"
+        [prices."sightline/scripted"]
+        prompt = "0.0000001"
+    """
+
+    settings = load(tmp_path, toml)
+
+    assert settings.engines == (EngineSpec("scripted", {"step_s": 0.5, "answer": "x"}),)
+    assert settings.aliases == {"gpt-4o": "sightline/scripted"}
+    assert str(settings.prices["sightline/scripted"].prompt) == "1E-7"
+
+
+def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, "banana = 1\n[server]\nport = 'x'\n[[engines]]\n", SIGHTLINE_LIMITS_MAX_IN_FLIGHT="many")
+
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        *("server.port", "limits.max_in_flight", "engines.0.kind", "banana"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("server.port", -1), ("server.port", 65_536), ("server.max_body_bytes", 0), ("server.drain_s", -1)),
+        *(("server.drain_s", float("inf")), ("server.drain_s", float("nan")), ("images.max_images", 0)),
+        *(("images.max_pixels", 0), ("limits.max_in_flight", 0), ("images.cache_bytes", -1)),
+    ],
+)
+def test_value_without_sense_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=name):
+        load_settings({name: value}, environ={})
+
+
+@pytest.mark.parametrize("toml", ["server = 3", "[server]\nport = {}", "[[server]]", "data = 5"])
+def test_value_in_the_place_of_a_section_is_named(tmp_path: Path, toml: str) -> None:
+    with pytest.raises(ConfigError, match=r"server|data"):
+        load(tmp_path, toml, {"server.host": "::1"})
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe"])
+def test_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"broken\.toml cannot be read"):
+        load_settings({}, file=file, environ={})
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml cannot be read"):
+        load_settings({}, file=tmp_path / "none.toml", environ={})
+
+
+def test_model_may_be_an_id_that_comes_along_or_a_folder(tmp_path: Path) -> None:
+    bundled = next(iter(BUNDLED))
+
+    assert engine_spec(TRANSCRIBER) == EngineSpec("transcribe")
+    assert engine_spec(bundled).options["model_id"] == bundled
+    assert engine_spec(str(tmp_path)) == EngineSpec("genai", {"path": str(tmp_path.resolve())})
+    assert [spec.kind for spec in default_engines()] == ["genai", "transcribe"]
+
+
+def test_other_model_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=TRANSCRIBER):
+        engine_spec("gpt-4o")
