@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from sightline.core import ImageEncoding, Pixels
-from sightline.images.png import without_ancillary
+from sightline.images.header import gif_frame
+from sightline.images.png import count_frames, without_ancillary
 from sightline.images.tokens import View, view
 
 os.environ.setdefault("VIPS_CONCURRENCY", "1")  # the pool's processes are the parallelism; read when libvips loads
@@ -68,11 +69,12 @@ def decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
 
 def _decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
     actions: list[str] = []
+    frames = 1
     if image_type == "png":
-        data = without_ancillary(data)
+        frames, data = count_frames(data), without_ancillary(data)
     image = _open(data, image_type)
     stored_width, stored_height = image.width, image.height
-    frames = _field(image, "n-pages", 1)
+    frames = _field(image, "n-pages", frames)
     if frames > 1:
         actions.append(f"frame 1 of {frames}")
     if image.format == "ushort":
@@ -103,7 +105,16 @@ def _open(data: bytes, image_type: str, reduction: int = 1) -> pyvips.Image:
             return pyvips.Image.jpegload_buffer(data, shrink=reduction, **options)
         case "webp":
             return pyvips.Image.webpload_buffer(data, scale=1 / reduction, **options)
-    return pyvips.Image.gifload_buffer(data, **options)
+    return _clear_around(pyvips.Image.gifload_buffer(data, **options), gif_frame(data))
+
+
+def _clear_around(image: pyvips.Image, frame: tuple[int, int, int, int]) -> pyvips.Image:
+    """Make a GIF's canvas transparent where its first frame does not reach, as browsers do; libvips makes it black."""
+    left, top, width, height = frame
+    if image.hasalpha() or (left, top, width, height) == (0, 0, image.width, image.height):
+        return image
+    inside = image.addalpha().crop(left, top, width, height)
+    return inside.embed(left, top, image.width, image.height, extend="background", background=[255, 255, 255, 0])
 
 
 def _reduction(width: int, height: int, seen: View) -> int:
@@ -136,6 +147,11 @@ def _to_srgb(image: pyvips.Image, actions: list[str]) -> pyvips.Image:
         else:
             actions.append("colour profile to sRGB")
             return converted
+    if image.interpretation == "cmyk":
+        # Without a profile of its own, as browsers and Pillow do it; libvips would take some press's inks.
+        light = image.invert()
+        rgb = light.extract_band(0, n=3) * light.extract_band(3) / 255
+        return rgb.rint().cast("uchar").copy(interpretation="srgb")
     return image.colourspace("srgb")
 
 

@@ -84,13 +84,24 @@ def _png(data: bytes) -> Header:
 
 
 def _gif(data: bytes) -> Header:
-    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    width, height = struct.unpack_from("<HH", data, 6)
+    left, top, frame_width, frame_height = gif_frame(data)
+    # A first frame may be larger than the screen it is drawn on; decoders enlarge the screen.
+    return Header("gif", max(width, left + frame_width), max(height, top + frame_height))
+
+
+def gif_frame(data: bytes) -> tuple[int, int, int, int]:
+    """Say where a GIF's first frame stands on its screen: left, top, width, height in pixels.
+
+    Raises:
+        Broken, IndexError, struct.error: there is no frame to be found.
+    """
+    flags = data[10]
     at = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
     for _ in range(_MOST_GIF_BLOCKS):
         if data[at] == 0x2C:
-            # A first frame may be larger than the screen it is drawn on; decoders enlarge the screen.
-            left, top, frame_width, frame_height = struct.unpack_from("<HHHH", data, at + 1)
-            return Header("gif", max(width, left + frame_width), max(height, top + frame_height))
+            left, top, width, height = struct.unpack_from("<HHHH", data, at + 1)
+            return left, top, width, height
         if data[at] != 0x21:
             raise Broken
         at += 2

@@ -23,6 +23,16 @@ def without_ancillary(data: bytes) -> bytes:
     return b"".join((data[:_SIGNATURE_BYTES], *kept))
 
 
+def count_frames(data: bytes) -> int:
+    """Count the frames that an animated PNG announces; 1 for a still picture."""
+    for name, start, _ in _chunks(data):
+        if name == b"acTL":
+            return max(1, int.from_bytes(data[start + 8 : start + 12], "big"))
+        if name == b"IDAT":
+            break
+    return 1
+
+
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     start = _SIGNATURE_BYTES
     while start + 8 <= len(data):
