@@ -14,7 +14,6 @@ from sightline.engines.genai.model import Model, read_model
 from sightline.errors import ConfigError
 
 FILES = (
-    "preprocessor_config.json",
     "openvino_language_model.xml",
     "openvino_language_model.bin",
     "openvino_text_embeddings_model.xml",
@@ -26,7 +25,7 @@ CONFIG = {
     "model_type": "gemma3",
     "eos_token_id": [1, 106],
     "mm_tokens_per_image": 256,
-    "text_config": {"num_hidden_layers": 34, "num_key_value_heads": 4},
+    "text_config": {"hidden_size": 2560, "num_hidden_layers": 34, "num_key_value_heads": 4},
     "vision_config": {"image_size": 896},
 }
 TOKENIZER = {
@@ -48,6 +47,7 @@ def folder(tmp_path: Path) -> Path:
         (folder / name).write_text("")
     write(folder, "config.json", CONFIG)
     write(folder, "tokenizer.json", TOKENIZER)
+    write(folder, "preprocessor_config.json", {"image_mean": [0.5] * 3, "image_std": [0.5] * 3})
     return folder
 
 
@@ -112,7 +112,11 @@ def test_a_folder_that_is_not_whole_says_what_is_wrong(folder: Path, spoil: Any,
 
 
 def test_the_cache_is_as_large_as_the_requests_can_use(folder: Path) -> None:
-    write(folder, "config.json", CONFIG | {"text_config": {"max_position_embeddings": 1024, "head_dim": 1}})
+    write(
+        folder,
+        "config.json",
+        CONFIG | {"text_config": {"hidden_size": 8, "max_position_embeddings": 1024, "head_dim": 1}},
+    )
 
     capacity = plan(read(folder), Limits(max_running=4))
 

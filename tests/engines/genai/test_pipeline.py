@@ -94,7 +94,7 @@ class Pipeline:
 
 
 def job(prompt: str = "good", length: int = 3, prompt_tokens: int = 10) -> Job:
-    work = Work(prompt, [], length, prompt_tokens, image_tokens=0, max_tokens=length)  # type: ignore[arg-type]
+    work = Work(prompt, length, prompt_tokens, image_tokens=0, max_tokens=length)  # type: ignore[arg-type]
     return Job(work, Answer(VOCABULARY, AnswerRules()), asyncio.Queue[Event]())
 
 

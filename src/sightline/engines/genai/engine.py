@@ -8,7 +8,9 @@ on is held up by as much: give it a process of its own.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,7 @@ class GenAIEngine:
         self._loaded: Loaded | None = None
         self._stepper: Stepper | None = None
         self._is_warm = False
+        self._looking = 0
 
     async def start(self) -> None:
         """Load the model and answer a warm-up request; see `Engine.start`."""
@@ -68,6 +71,8 @@ class GenAIEngine:
     async def stop(self) -> None:
         """End running generations with `EngineUnavailable` and release the model."""
         self._is_warm = False
+        if self._loaded is not None:
+            self._loaded.vision.close()
         if self._stepper is not None:
             await self._stepper.stop()
         self._stepper = None
@@ -80,8 +85,9 @@ class GenAIEngine:
         return (self._model.info,)
 
     def load(self) -> Load:
-        """Return how many requests run and wait at this moment."""
-        return self._stepper.load() if self._stepper is not None else Load(0, 0)
+        """Return how many requests run and wait at this moment; one whose pictures are being encoded waits."""
+        running, waiting = self._stepper.load() if self._stepper is not None else (0, 0)
+        return Load(running, waiting + self._looking)
 
     @property
     def steps(self) -> int:
@@ -99,13 +105,15 @@ class GenAIEngine:
             raise EngineUnavailable("the model is not running", retry_after_s=2)
         if self.load().waiting >= self._limits.max_waiting:
             raise EngineOverloaded("too many requests are waiting for this model", retry_after_s=2)
-        async for delta in self._answers(request):
-            yield delta
+        async with aclosing(self._answers(request)) as deltas:
+            async for delta in deltas:
+                yield delta
 
     async def _answers(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         job = self._job(request)
         stepper = self._stepper
         assert stepper is not None
+        await self._look(job, request.images)
         stepper.submit(job)
         try:
             while True:
@@ -118,21 +126,31 @@ class GenAIEngine:
         finally:
             stepper.cancel(job)
 
+    async def _look(self, job: Job, pictures: Sequence[Pixels]) -> None:
+        """Encode the pictures of a job, together with those of others that come at the same time."""
+        _, loaded = self._ready()
+        self._looking += 1
+        try:
+            packed = await loaded.vision.encode(pictures)
+        finally:
+            self._looking -= 1
+        job.images = [Tensor(picture[np.newaxis]) for picture in packed]
+        job.encoding_s = time.perf_counter() - job.submitted_s
+
     def _job(self, request: GenerateRequest) -> Job:
         """Check a request and write it down for the pipeline."""
         model, loaded = self._ready()
         sampling = request.sampling
         check_supported(sampling)
         form = read_form(sampling.response_format)
-        images = [_tensor(pixels, model.image.size_px) for pixels in request.images]
-        image_tokens = model.image.tokens * len(images)
+        _check_pictures(request.images, model.image.size_px)
+        image_tokens = model.image.tokens * len(request.images)
         if request.image_tokens != image_tokens:
             raise EngineError("the images of the request take another number of tokens than was promised")
         prompt, prompt_tokens = _write(loaded, request)
         max_tokens = _room(prompt_tokens, sampling, model.info.context_length)
         work = Work(
             prompt=prompt.tagged,
-            images=images,
             config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),
             prompt_tokens=prompt_tokens,
             image_tokens=image_tokens,
@@ -172,10 +190,9 @@ def _room(prompt_tokens: int, sampling: SamplingParams, context_length: int) -> 
     return context_length - prompt_tokens if wanted is None else wanted
 
 
-def _tensor(pixels: Pixels, size_px: int) -> Tensor:
-    if pixels.shape != (size_px, size_px, 3) or pixels.dtype != np.uint8:
+def _check_pictures(pictures: Sequence[Pixels], size_px: int) -> None:
+    if any(pixels.shape != (size_px, size_px, 3) or pixels.dtype != np.uint8 for pixels in pictures):
         raise EngineError("a picture reached the model at the wrong size")
-    return Tensor(np.ascontiguousarray(pixels)[np.newaxis])
 
 
 def _warm_up(model: Model) -> GenerateRequest:

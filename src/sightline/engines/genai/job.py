@@ -25,10 +25,9 @@ Event = Delta | ServiceError
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the pipeline is to do: the prompt, its pictures, the sampling, and the tokens all this takes."""
+    """What the pipeline is to do: the prompt, the sampling, and the tokens it takes."""
 
     prompt: str
-    images: Sequence[openvino.Tensor]
     config: openvino_genai.GenerationConfig
     prompt_tokens: int
     image_tokens: int
@@ -37,11 +36,13 @@ class Work:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request's work, its growing answer and its clock."""
+    """A request's work, its encoded pictures once it has them, its growing answer and its clock."""
 
     work: Work
     answer: Answer
     events: asyncio.Queue[Event]
+    images: Sequence[openvino.Tensor] = ()
+    encoding_s: float = 0.0
     cancelled: bool = False
     submitted_s: float = field(default_factory=time.perf_counter)
     admitted_s: float = 0.0
@@ -72,8 +73,8 @@ class Job:
             finish_reason=reason,
             usage=Usage(self.work.prompt_tokens, self.answer.completion_tokens, self.work.image_tokens),
             timings=EngineTimings(
-                queue_s=self.admitted_s - self.submitted_s,
-                prefill_s=first_token_s - self.admitted_s,
+                queue_s=self.admitted_s - self.submitted_s - self.encoding_s,
+                prefill_s=first_token_s - self.admitted_s + self.encoding_s,
                 decode_s=now - first_token_s,
             ),
         )

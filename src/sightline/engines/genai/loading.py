@@ -8,10 +8,11 @@ from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig
 
 from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import Model
+from sightline.engines.genai.overlay import overlay
 from sightline.engines.genai.pipeline import BLOCK_TOKENS, PIPELINE_FAILURES, Capacity
 from sightline.engines.genai.template import PromptWriter
 from sightline.engines.genai.tokens import TokenCounter
-from sightline.engines.genai.vocabulary import load_tokenizer
+from sightline.engines.genai.vision import VisionEncoder, load_encoder
 from sightline.errors import ConfigError
 
 
@@ -38,6 +39,7 @@ class Loaded:
 
     pipeline: ContinuousBatchingPipeline
     capacity: Capacity
+    vision: VisionEncoder
     writer: PromptWriter
     counter: TokenCounter
     vocabulary: Vocabulary
@@ -51,10 +53,14 @@ def load(model: Model, limits: Limits) -> Loaded:
     """
     capacity = plan(model, limits)
     try:
-        tokenizer, vocabulary = load_tokenizer(model)
-        pipeline = ContinuousBatchingPipeline(model.path, tokenizer, _scheduling(capacity, limits), limits.device)
+        vision = load_encoder(model, limits.device)
+        with overlay(model) as (folder, vocabulary):
+            pipeline = ContinuousBatchingPipeline(
+                folder, _scheduling(capacity, limits), limits.device, {}, {}, {"INFERENCE_PRECISION_HINT": "f32"}
+            )
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
+    tokenizer = pipeline.get_tokenizer()
     counter = TokenCounter(tokenizer, model)
     writer = PromptWriter(
         model.family,
@@ -62,7 +68,7 @@ def load(model: Model, limits: Limits) -> Loaded:
         image_tokens=model.image.tokens,
         opening="" if counter.adds_opening else tokenizer.get_bos_token(),
     )
-    return Loaded(pipeline, capacity, writer, counter, vocabulary)
+    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary)
 
 
 def plan(model: Model, limits: Limits) -> Capacity:

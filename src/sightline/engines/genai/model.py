@@ -17,6 +17,7 @@ from sightline.engines.genai.template import FAMILIES, Family
 from sightline.errors import ConfigError
 
 CARD = "sightline.json"
+PIXELS = "preprocessor_config.json"
 DEFAULT_MAX_IMAGES = 2
 SUPPORTED_PARAMETERS = frozenset(
     {
@@ -34,7 +35,7 @@ SUPPORTED_PARAMETERS = frozenset(
 )
 _NEEDED = (
     "config.json",
-    "preprocessor_config.json",
+    PIXELS,
     "tokenizer.json",
     "openvino_language_model.xml",
     "openvino_language_model.bin",
@@ -64,6 +65,10 @@ class Model:
     eos_ids: frozenset[int]
     pad_id: int
     vocabulary_size: int
+    width: int
+    """Numbers in the embedding of one token."""
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
     cache_bytes_a_token: int
     has_byte_pieces: bool
     """True if vocabulary entries are raw bytes; False if U+2581 stands for a blank and <0x0A> for a byte."""
@@ -112,6 +117,7 @@ def _assemble(path: Path, config: dict[str, Any], family: Family, card: dict[str
     text = _TEXT_DEFAULTS | config["text_config"]
     tokenizer = _read_json(path / "tokenizer.json")
     generation = _read_json(path / "generation_config.json") if (path / "generation_config.json").is_file() else {}
+    pixels = _read_json(path / PIXELS)
     controls = _controls(tokenizer, family)
     model_id = str(card["id"])
     return Model(
@@ -135,6 +141,9 @@ def _assemble(path: Path, config: dict[str, Any], family: Family, card: dict[str
         eos_ids=_eos_ids(config) | _eos_ids(generation),
         pad_id=int(generation.get("pad_token_id", text.get("pad_token_id", 0))),
         vocabulary_size=_vocabulary_size(text, tokenizer),
+        width=int(text["hidden_size"]),
+        pixel_mean=tuple(map(float, pixels["image_mean"])),
+        pixel_std=tuple(map(float, pixels["image_std"])),
         cache_bytes_a_token=2
         * _CACHE_BYTES_A_VALUE
         * int(text["num_hidden_layers"])

@@ -35,7 +35,7 @@ log = get_logger(__name__)
 PIPELINE_FAILURES = (RuntimeError, ValueError, IndexError, MemoryError, OverflowError)
 """What OpenVINO GenAI raises: std::exception and its children as pybind11 translates them."""
 ADMISSION_S = 0.05
-"""Admissions stop for this step once they have taken so long: encoding an image halts every running answer."""
+"""Admissions stop for this step once they have taken so long: running answers wait meanwhile."""
 FORGET_EVERY = 64
 """Requests after which the pipeline is made to forget their prompts."""
 BLOCK_TOKENS = 32
@@ -185,7 +185,7 @@ class Stepper:
         job.admitted_s = time.perf_counter()
         work = job.work
         try:
-            handle = self._pipeline.add_request(self._entered, work.prompt, work.images, work.config)
+            handle = self._pipeline.add_request(self._entered, work.prompt, job.images, work.config)
         except PIPELINE_FAILURES as error:
             log.warning("request_refused_by_pipeline", error=type(error).__name__)
             self._send(job, EngineError("the model could not take this request"))
