@@ -1,10 +1,27 @@
-"""Text in pictures: PP-OCRv6 on OpenVINO behind the engine contract."""
+"""Text in pictures: PP-OCRv6 on OpenVINO behind the engine contract. `model.py` can be had without the engine."""
 
-from sightline.engines.transcribe.engine import MODEL_ID, TranscriptionEngine
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sightline.engines.transcribe.model import MODEL_ID
+
+if TYPE_CHECKING:
+    from sightline.engines.transcribe.engine import TranscriptionEngine
 
 __all__ = ["MODEL_ID", "TranscriptionEngine", "create"]
 
 
 def create(*, threads: int | None = None, precision: str | None = None) -> TranscriptionEngine:
     """Make the engine; `threads` defaults to the cores of this process, `precision` to OpenVINO's choice."""
+    from sightline.engines.transcribe.engine import TranscriptionEngine
+
     return TranscriptionEngine(threads=threads, precision=precision)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TranscriptionEngine":
+        from sightline.engines.transcribe.engine import TranscriptionEngine
+
+        return TranscriptionEngine
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

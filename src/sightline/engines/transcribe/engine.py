@@ -23,7 +23,6 @@ from sightline.core import (
     Delta,
     EngineTimings,
     GenerateRequest,
-    ImageEncoding,
     ModelInfo,
     Pixels,
     SamplingParams,
@@ -31,6 +30,7 @@ from sightline.core import (
     documented_estimate,
 )
 from sightline.engines.transcribe.answer import Answer
+from sightline.engines.transcribe.model import INFO, MODEL_ID
 from sightline.engines.transcribe.networks import Networks, weights_folder
 from sightline.engines.transcribe.reader import Row, find_rows, read_row
 from sightline.errors import (
@@ -44,25 +44,7 @@ from sightline.errors import (
     UnsupportedParameter,
 )
 
-MODEL_ID = "paddleocr/pp-ocr-v6-small/fp-32"
 _WARM_UP = "Sightline 2026"
-_INFO = ModelInfo(
-    id=MODEL_ID,
-    owned_by="paddleocr",
-    created=1_781_049_600,
-    context_length=131_072,
-    description=(
-        "Transcribes the text of one or two pictures in reading order, a line at a time, whatever the prompt says. "
-        "It has no tokens of its own: a picture counts as its documented estimate, an answer as its characters, "
-        "a prompt's text as nothing. A picture without text gives an empty answer. The same picture always gives "
-        "the same answer: seed, temperature and top_p are accepted and change nothing."
-    ),
-    image=ImageEncoding(kind="page", size_px=2048),
-    max_images=2,
-    supported_parameters=frozenset(
-        {"max_tokens", "max_completion_tokens", "stop", "seed", "temperature", "top_p"},
-    ),
-)
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -115,7 +97,7 @@ class TranscriptionEngine:
 
     def models(self) -> Sequence[ModelInfo]:
         """The one model, while it can answer."""
-        return (_INFO,) if self._networks is not None else ()
+        return (INFO,) if self._networks is not None else ()
 
     async def count(self, request: GenerateRequest) -> Usage:
         """Count the pictures by the documented estimate; the prompt's words count nothing."""
@@ -205,9 +187,9 @@ def _check(request: GenerateRequest) -> None:
         raise ModelNotFound(f"the transcriber has one model, {MODEL_ID}", param="model")
     if not request.images:
         raise InvalidRequest("this model reads pictures: send one or two as image_url parts", param="messages")
-    if len(request.images) > _INFO.max_images:
+    if len(request.images) > INFO.max_images:
         raise TooManyImages(
-            f"{len(request.images)} images, this model takes {_INFO.max_images}; send fewer", param="messages"
+            f"{len(request.images)} images, this model takes {INFO.max_images}; send fewer", param="messages"
         )
     sampling = request.sampling
     lacking = {
@@ -226,9 +208,9 @@ def _check(request: GenerateRequest) -> None:
 
 def _check_length(image_tokens: int, sampling: SamplingParams) -> None:
     asked = image_tokens + (sampling.max_tokens or 0)
-    if asked > _INFO.context_length:
+    if asked > INFO.context_length:
         raise ContextLengthExceeded(
             f"{image_tokens} image tokens and max_tokens {sampling.max_tokens} are {asked} together, the limit is "
-            f"{_INFO.context_length}; ask for fewer",
+            f"{INFO.context_length}; ask for fewer",
             param="max_tokens",
         )
