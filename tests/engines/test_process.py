@@ -1,0 +1,173 @@
+"""An engine in a process of its own: it may die, the service does not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from sightline.engines.process import ProcessEngine
+from sightline.errors import ConfigError, EngineError, EngineUnavailable
+from sightline.settings import EngineSpec
+from support.asgi import until
+from support.engines import answer, request, said
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[ProcessEngine]:
+    engine = ProcessEngine(EngineSpec("scripted", {"step_s": 0.02}))
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+async def test_pixels_and_text_cross_the_boundary(engine: ProcessEngine) -> None:
+    deltas = await answer(engine, request(engine.models()[0], "é <eos>", images=2))
+
+    assert said(deltas) == "[32x32] [32x32] é <eos>"
+    assert deltas[-1].usage is not None
+    assert deltas[-1].usage.image_tokens == 32
+
+
+async def test_death_of_the_process_is_503_for_those_that_run_and_it_comes_back(engine: ProcessEngine) -> None:
+    model = engine.models()[0]
+    running = [engine.generate(request(model, "word " * 500, max_tokens=500)) for _ in range(3)]
+    for deltas in running:
+        await anext(deltas)
+    pid = engine.pid
+    assert pid is not None
+
+    os.kill(pid, signal.SIGSEGV)
+
+    for deltas in running:
+        with pytest.raises(EngineUnavailable) as caught:
+            async for _ in deltas:
+                pass
+        assert (caught.value.retry_after_s or 0) >= 1
+    assert list(engine.models()) == []
+    with pytest.raises(EngineUnavailable):
+        await answer(engine, request(model))
+    await until(engine.models)
+    assert engine.pid != pid
+    assert said(await answer(engine, request(model, "again"))) == "again"
+
+
+async def test_request_that_crashes_the_engine_fails_alone_and_only_once(engine: ProcessEngine) -> None:
+    model = engine.models()[0]
+
+    with pytest.raises(EngineUnavailable):
+        await answer(engine, request(model, "<crash>"))
+
+    await until(engine.models)
+    assert said(await answer(engine, request(model, "fine"))) == "fine"
+
+
+async def test_error_of_the_engine_is_the_same_here(engine: ProcessEngine) -> None:
+    with pytest.raises(EngineError, match="told to fail"):
+        await answer(engine, request(engine.models()[0], "<fail>"))
+
+    assert engine.waiting() == 0
+
+
+async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEngine) -> None:
+    """Were it not for the cancel, a later answer would find the process gone on with 10 seconds of steps."""
+    model = engine.models()[0]
+    deltas = engine.generate(request(model, "word " * 500, max_tokens=500))
+    await anext(deltas)
+
+    await deltas.aclose()
+
+    assert engine.waiting() == 0
+    late: list[object] = []
+    engine._answers[1] = queue = asyncio.Queue()
+    await answer(engine, request(model, "a b c d e f"))
+    while not queue.empty():
+        late.append(queue.get_nowait())
+    del engine._answers[1]
+    assert len(late) <= 1
+
+
+async def test_stop_ends_the_process(engine: ProcessEngine) -> None:
+    pid, model = engine.pid, engine.models()[0]
+    assert pid is not None
+
+    await engine.stop()
+
+    assert not psutil.pid_exists(pid)
+    with pytest.raises(EngineUnavailable):
+        await answer(engine, request(model))
+
+
+async def test_process_that_hangs_is_ended_all_the_same(engine: ProcessEngine) -> None:
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+
+    await engine.stop()
+
+    assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize(
+    "spec", [EngineSpec("magic"), EngineSpec("scripted", {"speed": 1}), EngineSpec("genai", {"path": "/nowhere"})]
+)
+async def test_engine_that_can_never_start_says_why_and_is_not_tried_again(spec: EngineSpec) -> None:
+    engine = ProcessEngine(spec)
+
+    with pytest.raises(ConfigError):
+        await engine.start()
+
+    assert engine.pid is None
+    await engine.stop()
+
+
+async def test_process_that_cannot_be_made_at_the_moment_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, failures = asyncio.create_subprocess_exec, iter([OSError("no process to be had")] * 2)
+
+    async def sometimes(*args: object, **options: object) -> object:
+        if error := next(failures, None):
+            raise error
+        return await real(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", sometimes)
+    engine = ProcessEngine(EngineSpec("scripted"))
+
+    await engine.start()
+
+    assert engine.models()
+    await engine.stop()
+
+
+async def test_child_ends_with_its_parent() -> None:
+    program = """
+import asyncio, sys
+from sightline.engines.process import ProcessEngine
+from sightline.log import configure_logging
+from sightline.settings import EngineSpec
+configure_logging()
+async def main():
+    engine = ProcessEngine(EngineSpec("scripted"))
+    await engine.start()
+    print(engine.pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(await parent.stdout.readline()))
+
+    parent.kill()
+    await parent.wait()
+
+    await asyncio.to_thread(child.wait, 10)
+    assert not child.is_running()
