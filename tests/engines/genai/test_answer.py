@@ -106,3 +106,12 @@ def test_json_that_is_not_complete_is_an_error_only_when_it_claims_to_be() -> No
 
     with pytest.raises(EngineError):
         broken.finish("stop")
+
+
+def test_json_that_a_stop_string_cut_short_is_what_was_asked_for() -> None:
+    answer = Answer(VOCABULARY, AnswerRules(stop=("1",), form=read_form(ResponseFormat("json_object"))))
+
+    deltas = feed(answer, '{"a": 1')
+
+    assert text_of(deltas) == '{"a": '
+    assert answer.finish("stop") is None

@@ -74,17 +74,18 @@ class Answer:
         """End the answer: release what was held back.
 
         Raises:
-            EngineError: the answer should be JSON of a form, claims to be complete, and is not.
+            EngineError: the answer should be JSON of a form, is complete by the model's own account, and is not.
         """
         rest = ""
-        if self.finish_reason is None:
+        met_stop_string = self.finish_reason is not None
+        if not met_stop_string:
             cut = self._matcher.feed(self._stream.flush())
             rest = cut.text if cut.stopped else cut.text + self._matcher.flush()
             self._sent_characters += len(rest)
         self.finish_reason = reason
         delta = self._delta(rest, is_last=True)
-        form = self._rules.form
-        if reason == "stop" and form is not None and not form.accepts("".join(self._text)):
+        form = None if met_stop_string or reason == "length" else self._rules.form
+        if form is not None and not form.accepts("".join(self._text)):
             raise EngineError("the model's answer is not JSON of the requested form; try again or simplify the schema")
         return delta
 

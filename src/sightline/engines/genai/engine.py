@@ -35,8 +35,8 @@ from sightline.engines.genai.model import Model, read_model
 from sightline.engines.genai.pipeline import Load, Stepper
 from sightline.engines.genai.sampling import check_supported, generation_config
 from sightline.engines.genai.template import Prompt
+from sightline.engines.genai.tokens import room
 from sightline.errors import (
-    ContextLengthExceeded,
     EngineError,
     EngineOverloaded,
     EngineUnavailable,
@@ -148,7 +148,7 @@ class GenAIEngine:
         if request.image_tokens != image_tokens:
             raise EngineError("the images of the request take another number of tokens than was promised")
         prompt, prompt_tokens = _write(loaded, request)
-        max_tokens = _room(prompt_tokens, sampling, model.info.context_length)
+        max_tokens = room(prompt_tokens, sampling, model.info.context_length)
         work = Work(
             prompt=prompt.tagged,
             config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),
@@ -171,23 +171,6 @@ def _write(loaded: Loaded, request: GenerateRequest) -> tuple[Prompt, int]:
     if sorted(prompt.image_order) != list(range(len(request.images))):
         raise EngineError("the images of the request and their places in the messages do not match")
     return prompt, loaded.counter.count(prompt)
-
-
-def _room(prompt_tokens: int, sampling: SamplingParams, context_length: int) -> int:
-    """Return the most tokens the answer may take.
-
-    Raises:
-        ContextLengthExceeded: the prompt and the answer asked for are longer than the context.
-    """
-    wanted = sampling.max_tokens
-    if prompt_tokens + (wanted or 1) > context_length:
-        answer = "at least 1 for the answer" if wanted is None else f"{wanted:,} for the answer (max_tokens)"
-        raise ContextLengthExceeded(
-            f"this model's context is {context_length:,} tokens; the request needs "
-            f"{prompt_tokens + (wanted or 1):,}: {prompt_tokens:,} for the prompt and {answer}; shorten either",
-            param="messages" if wanted is None or prompt_tokens >= context_length else "max_tokens",
-        )
-    return context_length - prompt_tokens if wanted is None else wanted
 
 
 def _check_pictures(pictures: Sequence[Pixels], size_px: int) -> None:

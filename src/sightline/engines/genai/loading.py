@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig
 
 from sightline.engines.genai.answer import Vocabulary
-from sightline.engines.genai.model import Model
+from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model
 from sightline.engines.genai.overlay import overlay
 from sightline.engines.genai.pipeline import BLOCK_TOKENS, PIPELINE_FAILURES, Capacity
 from sightline.engines.genai.template import PromptWriter
-from sightline.engines.genai.tokens import TokenCounter
+from sightline.engines.genai.tokens import TokenCounter, prepare
 from sightline.engines.genai.vision import VisionEncoder, load_encoder
 from sightline.errors import ConfigError
 
@@ -25,7 +25,7 @@ class Limits:
     `cache_gb` bounds the key-value cache, in GiB; less is taken where less is enough for `max_running` requests.
     """
 
-    max_context: int = 8192
+    max_context: int = DEFAULT_MAX_CONTEXT
     max_running: int = 16
     max_waiting: int = 256
     cache_gb: float = 2.0
@@ -60,14 +60,7 @@ def load(model: Model, limits: Limits) -> Loaded:
             )
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
-    tokenizer = pipeline.get_tokenizer()
-    counter = TokenCounter(tokenizer, model)
-    writer = PromptWriter(
-        model.family,
-        model.controls,
-        image_tokens=model.image.tokens,
-        opening="" if counter.adds_opening else tokenizer.get_bos_token(),
-    )
+    writer, counter = prepare(pipeline.get_tokenizer(), model)
     return Loaded(pipeline, capacity, vision, writer, counter, vocabulary)
 
 

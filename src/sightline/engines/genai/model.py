@@ -19,6 +19,7 @@ from sightline.errors import ConfigError
 CARD = "sightline.json"
 PIXELS = "preprocessor_config.json"
 DEFAULT_MAX_IMAGES = 2
+DEFAULT_MAX_CONTEXT = 8192
 SUPPORTED_PARAMETERS = frozenset(
     {
         "frequency_penalty",

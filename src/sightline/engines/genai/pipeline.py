@@ -34,7 +34,7 @@ log = get_logger(__name__)
 
 PIPELINE_FAILURES = (RuntimeError, ValueError, IndexError, MemoryError, OverflowError)
 """What OpenVINO GenAI raises: std::exception and its children as pybind11 translates them."""
-ADMISSION_S = 0.05
+ADMISSION_S = 0.02
 """Admissions stop for this step once they have taken so long: running answers wait meanwhile."""
 FORGET_EVERY = 64
 """Requests after which the pipeline is made to forget their prompts."""
