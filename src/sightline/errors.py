@@ -96,6 +96,14 @@ class RequestTooLarge(InvalidRequest):
     status = 413
     code = "request_too_large"
 
+    @classmethod
+    def by(cls, size: str, limit_bytes: int) -> RequestTooLarge:
+        """Say how large the body is, in words, and what to do."""
+        return cls(
+            f"The body is {size} bytes, it must be less than {limit_bytes:,}. "
+            "Send smaller images: resize them, or save them as JPEG or WebP."
+        )
+
 
 class UnsupportedMediaType(InvalidRequest):
     """The body is declared as something other than JSON."""

@@ -21,19 +21,12 @@ async def read_json_body(request: Request, limit_bytes: int) -> bytes:
         raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send application/json.")
     declared = request.headers.get("content-length", "")
     if re.fullmatch(r"[0-9]{1,18}", declared) and int(declared) >= limit_bytes:
-        raise _too_large(f"{int(declared):,}", limit_bytes)
+        raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes)
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size >= limit_bytes:
-            raise _too_large(f"{size:,} or more", limit_bytes)
+            raise RequestTooLarge.by(f"{size:,} or more", limit_bytes)
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _too_large(size: str, limit_bytes: int) -> RequestTooLarge:
-    return RequestTooLarge(
-        f"The body is {size} bytes, it must be less than {limit_bytes:,}. "
-        "Send smaller images: resize them, or save them as JPEG or WebP."
-    )
