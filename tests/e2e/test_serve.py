@@ -1,0 +1,142 @@
+"""`sightline serve` as a process: starts, greets, drains, and says in a sentence why it cannot start."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from support.bodies import chat, events
+from support.running import Running
+
+pytestmark = pytest.mark.e2e
+
+
+def key_of(service: Running) -> str:
+    return service.wait_for(r"INFERENCE_API_KEY=(sk-sl-\S+)")
+
+
+def ask(service: Running, key: str, text: str, **more: object) -> httpx2.Response:
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx2.post(f"{service.url}/v1/chat/completions", json=chat(text, **more), headers=headers, timeout=30)
+
+
+def test_first_start_shows_a_key_once_and_the_next_does_not(tmp_path: Path) -> None:
+    with Running(tmp_path) as first:
+        key = key_of(first)
+        answer = ask(first, key, "hello there")
+        assert httpx2.get(f"{first.url}/health/ready").status_code == 200
+        first.process.send_signal(signal.SIGTERM)
+        assert first.end() == 0
+
+    with Running(tmp_path) as second:
+        again = ask(second, key, "hello again")
+        assert "sk-sl-" not in second.said
+
+    assert answer.json()["choices"][0]["message"]["content"] == "hello there"
+    assert again.json()["choices"][0]["message"]["content"] == "hello again"
+    assert first.said.count(key) == 1
+    assert "hello" not in first.said
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_stop_lets_running_requests_finish_and_takes_no_more(tmp_path: Path, stop: signal.Signals) -> None:
+    with Running(tmp_path, step_s=0.05) as service:
+        key = key_of(service)
+        headers = {"authorization": f"Bearer {key}"}
+        body = chat("word " * 20, stream=True)
+        url = f"{service.url}/v1/chat/completions"
+        with httpx2.stream("POST", url, json=body, headers=headers, timeout=30) as answer:
+            pieces = answer.iter_text()
+            received = next(pieces)
+
+            service.process.send_signal(stop)
+            received += "".join(pieces)
+
+        assert service.end() == 0
+
+    assert events(received)[-1] == "[DONE]"
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{service.url}/health/live")
+
+
+def test_second_signal_does_not_wait(tmp_path: Path) -> None:
+    with Running(tmp_path, step_s=5) as service:
+        key = key_of(service)
+        headers = {"authorization": f"Bearer {key}"}
+        with httpx2.stream(
+            "POST", f"{service.url}/v1/chat/completions", json=chat("x y", stream=True), headers=headers, timeout=30
+        ):
+            service.process.send_signal(signal.SIGINT)
+            service.process.send_signal(signal.SIGTERM)
+
+            assert service.end() in (0, 130)
+
+    assert "Traceback" not in service.said
+
+
+def test_requests_that_outlast_the_drain_are_ended(tmp_path: Path) -> None:
+    with Running(tmp_path, step_s=60, toml="[server]\ndrain_s = 0\n") as service:
+        key = key_of(service)
+        failures: list[str] = []
+
+        def waiting() -> None:
+            try:
+                failures.append(str(ask(service, key, "a b").status_code))
+            except httpx2.TransportError as error:
+                failures.append(type(error).__name__)
+
+        asking = threading.Thread(target=waiting)
+        asking.start()
+        service.process.send_signal(signal.SIGTERM)
+
+        assert service.end() == 0
+        asking.join()
+
+    assert len(failures) == 1
+
+
+def refusal(folder: Path, *arguments: str, toml: str = "") -> str:
+    service = Running(folder, toml=toml, arguments=arguments)
+    try:
+        assert service.end() == 1
+    finally:
+        service.kill()
+    assert "Traceback" not in service.said
+    return service.said
+
+
+def test_port_in_use_is_a_sentence_and_uses_up_no_key(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        said = refusal(tmp_path, "--port", str(port))
+
+    assert f"error: Cannot listen on http://127.0.0.1:{port}: Address already in use." in said
+    with Running(tmp_path) as service:
+        assert key_of(service)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "toml", "sentence"),
+    [
+        (("--model", "no/such-model"), "", "neither a folder nor a model"),
+        (("--model", "."), "", "error: "),
+        (("--port", "70000"), "", "server.port"),
+        (("--host", "nowhere.invalid"), "", "Cannot listen on http://nowhere.invalid:0"),
+        (("--config", "none.toml"), "", "none.toml cannot be read"),
+        (("--data", "/dev/null/x"), "", "The data folder /dev/null/x cannot be used"),
+        (("--alias", "x"), "", "ALIAS=MODEL"),
+        ((), "[limits]\nmax_in_flight = 0", "limits.max_in_flight"),
+        ((), '[[engines]]\nkind = "magic"', "no engine 'magic'"),
+        ((), '[[engines]]\nkind = "scripted"\noptions = {speed = 1}', "does not take these options"),
+    ],
+)
+def test_start_that_cannot_work_is_a_sentence(
+    tmp_path: Path, arguments: tuple[str, ...], toml: str, sentence: str
+) -> None:
+    assert sentence in refusal(tmp_path, *arguments, toml=toml)

@@ -1,0 +1,72 @@
+"""Imports go one way, as docs/architecture.md draws it; read from the source, nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent.parent / "src" / "sightline"
+BASE = {"errors", "core", "ids", "settings", "log", "metrics"}
+STAGES = {"admission", "images", "engines", "metering"}
+
+# What each part may import beside the base and itself.
+ALLOWED = {
+    **dict.fromkeys(BASE, BASE),
+    "wire": set(),
+    "store": set(),
+    **{name: {"store"} for name in STAGES},
+    "service": STAGES,
+    "local": STAGES | {"wire"},
+    "sender": STAGES | {"wire"},
+    "batch": STAGES | {"service", "wire", "store"},
+    "api": STAGES | {"service", "batch", "wire", "store"},
+    "dashboard": STAGES | {"service", "batch", "wire", "store"},
+    "app": STAGES | {"service", "batch", "api", "dashboard", "wire", "store"},
+    "cli": STAGES | {"service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
+    "__main__": {"cli"},
+}
+FILES = sorted(file for file in SOURCE.rglob("*.py") if file != SOURCE / "__init__.py")
+
+
+def part_of(file: Path) -> str:
+    return file.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_parts(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            names.update(
+                [node.module or ""] if node.module != "sightline" else [f"sightline.{a.name}" for a in node.names]
+            )
+    ours = [name.split(".") for name in names if name.split(".")[0] == "sightline"]
+    return {parts[1] for parts in ours if len(parts) > 1 and not parts[1].startswith("__")}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_imports_go_one_way(file: Path) -> None:
+    part = part_of(file)
+
+    assert part in ALLOWED, f"{part} has no place in the layers; say which"
+    assert imported_parts(file) - {part} <= ALLOWED[part] | BASE
+
+
+def test_base_modules_do_not_import_each_other_in_circles() -> None:
+    seen: set[str] = set()
+    for name in ("errors", "core", "ids", "settings", "log"):
+        assert imported_parts(SOURCE / f"{name}.py") <= seen
+        seen.add(name)
+
+
+def test_only_settings_reads_the_environment() -> None:
+    """The command line reads the two variables of a client; libvips reads one of its own."""
+    reading = {
+        file.relative_to(SOURCE).as_posix() for file in FILES if "os.environ" in file.read_text(encoding="utf-8")
+    }
+
+    assert reading <= {"settings.py", "cli/client.py", "images/decode.py"}
