@@ -101,7 +101,7 @@ class RequestTooLarge(InvalidRequest):
         """Say how large the body is, in words, and what to do."""
         return cls(
             f"The body is {size} bytes, it must be less than {limit_bytes:,}. "
-            "Send smaller images: resize them, or save them as JPEG or WebP."
+            "Send smaller images: resize them, save them as JPEG or WebP, or run `sightline fit`."
         )
 
 

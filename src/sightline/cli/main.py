@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sightline import __version__
-from sightline.cli import ask, keys, models, serve
+from sightline.cli import ask, estimate, fit, keys, models, serve
 
 app = typer.Typer(
     name="sightline",
@@ -19,6 +19,8 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("ask")(ask.ask)
 app.command("models")(models.models)
+app.command("estimate")(estimate.estimate)
+app.command("fit")(fit.fit)
 app.add_typer(keys.app, name="keys")
 
 

@@ -15,8 +15,8 @@ from multiprocessing import get_context
 from pebble import ProcessExpired, ProcessPool
 
 from sightline.core import EncodedImage, ImageEncoding
-from sightline.errors import ImageUndecodable
 from sightline.images.decode import Decoded, Undecodable, decode
+from sightline.images.source import undecodable
 
 _DECODE_S = 10.0
 _LARGE_PX = 8_000_000
@@ -66,11 +66,7 @@ class ImagePool:
                 future.cancel()
             raise
         except (Undecodable, PoolTimeout, ProcessExpired, MemoryError) as error:
-            raise ImageUndecodable(
-                f"image {number} does not decode: it begins like a {image.type} and is cut short or damaged. "
-                "Open it and save it again.",
-                param=image.param,
-            ) from error
+            raise undecodable(image, number) from error
         return decoded
 
 

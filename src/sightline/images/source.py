@@ -50,6 +50,15 @@ def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> E
     return image
 
 
+def undecodable(image: EncodedImage, number: int) -> ImageUndecodable:
+    """Say that image `number` began well and then did not decode."""
+    return ImageUndecodable(
+        f"image {number} does not decode: it begins like a {image.type} and is cut short or damaged. "
+        "Open it and save it again.",
+        param=image.param,
+    )
+
+
 def _data(reference: ImageReference, number: int) -> bytes:
     head = reference.head.lower()
     if not head.startswith("data:"):
@@ -88,12 +97,12 @@ def _check_size(image: EncodedImage, scans: int, number: int, limits: ImageLimit
         fit = f"{width:,} × {height:,}"
         raise ImageTooLarge(
             f"image {number} is {image.width:,} × {image.height:,}, {pixels / 1e6:.1f} megapixels, "
-            f"the limit is {limits.max_pixels / 1e6:g}; resize it to {fit} or less.",
+            f"the limit is {limits.max_pixels / 1e6:g}; resize it to {fit} or less, or run `sightline fit`.",
             param=image.param,
         )
     if scans > limits.max_jpeg_scans:
         raise ImageTooLarge(
             f"image {number} is a JPEG of {scans:,} scans, the limit is {limits.max_jpeg_scans}; "
-            "save it again as a baseline JPEG.",
+            "save it again as a baseline JPEG, or run `sightline fit`.",
             param=image.param,
         )

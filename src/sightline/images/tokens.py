@@ -26,3 +26,15 @@ def view(encoding: ImageEncoding, width: int, height: int) -> View:
     scale = min(1.0, encoding.size_px / max(width, height))
     seen_width, seen_height = max(1, round(width * scale)), max(1, round(height * scale))
     return View(seen_width, seen_height, documented_estimate(seen_width, seen_height))
+
+
+def useful_size(encoding: ImageEncoding, width: int, height: int) -> tuple[int, int]:
+    """Say how small a sender can make a picture, its shape kept, before a model with this encoding sees less: (w, h).
+
+    Larger ones buy neither tokens nor detail. Twice the pixels seen are left to a square, for its filter to work on.
+    """
+    if encoding.kind == "square":
+        scale = min(1.0, 2 * encoding.size_px / min(width, height))
+        return max(1, round(width * scale)), max(1, round(height * scale))
+    seen = view(encoding, width, height)
+    return seen.width, seen.height

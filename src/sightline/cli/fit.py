@@ -1,0 +1,104 @@
+"""`sightline fit`: pictures brought within the limits, written beside the originals, which stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from sightline.cli.terminal import err, fail, out
+from sightline.errors import ConfigError, ImageError
+from sightline.sender.fit import Fitted
+from sightline.sender.fit import fit as fit_picture
+
+_EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "gif": ".gif"}
+_BAR_FROM = 3
+
+
+def fit(
+    images: Annotated[list[Path], typer.Argument(help="Pictures: png, jpeg, webp or gif.", metavar="IMAGE…")],
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to, made if missing. [beside each picture]")
+    ] = None,
+    per_request: Annotated[int, typer.Option("--images", min=1, max=2, help="How many pictures share a request.")] = 1,
+    model: Annotated[
+        str | None, typer.Option(help="Make them no larger than this model, or model folder, can use. [any model here]")
+    ] = None,
+) -> None:
+    """Bring pictures within the limits: the largest size and best quality that fit, and no more than a model sees.
+
+    Writes NAME.fit.EXT; what fits already is left as it is (with --out: copied). Originals are never overwritten.
+    Ends with status 1 if one cannot be brought to fit.
+    """
+    table = Table(box=None, pad_edge=False)
+    for name in ("image", "before", "after", "written to"):
+        table.add_column(name, overflow="fold")
+    targets = _Targets(images, out_folder)
+    failures = 0
+    for path in _tracked(images):
+        try:
+            fitted = fit_picture(path, images=per_request, model=model)
+            written = targets.write(path, fitted)
+        except ConfigError as error:
+            fail(str(error))
+        except OSError as error:
+            failures += 1
+            table.add_row(escape(str(path)), "", f"[red]no:[/red] cannot be read or written: {error.strerror}", "")
+        except ImageError as error:
+            failures += 1
+            table.add_row(escape(str(path)), "", f"[red]no:[/red] {escape(error.message)}", "")
+        else:
+            table.add_row(escape(str(path)), _before(fitted), _after(fitted), escape(str(written)) if written else "–")
+    out.print(table)
+    if failures:
+        raise typer.Exit(1)
+
+
+class _Targets:
+    """Where results go: never onto an input, never twice to one place."""
+
+    def __init__(self, inputs: Iterable[Path], folder: Path | None) -> None:
+        self._taken = {path.resolve() for path in inputs}
+        self._folder = folder
+
+    def write(self, path: Path, fitted: Fitted) -> Path | None:
+        """Write one result; None where it stays where it is."""
+        if not fitted.is_changed and self._folder is None:
+            return None
+        folder = self._folder or path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        target = self._free(folder, path.stem, _EXTENSIONS[fitted.type])
+        target.write_bytes(fitted.data)
+        return target
+
+    def _free(self, folder: Path, stem: str, extension: str) -> Path:
+        target, number = folder / f"{stem}.fit{extension}", 2
+        while target.resolve() in self._taken:
+            target, number = folder / f"{stem}.fit-{number}{extension}", number + 1
+        self._taken.add(target.resolve())
+        return target
+
+
+def _tracked(images: list[Path]) -> Iterable[Path]:
+    if len(images) < _BAR_FROM:
+        return images
+    return track(images, "Fitting …", console=err, transient=True)
+
+
+def _before(fitted: Fitted) -> str:
+    before = fitted.before
+    return f"{before.type} {before.width:,} × {before.height:,}, {len(before.data):,} bytes"
+
+
+def _after(fitted: Fitted) -> str:
+    if not fitted.is_changed:
+        return "[green]fits as it is[/green]"
+    quality = f" quality {fitted.quality}" if fitted.quality else ""
+    done = [action for action in fitted.actions if action != "resized"]
+    notes = f" ({', '.join(done)})" if done else ""
+    return f"{fitted.type}{quality} {fitted.width:,} × {fitted.height:,}, {len(fitted.data):,} bytes{notes}"

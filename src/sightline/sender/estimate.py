@@ -1,0 +1,171 @@
+"""What pictures and prompts would use, cost and be refused for: offline, to the token and the nano-dollar.
+
+Source: contract.md sections 3 and 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sightline.core import ChatRequest, Usage, documented_estimate
+from sightline.errors import InvalidRequest, RequestTooLarge
+from sightline.images.source import open_image
+from sightline.images.tokens import view
+from sightline.metering.prices import Prices
+from sightline.sender.models import KnownModel, known_models
+from sightline.sender.picture import (
+    Picture,
+    content_part,
+    header_of,
+    read,
+    reference,
+    user_message,
+    write_body,
+)
+from sightline.settings import Settings
+from sightline.wire.parse import parse_chat
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTokens:
+    """One picture in one model: the size it is seen at, its exact tokens, their price in nano-dollars."""
+
+    model: str
+    seen_width: int
+    seen_height: int
+    image_tokens: int
+    cost_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEstimate:
+    """One picture, sent alone. `problem` is what the service would refuse it with.
+
+    `type`, sizes (in pixels, as stored), `documented_estimate` and `models` are empty where the header says nothing.
+    """
+
+    name: str
+    bytes: int
+    type: str = ""
+    width: int = 0
+    height: int = 0
+    documented_estimate: int = 0
+    models: tuple[ImageTokens, ...] = ()
+    problem: str | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the service would take it."""
+        return self.problem is None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEstimate:
+    """A whole request to one model: exact tokens as `usage` will have them, cost of the prompt in nano-dollars."""
+
+    model: str
+    input_tokens: int = 0
+    image_tokens: int = 0
+    text_tokens: int = 0
+    cost_nanos: int = 0
+    problem: str | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the service would take it."""
+        return self.problem is None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Each picture by itself, and, where a prompt or messages were given, the request for each model."""
+
+    images: tuple[ImageEstimate, ...]
+    requests: tuple[RequestEstimate, ...] = ()
+
+
+def estimate(
+    images: Iterable[Picture] = (),
+    *,
+    model: str | None = None,
+    prompt: str | None = None,
+    messages: Sequence[dict[str, Any]] = (),
+    settings: Settings | None = None,
+) -> Estimate:
+    """Say what pictures take of `model` (all that come with the package, if None), without a service.
+
+    With `prompt`, also what one request of all `images` and this text takes. `messages`, in OpenAI's shape, are a
+    request of their own, pictures included. `settings` holds limits and prices.
+
+    Raises:
+        OSError: a picture's file cannot be read.
+        ConfigError: there is no such model.
+    """
+    known = known_models([model] if model else [])
+    settings = settings or Settings()
+    read_once = [(str(one) if isinstance(one, str | Path) else "", read(one)) for one in images]
+    estimates = tuple(
+        estimate_image(data, known, settings, name=name or f"image {number}")
+        for number, (name, data) in enumerate(read_once, start=1)
+    )
+    if prompt is not None:
+        messages = [*messages, user_message([content_part(data) for _, data in read_once], prompt)]
+    return Estimate(estimates, tuple(estimate_request(messages, one, settings) for one in known) if messages else ())
+
+
+def estimate_image(data: bytes, models: Sequence[KnownModel], settings: Settings, *, name: str) -> ImageEstimate:
+    """Estimate one picture for several models."""
+    header = header_of(data)
+    problem = _problem(data, settings)
+    if header is None:
+        return ImageEstimate(name, len(data), problem=problem)
+    return ImageEstimate(
+        name=name,
+        bytes=len(data),
+        type=f"image/{header.type}",
+        width=header.width,
+        height=header.height,
+        documented_estimate=documented_estimate(header.width, header.height),
+        models=tuple(_in_model(model, header.width, header.height, settings) for model in models),
+        problem=problem,
+    )
+
+
+def estimate_request(messages: Sequence[dict[str, Any]], model: KnownModel, settings: Settings) -> RequestEstimate:
+    """Estimate a request in OpenAI's shape for one model."""
+    model_id = model.info.id
+    try:
+        request = _parse(write_body(model_id, messages), settings)
+        tokens = model.input_tokens(request)
+    except InvalidRequest as error:
+        return RequestEstimate(model_id, problem=error.message)
+    image_tokens = model.image_tokens(request)
+    cost = Prices(settings.prices).cost(model_id, Usage(tokens, 0, image_tokens))
+    return RequestEstimate(model_id, tokens, image_tokens, tokens - image_tokens, cost.prompt_nanos)
+
+
+def _problem(data: bytes, settings: Settings) -> str | None:
+    body = len(write_body("", [user_message([content_part(data)], "")]))
+    try:
+        open_image(reference(data), 1, settings.images)
+        if body >= settings.server.max_body_bytes:
+            raise RequestTooLarge.by(f"{body:,}", settings.server.max_body_bytes)
+    except InvalidRequest as error:
+        return error.message
+    return None
+
+
+def _in_model(model: KnownModel, width: int, height: int, settings: Settings) -> ImageTokens:
+    seen = view(model.image, width, height)
+    cost = Prices(settings.prices).cost(model.info.id, Usage(seen.tokens, 0, seen.tokens))
+    return ImageTokens(model.info.id, seen.width, seen.height, seen.tokens, cost.prompt_nanos)
+
+
+def _parse(body: bytes, settings: Settings) -> ChatRequest:
+    if len(body) >= settings.server.max_body_bytes:
+        raise RequestTooLarge.by(f"{len(body):,}", settings.server.max_body_bytes)
+    return parse_chat(body, partial(open_image, limits=settings.images))

@@ -1,0 +1,66 @@
+"""What a model takes and how it counts a prompt, told without running it: from its folder, or by what comes with us.
+
+A vision-language model's prompt is counted by the code that its engine counts with, on its tokenizer alone; the
+weights stay on the disk. The transcriber counts pictures only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightline.core import ChatRequest, ImageEncoding, ModelInfo, SamplingParams
+from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model, read_model
+from sightline.engines.genai.tokens import prepare, room
+from sightline.engines.transcribe.model import INFO as TRANSCRIBER_INFO
+from sightline.images.tokens import view
+from sightline.settings import BUNDLED, TRANSCRIBER, engine_spec
+
+
+class KnownModel:
+    """A model by its id or folder.
+
+    Raises:
+        ConfigError: there is no such model, or its folder is not one that an engine can run.
+    """
+
+    def __init__(self, name: str) -> None:
+        spec = engine_spec(name)
+        self._model: Model | None = None
+        self.info: ModelInfo = TRANSCRIBER_INFO
+        if spec.kind == "genai":
+            path, model_id = Path(str(spec.options["path"])), spec.options.get("model_id")
+            self._model = read_model(
+                path, model_id=None if model_id is None else str(model_id), max_context=DEFAULT_MAX_CONTEXT
+            )
+            self.info = self._model.info
+
+    @property
+    def image(self) -> ImageEncoding:
+        """How a picture becomes tokens; every model here takes pictures."""
+        assert self.info.image is not None
+        return self.info.image
+
+    def image_tokens(self, request: ChatRequest) -> int:
+        """Exact tokens of a request's pictures."""
+        return sum(view(self.image, image.width, image.height).tokens for image in request.images)
+
+    def input_tokens(self, request: ChatRequest) -> int:
+        """Exact tokens of a request's prompt, pictures included; takes half a second the first time.
+
+        Raises:
+            ContextLengthExceeded: the prompt leaves no room for an answer.
+        """
+        if self._model is None:
+            return self.image_tokens(request)
+        from openvino_genai import Tokenizer  # a third of a second that counting pictures alone need not wait
+
+        writer, counter = prepare(Tokenizer(self._model.path), self._model)
+        tokens = counter.count(writer.write(request.messages))
+        room(tokens, SamplingParams(), self.info.context_length)
+        return tokens
+
+
+def known_models(names: Sequence[str] = ()) -> list[KnownModel]:
+    """The models of these names; all that come with the package if none is given."""
+    return [KnownModel(name) for name in names or (*BUNDLED, TRANSCRIBER)]
