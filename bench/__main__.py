@@ -9,7 +9,7 @@ from importlib import import_module
 
 from rich.console import Console
 
-NAMES = ("batching", "transcriber")
+NAMES = ("front", "batching", "transcriber")
 
 
 def main() -> int:

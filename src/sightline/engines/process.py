@@ -7,17 +7,15 @@ A model that crashes takes its process along, not the service: requests in fligh
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from pathlib import Path
+from contextlib import ExitStack, aclosing
 
 import msgspec
-import zmq
-import zmq.asyncio
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
+from sightline.engines.channel import Channel
 from sightline.engines.messages import (
     Cancel,
     Counted,
@@ -46,19 +44,21 @@ class ProcessEngine:
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
         self.pid: int | None = None
-        self._context = zmq.asyncio.Context()
-        self._socket: zmq.asyncio.Socket | None = None
+        self._channel: Channel | None = None
         self._models: tuple[ModelInfo, ...] = ()
         self._answers: dict[int, asyncio.Queue[Piece | Counted | Failed | None]] = {}
         self._numbers = 0
         self._supervisor: asyncio.Task[None] | None = None
+        self._started: asyncio.Future[None] | None = None
+        self._refusal: str | None = None
+        self._began_s = 0.0
         self._load_s = 1.0
 
     async def start(self) -> None:
         """Start the child and wait for its first warm-up; from then on it is kept alive."""
-        first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._supervisor = asyncio.create_task(self._supervise(first))
-        await first
+        self._started = asyncio.get_running_loop().create_future()
+        self._supervisor = asyncio.create_task(self._supervise(self._started))
+        await self._started
 
     async def stop(self) -> None:
         """End the child; generations still running end with `EngineUnavailable`."""
@@ -66,7 +66,6 @@ class ProcessEngine:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
             self._supervisor = None
-        self._context.destroy(linger=0)
 
     def models(self) -> Sequence[ModelInfo]:
         """The child's models while it can answer."""
@@ -95,16 +94,15 @@ class ProcessEngine:
         self, request: GenerateRequest, *, only_count: bool = False
     ) -> AsyncGenerator[Piece | Counted, None]:
         """Send one request and yield what the child answers, up to its last word on it."""
-        socket = self._socket
-        if socket is None or not self._models:
+        channel = self._channel
+        if channel is None or not self._models:
             raise self._unavailable("is starting")
         self._numbers += 1
         number = self._numbers
         answer = self._answers[number] = asyncio.Queue()
-        head = _head(number, request, only_count)
         finished = False
         try:
-            await socket.send_multipart([encoder.encode(head), *request.images], copy=False)
+            channel.send(encoder.encode(_head(number, request, only_count)), request.images)
             while not finished:
                 event = await answer.get()
                 if isinstance(event, Piece | Counted):
@@ -115,77 +113,87 @@ class ProcessEngine:
                 raise unpack(event) if event else self._unavailable("stopped while it was answering and is restarting")
         finally:
             del self._answers[number]
-            if not finished and socket is self._socket:
-                await socket.send(encoder.encode(Cancel(number)))
+            if not finished:
+                channel.send(encoder.encode(Cancel(number)))
 
     def _unavailable(self, what: str) -> EngineUnavailable:
         message = f"The model's engine {what}. Send the request again in a moment; nothing was charged."
         return EngineUnavailable(message, retry_after_s=max(1.0, self._load_s))
 
-    async def _supervise(self, first: asyncio.Future[None]) -> None:
+    async def _supervise(self, started: asyncio.Future[None]) -> None:
         pause_s = 0.0
         while True:
-            began = asyncio.get_running_loop().time()
+            self._began_s = asyncio.get_running_loop().time()
             try:
-                await self._run_child(first)
+                await self._run_child()
             except ConfigError as error:
-                if not first.done():
-                    first.set_exception(error)
+                if not started.done():
+                    started.set_exception(error)
                     return
                 log.error("engine_refused_to_start", kind=self.spec.kind, reason=str(error))
             except OSError as error:  # no process or socket to be had at this moment
                 log.error("engine_not_started", kind=self.spec.kind, reason=str(error))
-            lived_s = asyncio.get_running_loop().time() - began
+            lived_s = asyncio.get_running_loop().time() - self._began_s
             pause_s = _FIRST_PAUSE_S if lived_s > 30 else min(max(pause_s * 4, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
             log.warning("engine_restarting", kind=self.spec.kind, lived_s=round(lived_s, 1), pause_s=pause_s)
             await asyncio.sleep(pause_s)
 
-    async def _run_child(self, first: asyncio.Future[None]) -> None:
-        began = asyncio.get_running_loop().time()
-        with tempfile.TemporaryDirectory(prefix="sightline-") as folder:
-            endpoint = f"ipc://{Path(folder) / 'engine'}"
-            socket = self._context.socket(zmq.PAIR)
-            socket.set_hwm(0)
-            socket.bind(endpoint)
+    async def _run_child(self) -> None:
+        """Run one child for as long as it lives.
+
+        Raises:
+            ConfigError: it said that the engine can never start.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs, ExitStack() as unless_started:
+            unless_started.callback(ours.close)
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "sightline.engines.child", endpoint, msgspec.json.encode(self.spec).decode()),
-                stdin=asyncio.subprocess.PIPE,
+                *("-m", "sightline.engines.child", str(theirs.fileno()), msgspec.json.encode(self.spec).decode()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
-            self.pid = child.pid
-            reader = asyncio.create_task(self._read(socket, first, began))
-            gone = asyncio.create_task(child.wait())
-            try:
-                await asyncio.wait((reader, gone), return_when=asyncio.FIRST_COMPLETED)
-                if reader.done():
-                    reader.result()
-            finally:
-                self._models, self._socket, self.pid = (), None, None
-                reader.cancel()
-                if child.returncode is None:
-                    child.kill()
-                await gone
-                socket.close(linger=0)
-                for answer in self._answers.values():
-                    answer.put_nowait(None)
-            log.error("engine_died", kind=self.spec.kind, status=child.returncode)
+            unless_started.pop_all()
+        self.pid, self._refusal = child.pid, None
+        loop = asyncio.get_running_loop()
+        _, self._channel = await loop.create_unix_connection(lambda: Channel(self._receive, self._lose), sock=ours)
+        try:
+            await child.wait()
+        finally:
+            self._lose()
+            await asyncio.sleep(0)  # the transport closes its socket on the loop's next turn
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        if self._refusal is None and self._started is not None and not self._started.done():
+            self._refusal = f"the engine's process ended (status {child.returncode}) before it was ready; see above"
+        if self._refusal is not None:
+            raise ConfigError(self._refusal)
+        log.error("engine_died", kind=self.spec.kind, status=child.returncode)
 
-    async def _read(self, socket: zmq.asyncio.Socket, first: asyncio.Future[None], began: float) -> None:
-        while True:
-            match to_parent.decode(await socket.recv()):
-                case Piece(number) | Counted(number) | Failed(number) as message:
-                    if number in self._answers:
-                        self._answers[number].put_nowait(message)
-                case Ready(models):
-                    self._load_s = asyncio.get_running_loop().time() - began
-                    self._models, self._socket = models, socket
-                    names = [model.id for model in models]
-                    log.info("engine_ready", kind=self.spec.kind, models=names, load_s=round(self._load_s, 2))
-                    if not first.done():
-                        first.set_result(None)
-                case Refused(message=reason):
-                    raise ConfigError(reason)
+    def _lose(self) -> None:
+        """End every answer that the child will not finish any more."""
+        if self._channel is not None:
+            self._channel.close()
+        self._models, self._channel, self.pid = (), None, None
+        for answer in self._answers.values():
+            answer.put_nowait(None)
+
+    def _receive(self, head: bytes, _: bytes) -> None:
+        match to_parent.decode(head):
+            case Piece(number) | Counted(number) | Failed(number) as message:
+                if number in self._answers:
+                    self._answers[number].put_nowait(message)
+            case Ready(models):
+                self._models = models
+                self._load_s = asyncio.get_running_loop().time() - self._began_s
+                names = [model.id for model in models]
+                log.info("engine_ready", kind=self.spec.kind, models=names, load_s=round(self._load_s, 2))
+                if self._started is not None and not self._started.done():
+                    self._started.set_result(None)
+            case Refused(message):
+                self._refusal = message
 
 
 def _head(number: int, request: GenerateRequest, only_count: bool) -> Generate:

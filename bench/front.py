@@ -1,0 +1,156 @@
+"""CPU time of the front a request, beside a bare uvicorn that reads the same body and echoes a fixed answer.
+
+The service runs with the scripted engine, so that only the front is measured: key, parse, limits, images from the
+cache, the exchange with the engine's process, meter, answer. CPU seconds of the API's process alone, as the
+operating system counts them; both servers take turns, and the ratio of each turn is taken.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from sightline.local import LocalService
+
+ROUNDS = 7
+WARM_UP = 200
+ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "yes"}\n'
+ECHO = """
+import sys, uvicorn
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        while (await receive()).get("more_body"):
+            pass
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"650")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"x" * 650})
+listener = __import__("socket").create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run([listener])
+"""
+
+
+def run(console: Console) -> bool:
+    """Measure each body, print the table; False when a ratio is over what is promised."""
+    echo = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+    try:
+        assert echo.stdout is not None
+        echo_port = int(echo.stdout.readline())
+        with tempfile.TemporaryDirectory() as folder:
+            config = Path(folder) / "bench.toml"
+            config.write_text(ENGINE)
+            with LocalService("--config", str(config)) as service:
+                return _compare(console, service, echo, echo_port)
+    finally:
+        echo.terminate()
+        echo.wait()
+
+
+def _compare(console: Console, service: LocalService, echo: subprocess.Popen[str], echo_port: int) -> bool:
+    assert service.process is not None
+    table = Table(title="CPU of the API's process a request, beside a bare uvicorn echo", box=None)
+    for column in ("body", "bytes", "echo µs", "front µs", "ratio", "promised at most"):
+        table.add_column(column, justify="right")
+    reached = True
+    for name, body, requests, promised in _bodies():
+        here = Target(urlsplit(service.url).port or 80, psutil.Process(service.process.pid), service.api_key)
+        there = Target(echo_port, psutil.Process(echo.pid), service.api_key)
+        rows = _rounds(console, name, (there, here), body, requests)
+        ratios = [front / bare for bare, front in rows]
+        bare, front, ratio = (statistics.median(column) for column in (*zip(*rows, strict=True), ratios))
+        table.add_row(name, f"{len(body):,}", f"{bare:.0f}", f"{front:.0f}", f"{ratio:.2f}", f"{promised:g}")
+        reached &= ratio <= promised
+    console.print(table)
+    return reached
+
+
+def _rounds(
+    console: Console, name: str, targets: tuple[Target, Target], body: bytes, requests: int
+) -> list[tuple[float, float]]:
+    for target in targets:
+        target.send(body, WARM_UP)
+    return [
+        (targets[0].cpu_us(body, requests), targets[1].cpu_us(body, requests))
+        for _ in track(range(ROUNDS), name, console=console, transient=True)
+    ]
+
+
+class Target:
+    """One server: where it listens, the process whose time counts."""
+
+    def __init__(self, port: int, process: psutil.Process, key: str) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._process = process
+        self._key = key
+
+    def cpu_us(self, body: bytes, requests: int) -> float:
+        """CPU microseconds of the process a request."""
+        before = self._process.cpu_times()
+        self.send(body, requests)
+        after = self._process.cpu_times()
+        return (after.user + after.system - before.user - before.system) / requests * 1e6
+
+    def send(self, body: bytes, requests: int) -> None:
+        """Send the same request over and over on one connection, and read each answer."""
+        head = (
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+            f"authorization: Bearer {self._key}\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        message = head.encode() + body
+        for _ in range(requests):
+            self._socket.sendall(message)
+            _read_answer(self._socket)
+
+
+def _read_answer(connection: socket.socket) -> None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, rest = data.partition(b"\r\n\r\n")
+    if b" 200 " not in head.split(b"\r\n", 1)[0]:
+        raise RuntimeError(f"the server refused: {data[:400]!r}")
+    length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    left = length - len(rest)
+    while left > 0:
+        left -= len(connection.recv(65536))
+
+
+def _bodies() -> list[tuple[str, bytes, int, float]]:
+    return [
+        ("text", _body(), 1500, 5.0),
+        ("one 100 KB jpeg", _body(_jpeg(100_000)), 800, 4.0),
+        ("two images, 950 KB", _body(_jpeg(355_000), _jpeg(355_000)), 300, 3.0),
+    ]
+
+
+def _body(*images: bytes) -> bytes:
+    content = [
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + base64.b64encode(image).decode()}}
+        for image in images
+    ]
+    messages = [{"role": "user", "content": [*content, {"type": "text", "text": "What is in this image?"}]}]
+    return json.dumps({"model": "sightline/scripted", "messages": messages}).encode()
+
+
+def _jpeg(size_bytes: int) -> bytes:
+    """A JPEG of noise of about `size_bytes`."""
+    side = round((size_bytes * 1.05) ** 0.5)
+    image = Image.frombytes("RGB", (side, side), random.Random(size_bytes).randbytes(side * side * 3))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=60)
+    return file.getvalue()
