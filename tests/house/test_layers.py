@@ -18,7 +18,7 @@ ALLOWED = {
     "store": set(),
     **{name: {"store"} for name in STAGES},
     "service": STAGES,
-    "local": STAGES | {"wire"},
+    "local": {"admission", "store"},
     "sender": STAGES | {"wire"},
     "batch": STAGES | {"service", "wire", "store"},
     "api": STAGES | {"service", "batch", "wire", "store"},

@@ -1,0 +1,71 @@
+"""Decoding in child processes: a picture that kills one is its own request's error alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import psutil
+import pytest
+
+from sightline.core import EncodedImage, ImageEncoding
+from sightline.errors import ImageUndecodable
+from sightline.images.decode import Decoded
+from sightline.images.pool import ImagePool
+from support.pictures import picture
+
+pytestmark = pytest.mark.anyio
+SQUARE = ImageEncoding("square", 32, 16)
+
+
+def encoded(data: bytes) -> EncodedImage:
+    return EncodedImage(data, "image/png", "png", 32, 32, "auto", "messages.[0].content.[0].image_url.url")
+
+
+async def test_picture_comes_back_as_pixels(pool: ImagePool) -> None:
+    decoded = await pool.decode(encoded(picture()), SQUARE, 1)
+
+    assert len(decoded.rgb) == 32 * 32 * 3
+
+
+async def test_many_at_once_all_come_back(pool: ImagePool) -> None:
+    decoded = await asyncio.gather(*(pool.decode(encoded(picture()), SQUARE, at) for at in range(20)))
+
+    assert len({one.rgb for one in decoded}) == 1
+
+
+async def test_damaged_picture_is_refused_and_named(pool: ImagePool) -> None:
+    with pytest.raises(ImageUndecodable, match="image 2 does not decode") as caught:
+        await pool.decode(encoded(picture()[:70]), SQUARE, 2)
+
+    assert caught.value.param == "messages.[0].content.[0].image_url.url"
+
+
+async def test_cancelled_picture_leaves_the_pool_working(pool: ImagePool) -> None:
+    tasks = [asyncio.create_task(pool.decode(encoded(picture()), SQUARE, at)) for at in range(10)]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+
+    results: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert (await pool.decode(encoded(picture()), SQUARE, 1)).width == 32
+
+
+async def test_process_that_is_killed_is_replaced() -> None:
+    others = {child.pid for child in psutil.Process().children()}
+    async with ImagePool(workers=2) as pool:
+        await pool.decode(encoded(picture()), SQUARE, 1)
+        mine = [child for child in psutil.Process().children() if child.pid not in others]
+        worker = next(child for child in mine if "spawn_main" in " ".join(child.cmdline()))
+
+        os.kill(worker.pid, signal.SIGKILL)
+
+        results = await asyncio.gather(
+            *(pool.decode(encoded(picture()), SQUARE, 1) for _ in range(4)), return_exceptions=True
+        )
+        assert all(isinstance(result, ImageUndecodable | Decoded) for result in results)
+        assert (await pool.decode(encoded(picture()), SQUARE, 1)).width == 32

@@ -1,0 +1,187 @@
+"""The pipeline without HTTP: what is refused before work, several answers at once, places given back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pytest
+
+from sightline.admission.admit import Admission
+from sightline.app import compose
+from sightline.core import ChatRequest, Delta, GenerateRequest
+from sightline.engines.scripted import ScriptedEngine
+from sightline.errors import EngineError, EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages
+from sightline.images.pool import ImagePool
+from sightline.images.source import open_image
+from sightline.service import Call, Completed, Piece, Service, _answers, check
+from sightline.settings import ImageLimits, PriceSettings, Settings
+from sightline.wire.parse import parse_chat
+from support.bodies import SCRIPTED, image, raw
+from support.pictures import picture
+
+pytestmark = pytest.mark.anyio
+CALL = Call("req_1", "key_1")
+
+
+def chat(*parts: Any, **more: Any) -> ChatRequest:
+    return parse_chat(raw(*parts, **more), partial(open_image, limits=ImageLimits(max_images=5)))
+
+
+async def events(service: Service, request: ChatRequest) -> list[Piece | Completed]:
+    async with aclosing(service.run(request, CALL)) as found:
+        return [event async for event in found]
+
+
+async def test_pieces_come_first_and_completed_last(service: Service, admission: Admission) -> None:
+    *pieces, last = await events(service, chat("a b", image()))
+
+    assert [piece.delta.text for piece in pieces if isinstance(piece, Piece)] == ["a", " b", " [32x32]", ""]
+    assert isinstance(last, Completed)
+    assert last.usage.image_tokens == last.images[0].image_tokens == 16
+    assert admission.in_flight == 0
+
+
+async def test_preview_counts_what_a_run_then_uses(service: Service, engine: ScriptedEngine) -> None:
+    request = chat("a b", image(), image())
+
+    preview = await service.preview(request, CALL)
+
+    assert engine.steps == 0
+    last = (await events(service, request))[-1]
+    assert isinstance(last, Completed)
+    assert preview.usage.prompt_tokens == last.usage.prompt_tokens
+    assert preview.images == tuple(replace(one, cache_hit=False) for one in last.images)
+
+
+async def test_cost_is_at_the_price_of_the_model(
+    settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission
+) -> None:
+    prices = {SCRIPTED: PriceSettings(Decimal("0.000000001"), Decimal("0.000000002"))}
+    service = compose(replace(settings, prices=prices), [engine], pool, admission)
+
+    last = (await events(service, chat("a b c")))[-1]
+
+    assert isinstance(last, Completed)
+    assert (last.cost.prompt_nanos, last.cost.completion_nanos) == (3, 6)
+
+
+async def test_seed_differs_from_answer_to_answer() -> None:
+    seeds: list[int | None] = []
+
+    class Noting(ScriptedEngine):
+        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+            seeds.append(request.sampling.seed)
+            async for delta in super().generate(request):
+                yield delta
+
+    engine = Noting()
+    await engine.start()
+    work = GenerateRequest("r", SCRIPTED, chat("a").messages, (), chat("a", seed=5).sampling)
+    async with aclosing(_answers(engine, work, 3)) as pieces:
+        found = [piece async for piece in pieces]
+
+    assert sorted(seed for seed in seeds if seed is not None) == [5, 6, 7]
+    assert {piece.choice for piece in found} == {0, 1, 2}
+
+
+class FailingSecond(ScriptedEngine):
+    """Fails the second answer after a step and lets the others run for ever."""
+
+    begun = 0
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        self.begun += 1
+        number = self.begun
+        self.running += 1
+        try:
+            while True:
+                await asyncio.sleep(0.001)
+                yield Delta("x")
+                if number == 2:
+                    raise EngineError("the second failed")
+        finally:
+            self.running -= 1
+
+
+async def test_one_failing_answer_ends_all_and_gives_the_place_back(
+    settings: Settings, pool: ImagePool, admission: Admission
+) -> None:
+    engine = FailingSecond()
+    await engine.start()
+    service = compose(settings, [engine], pool, admission)
+
+    with pytest.raises(EngineError, match="the second failed"):
+        await events(service, chat("a", n=4))
+
+    assert engine.begun == 4
+    assert engine.running == 0
+    assert admission.in_flight == 0
+
+
+@pytest.mark.parametrize("n", [1, 3])
+async def test_closing_the_stream_ends_every_answer(
+    service: Service, engine: ScriptedEngine, admission: Admission, n: int
+) -> None:
+    engine.step_s = 0.001
+    stream = service.run(chat("word " * 500, n=n), CALL)
+    await anext(stream)
+
+    await stream.aclose()
+
+    assert engine.running == 0
+    assert admission.in_flight == 0
+
+
+async def test_place_is_given_back_when_an_image_does_not_decode(service: Service, admission: Admission) -> None:
+    with pytest.raises(InvalidRequest, match="image 2 does not decode"):
+        await events(service, chat(image(), image(picture()[:60])))
+
+    assert admission.in_flight == 0
+
+
+async def test_engine_that_dies_while_images_are_read_is_503(service: Service, engine: ScriptedEngine) -> None:
+    task = asyncio.create_task(events(service, chat("a", image())))
+    await asyncio.sleep(0)
+
+    await engine.stop()
+
+    with pytest.raises(EngineUnavailable):
+        await task
+
+
+async def test_unknown_model_and_starting_model_differ(service: Service, engine: ScriptedEngine) -> None:
+    with pytest.raises(ModelNotFound):
+        service.catalogue.find("gpt-4o")
+    await engine.stop()
+    with pytest.raises(EngineUnavailable):
+        service.catalogue.find(SCRIPTED)
+
+
+async def test_alias_answers_for_its_model(
+    settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission
+) -> None:
+    service = compose(replace(settings, aliases={"gpt-4o": SCRIPTED}), [engine], pool, admission)
+
+    assert service.catalogue.find("gpt-4o")[1].id == SCRIPTED
+    assert service.catalogue.aliases_of(SCRIPTED) == ["gpt-4o"]
+    assert service.is_ready()
+
+
+def test_model_that_takes_no_images_names_the_part() -> None:
+    model = replace(ScriptedEngine()._info, image=None, max_images=0)
+
+    with pytest.raises(InvalidRequest, match="text only") as caught:
+        check(chat("a", image()), model)
+
+    assert caught.value.param == "messages.[0].content.[1].type"
+
+
+def test_more_images_than_the_model_takes_are_refused() -> None:
+    with pytest.raises(TooManyImages, match="takes 2 images a request, 3 were sent"):
+        check(chat(image(), image(), image()), ScriptedEngine()._info)
