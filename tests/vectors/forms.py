@@ -40,6 +40,13 @@ def orientations() -> Iterator[Vector]:
         yield Vector(name, "webp", webp, seen, "quarters", shows, actions=actions)
         data = png(stored, RGB, (b"eXIf", note))
         yield Vector(name, "png", data, seen, "quarters", shows, actions=actions)
+    large = scenes.quarters(768, 1024)
+    stored = scenes.stored_for(6, large)
+    shows = "the four quarters, upright format, stored lying; too large to turn while it is read row by row"
+    jpeg = saved(stored, "JPEG", quality=90, subsampling=0, exif=b"Exif\0\0" + exif(6))
+    yield Vector("orientation-6-large", "jpeg", jpeg, large, "quarters-large", shows, 2, 8, _ACTIONS[6])
+    data = png(stored, RGB, (b"eXIf", exif(6)))
+    yield Vector("orientation-6-large", "png", data, large, "quarters-large", shows, actions=_ACTIONS[6])
     data = png(scenes.quarters(), RGB, (b"eXIf", exif(9)))
     shows = "the four quarters and an orientation that does not exist"
     yield Vector("orientation-9", "png", data, scenes.quarters(), "quarters", shows)

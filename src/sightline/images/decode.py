@@ -82,7 +82,9 @@ def _decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
     orientation = _field(image, "orientation", 1)
     seen = view(encoding, stored_width, stored_height)
     image = _shrink(_open(data, image_type, _reduction(stored_width, stored_height, seen)), seen)
-    image = _to_srgb(image, actions).autorot()
+    image = _to_srgb(image, actions)
+    if orientation > 1:
+        image = image.copy_memory().autorot()  # turning needs rows out of order, which readers do not give
     pixels = _on_white(image.numpy(), actions)
     if orientation in _ORIENTATIONS:
         actions.append(_ORIENTATIONS[orientation])
