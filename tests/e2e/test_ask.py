@@ -1,0 +1,78 @@
+"""`sightline ask` and `sightline models` against the running service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from sightline.cli.main import app
+from support.pictures import picture
+from support.running import Running
+
+pytestmark = pytest.mark.e2e
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(tmp_path_factory.mktemp("service")) as service:
+        yield service
+
+
+@pytest.fixture
+def run(service: Running, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("INFERENCE_API_KEY", service.wait_for(r"INFERENCE_API_KEY=(sk-sl-\S+)"))
+    monkeypatch.setenv("SIGHTLINE_BASE_URL", f"{service.url}/v1/")
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> str:
+    file = tmp_path / "photo.PNG"
+    file.write_bytes(picture())
+    return str(file)
+
+
+def test_answer_goes_to_standard_output_and_usage_to_the_other(run: Run, photo: str) -> None:
+    result = run("ask", photo, photo, "What [bold]is[/bold] it?", "--usage")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "[32x32] [32x32] What [bold]is[/bold] it?\n"
+    assert "35 prompt tokens (32 of them" in result.stderr
+
+
+def test_refusal_is_the_sentence_of_the_service(run: Run, photo: str) -> None:
+    result = run("ask", photo, "What?", "--model", "gpt-4o")
+
+    assert result.exit_code == 1
+    assert "There is no model 'gpt-4o' here" in result.stderr
+
+
+def test_models_are_listed(run: Run) -> None:
+    result = run("models")
+
+    assert result.exit_code == 0
+    assert "sightline/scripted" in result.stdout
+
+
+def test_unknown_key_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERENCE_API_KEY", "sk-sl-unknown")
+
+    result = run("models")
+
+    assert result.exit_code == 1
+    assert "The API key is not known here" in result.stderr
+
+
+def test_other_path_on_the_service_is_a_sentence(run: Run, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_BASE_URL", service.url)
+
+    result = run("models")
+
+    assert result.exit_code == 1
+    assert "There is no such route here" in result.stderr
