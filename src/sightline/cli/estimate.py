@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from sightline.cli.terminal import fail, out
 from sightline.errors import ConfigError
@@ -91,7 +91,7 @@ def _images_table(estimates: list[ImageEstimate], models: list[KnownModel]) -> T
         estimated = f"{one.documented_estimate:,}" if one.type else "–"
         counts = counts or ["–"] * (2 * len(models))
         kind = one.type.removeprefix("image/") or "–"
-        table.add_row(escape(one.name), kind, size, f"{one.bytes:,}", estimated, *counts, _fits(one.problem))
+        table.add_row(one.name, kind, size, f"{one.bytes:,}", estimated, *counts, _fits(one.problem))
     return table
 
 
@@ -103,9 +103,9 @@ def _requests_table(requests: list[RequestEstimate]) -> Table:
     table.add_column("fits", overflow="fold")
     for one in requests:
         counts = [f"{count:,}" for count in (one.input_tokens, one.image_tokens, one.text_tokens)]
-        table.add_row(escape(one.model), *counts, dollars(one.cost_nanos), _fits(one.problem))
+        table.add_row(one.model, *counts, dollars(one.cost_nanos), _fits(one.problem))
     return table
 
 
-def _fits(problem: str | None) -> str:
-    return "[green]yes[/green]" if problem is None else f"[red]no:[/red] {escape(problem)}"
+def _fits(problem: str | None) -> Text:
+    return Text("yes", "green") if problem is None else Text.assemble(("no: ", "red"), problem)

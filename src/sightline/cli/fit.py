@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from sightline.cli.terminal import err, fail, out
 from sightline.errors import ConfigError, ImageError
@@ -48,12 +48,12 @@ def fit(
             fail(str(error))
         except OSError as error:
             failures += 1
-            table.add_row(escape(str(path)), "", f"[red]no:[/red] cannot be read or written: {error.strerror}", "")
+            table.add_row(str(path), "", _no(f"cannot be read or written: {error.strerror}"), "")
         except ImageError as error:
             failures += 1
-            table.add_row(escape(str(path)), "", f"[red]no:[/red] {escape(error.message)}", "")
+            table.add_row(str(path), "", _no(error.message), "")
         else:
-            table.add_row(escape(str(path)), _before(fitted), _after(fitted), escape(str(written)) if written else "–")
+            table.add_row(str(path), _before(fitted), _after(fitted), str(written) if written else "–")
     out.print(table)
     if failures:
         raise typer.Exit(1)
@@ -95,10 +95,14 @@ def _before(fitted: Fitted) -> str:
     return f"{before.type} {before.width:,} × {before.height:,}, {len(before.data):,} bytes"
 
 
-def _after(fitted: Fitted) -> str:
+def _after(fitted: Fitted) -> Text:
     if not fitted.is_changed:
-        return "[green]fits as it is[/green]"
+        return Text("fits as it is", "green")
     quality = f" quality {fitted.quality}" if fitted.quality else ""
     done = [action for action in fitted.actions if action != "resized"]
     notes = f" ({', '.join(done)})" if done else ""
-    return f"{fitted.type}{quality} {fitted.width:,} × {fitted.height:,}, {len(fitted.data):,} bytes{notes}"
+    return Text(f"{fitted.type}{quality} {fitted.width:,} × {fitted.height:,}, {len(fitted.data):,} bytes{notes}")
+
+
+def _no(reason: str) -> Text:
+    return Text.assemble(("no: ", "red"), reason)

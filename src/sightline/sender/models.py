@@ -7,11 +7,13 @@ weights stay on the disk. The transcriber counts pictures only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from sightline.core import ChatRequest, ImageEncoding, ModelInfo, SamplingParams
 from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model, read_model
-from sightline.engines.genai.tokens import prepare, room
+from sightline.engines.genai.template import PromptWriter
+from sightline.engines.genai.tokens import TokenCounter, prepare, room
 from sightline.engines.transcribe.model import INFO as TRANSCRIBER_INFO
 from sightline.images.tokens import view
 from sightline.settings import BUNDLED, TRANSCRIBER, engine_spec
@@ -27,6 +29,7 @@ class KnownModel:
     def __init__(self, name: str) -> None:
         spec = engine_spec(name)
         self._model: Model | None = None
+        self._tools: tuple[PromptWriter, TokenCounter] | None = None
         self.info: ModelInfo = TRANSCRIBER_INFO
         if spec.kind == "genai":
             path, model_id = Path(str(spec.options["path"])), spec.options.get("model_id")
@@ -53,9 +56,8 @@ class KnownModel:
         """
         if self._model is None:
             return self.image_tokens(request)
-        from openvino_genai import Tokenizer  # a third of a second that counting pictures alone need not wait
-
-        writer, counter = prepare(Tokenizer(self._model.path), self._model)
+        self._tools = self._tools or _load_tools(self._model)
+        writer, counter = self._tools
         tokens = counter.count(writer.write(request.messages))
         room(tokens, SamplingParams(), self.info.context_length)
         return tokens
@@ -63,4 +65,16 @@ class KnownModel:
 
 def known_models(names: Sequence[str] = ()) -> list[KnownModel]:
     """The models of these names; all that come with the package if none is given."""
-    return [KnownModel(name) for name in names or (*BUNDLED, TRANSCRIBER)]
+    return [_known_model(name) for name in names or (*BUNDLED, TRANSCRIBER)]
+
+
+@lru_cache(maxsize=8)
+def _known_model(name: str) -> KnownModel:
+    """Read once in a process, since senders count one picture after the other."""
+    return KnownModel(name)
+
+
+def _load_tools(model: Model) -> tuple[PromptWriter, TokenCounter]:
+    from openvino_genai import Tokenizer  # a third of a second that counting pictures alone need not wait
+
+    return prepare(Tokenizer(model.path), model)

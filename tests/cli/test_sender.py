@@ -1,0 +1,107 @@
+"""`sightline estimate` and `sightline fit`: tables, files, exit status; nothing of the sender's is overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from sightline.cli.main import app
+from sightline.settings import BUNDLED
+from support.pictures import encoded, picture, png_header, quarters
+
+MODEL = next(iter(BUNDLED))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.png").write_bytes(picture(width=640, height=480))
+    (tmp_path / "large.png").write_bytes(encoded(quarters(3000, 2000)))
+    (tmp_path / "note.txt").write_text("no picture")
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, env={"COLUMNS": "220", "TERM": "dumb"})
+
+
+def test_estimate_shows_sizes_tokens_and_price(folder: Path) -> None:
+    result = run("estimate", "small.png", "--model", MODEL, "--price", "0.00001")
+
+    assert result.exit_code == 0, result.output
+    row = result.output.splitlines()[-1].split()
+    size = f"{len(picture(width=640, height=480)):,}"
+    assert row == ["small.png", "png", "640", "×", "480", size, "1,830", "36", "0.00036", "yes"]
+
+
+def test_estimate_of_a_prompt_counts_the_request(folder: Path) -> None:
+    result = run("estimate", "small.png", "--model", MODEL, "--prompt", "What is it?")
+
+    assert result.exit_code == 0, result.output
+    assert "one request to" in result.output
+    assert result.output.splitlines()[-1].split()[2] == "36"
+
+
+def test_estimate_says_what_does_not_fit_and_why(folder: Path) -> None:
+    (folder / "huge.png").write_bytes(png_header(7_812, 7_812))
+
+    result = run("estimate", "small.png", "huge.png", "note.txt", "--model", MODEL)
+
+    assert result.exit_code == 1
+    words = " ".join(result.output.split())
+    assert "no: image 1 is 7,812 × 7,812" in words
+    assert "not a known image format" in words
+
+
+@pytest.mark.parametrize("arguments", [["--price", "cheap"], ["--price", "-1"], ["--model", "none"], ["gone.png"]])
+def test_estimate_refuses_in_a_sentence(folder: Path, arguments: list[str]) -> None:
+    result = run("estimate", "small.png", *arguments)
+
+    assert result.exit_code == 1
+    assert "error:" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_fit_writes_beside_and_leaves_the_original(folder: Path) -> None:
+    before = (folder / "large.png").read_bytes()
+
+    result = run("fit", "large.png", "small.png")
+
+    assert result.exit_code == 0, result.output
+    assert (folder / "large.png").read_bytes() == before
+    assert (folder / "large.fit.png").read_bytes() != before
+    assert not (folder / "small.fit.png").exists()
+    assert "3,000 × 2,000" in result.output
+    assert "2,048 × 1,365" in result.output
+    assert "fits as it is" in result.output
+
+
+def test_fit_to_a_folder_gives_every_picture(folder: Path) -> None:
+    result = run("fit", "large.png", "small.png", "--out", "ready", "--model", MODEL)
+
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (folder / "ready").iterdir()) == ["large.fit.png", "small.fit.png"]
+
+
+def test_fit_never_overwrites_an_input_or_another_result(folder: Path) -> None:
+    (folder / "large.fit.png").write_bytes(picture())
+    (folder / "other").mkdir()
+    (folder / "other" / "large.png").write_bytes(encoded(quarters(3000, 2000)))
+
+    result = run("fit", "large.png", "large.fit.png", "other/large.png", "--out", ".")
+
+    assert result.exit_code == 0, result.output
+    assert (folder / "large.fit.png").read_bytes() == picture()
+    names = sorted(path.name for path in folder.glob("large*.png"))
+    assert names == ["large.fit-2.png", "large.fit-3.png", "large.fit.fit.png", "large.fit.png", "large.png"]
+
+
+def test_fit_goes_on_after_what_cannot_be_fitted(folder: Path) -> None:
+    result = run("fit", "note.txt", "gone.png", "large.png")
+
+    assert result.exit_code == 1
+    assert "not a known image format" in " ".join(result.output.split())
+    assert (folder / "large.fit.png").exists()
