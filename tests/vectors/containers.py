@@ -31,13 +31,20 @@ def saved(pixels: Array, kind: str, mode: str | None = None, **options: Any) -> 
     return file.getvalue()
 
 
-def png(pixels: Array, colour: int, *chunks: tuple[bytes, bytes], depth: int = 8, interlaced: bool = False) -> bytes:
-    """A PNG; `chunks` stand between the header and the pixels."""
+def png(
+    pixels: Array,
+    colour: int,
+    *chunks: tuple[bytes, bytes],
+    depth: int = 8,
+    interlaced: bool = False,
+    late: tuple[tuple[bytes, bytes], ...] = (),
+) -> bytes:
+    """A PNG; `chunks` stand between the header and the pixels, `late` ones behind them."""
     height, width = pixels.shape[:2]
     passes = [pixels[y::down, x::right] for x, y, right, down in _ADAM7] if interlaced else [pixels]
     raw = b"".join(_rows(part, depth) for part in passes if part.size)
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, int(interlaced))
-    parts = [(b"IHDR", head), *chunks, (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b"")]
+    parts = [(b"IHDR", head), *chunks, (b"IDAT", zlib.compress(raw, 9)), *late, (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_png_chunk(name, data) for name, data in parts)
 
 

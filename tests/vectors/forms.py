@@ -47,6 +47,9 @@ def orientations() -> Iterator[Vector]:
     yield Vector("orientation-6-large", "jpeg", jpeg, large, "quarters-large", shows, 2, 8, _ACTIONS[6])
     data = png(stored, RGB, (b"eXIf", exif(6)))
     yield Vector("orientation-6-large", "png", data, large, "quarters-large", shows, actions=_ACTIONS[6])
+    data = png(scenes.stored_for(6, scenes.quarters()), RGB, late=((b"eXIf", exif(6)),))
+    shows = "the four quarters; the orientation stands behind the pixels"
+    yield Vector("orientation-6-late", "png", data, scenes.quarters(), "quarters", shows, actions=_ACTIONS[6])
     data = png(scenes.quarters(), RGB, (b"eXIf", exif(9)))
     shows = "the four quarters and an orientation that does not exist"
     yield Vector("orientation-9", "png", data, scenes.quarters(), "quarters", shows)

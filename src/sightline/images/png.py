@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 
 _SIGNATURE_BYTES = 8
+_FIRST = {b"IHDR": 0, b"eXIf": 1}
 _KEPT = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"})
 _LARGEST_PROFILE_BYTES = 1 << 20
 
@@ -16,11 +17,13 @@ _LARGEST_PROFILE_BYTES = 1 << 20
 def without_ancillary(data: bytes) -> bytes:
     """Keep what makes the picture, and a colour profile of at most 1 MiB; nothing else is ever inflated."""
     kept = [
-        data[start:end]
+        (name, data[start:end])
         for name, start, end in _chunks(data)
         if name in _KEPT or (name == b"iCCP" and _is_small_profile(data[start + 8 : end - 4]))
     ]
-    return b"".join((data[:_SIGNATURE_BYTES], *kept))
+    # An orientation may stand behind the pixels, where a reader that goes row by row would come upon it too late.
+    kept.sort(key=lambda chunk: _FIRST.get(chunk[0], len(_FIRST)))
+    return b"".join((data[:_SIGNATURE_BYTES], *(chunk for _, chunk in kept)))
 
 
 def count_frames(data: bytes) -> int:
