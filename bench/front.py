@@ -27,7 +27,7 @@ from rich.table import Table
 
 from sightline.local import LocalService
 
-ROUNDS = 7
+ROUNDS = 5
 WARM_UP = 200
 ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "yes"}\n'
 ECHO = """
@@ -132,9 +132,9 @@ def _read_answer(connection: socket.socket) -> None:
 
 def _bodies() -> list[tuple[str, bytes, int, float]]:
     return [
-        ("text", _body(), 1500, 5.0),
-        ("one 100 KB jpeg", _body(_jpeg(100_000)), 800, 4.0),
-        ("two images, 950 KB", _body(_jpeg(355_000), _jpeg(355_000)), 300, 3.0),
+        ("text", _body(), 600, 5.0),
+        ("one 100 KB jpeg", _body(_jpeg(100_000)), 400, 4.0),
+        ("two images, 950 KB", _body(_jpeg(355_000), _jpeg(355_000)), 150, 3.0),
     ]
 
 
@@ -148,9 +148,9 @@ def _body(*images: bytes) -> bytes:
 
 
 def _jpeg(size_bytes: int) -> bytes:
-    """A JPEG of noise of about `size_bytes`."""
-    side = round((size_bytes * 1.05) ** 0.5)
+    """A JPEG of noise of exactly `size_bytes`, the last few of them behind its end."""
+    side = round((size_bytes * 1.3) ** 0.5)
     image = Image.frombytes("RGB", (side, side), random.Random(size_bytes).randbytes(side * side * 3))
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=60)
-    return file.getvalue()
+    image.save(file, "JPEG", quality=55)
+    return file.getvalue().ljust(size_bytes, b"\0")

@@ -5,9 +5,11 @@ For a person at a terminal they are coloured lines, anywhere else one JSON objec
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
+import msgspec
 import structlog
 
 _SECRET = frozenset({"authorization", "key", "api_key", "secret", "token", "password", "prompt", "messages"})
@@ -23,13 +25,14 @@ def configure_logging(*, json: bool | None = None) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info if as_json else _keep,
-            structlog.processors.JSONRenderer()
+            structlog.processors.JSONRenderer(serializer=_to_json)
             if as_json
             else structlog.dev.ConsoleRenderer(
                 # The default prints local variables: keys, prompts and pictures.
                 exception_formatter=structlog.dev.plain_traceback
             ),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
@@ -44,6 +47,10 @@ def _redact(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typ
     for name in _SECRET & event.keys():
         event[name] = "…"
     return event
+
+
+def _to_json(event: structlog.typing.EventDict, **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
 
 
 def _keep(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

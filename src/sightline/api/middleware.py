@@ -5,10 +5,11 @@ Plain ASGI: each is a class that holds `app` and has one `__call__`.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from typing import cast
 
-import anyio
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -67,27 +68,49 @@ class EndWithClient:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body_read = anyio.Event()
+        watch = Watch(receive)
+        try:
+            await self._app(scope, watch.receive, send)
+        except asyncio.CancelledError:
+            if not watch.client_left:
+                raise
+            watch.request.uncancel()
+        finally:
+            watch.end()
 
-        async with anyio.create_task_group() as group:
 
-            async def receive_body() -> Message:
-                if body_read.is_set():
-                    await anyio.sleep_forever()  # the watcher has the connection now
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    group.cancel_scope.cancel()
-                    await anyio.sleep_forever()
-                if not message.get("more_body", False):
-                    body_read.set()
+class Watch:
+    """Listens on a connection once the body is read, and cancels the request's task when the client leaves."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.client_left = False
+        self.request = cast("asyncio.Task[None]", asyncio.current_task())
+        self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def receive(self) -> Message:
+        """Receive a piece of the body; after the last one this waits for ever, the watcher has the connection."""
+        if self._watcher is None:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self._leave()
+            elif not message.get("more_body", False):
+                self._watcher = asyncio.create_task(self._until_left())
                 return message
+            else:
+                return message
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
-            async def watch() -> None:
-                await body_read.wait()
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                group.cancel_scope.cancel()
+    def end(self) -> None:
+        """Stop listening: the request is over."""
+        if self._watcher is not None:
+            self._watcher.cancel()
 
-            group.start_soon(watch)
-            await self._app(scope, receive_body, send)
-            group.cancel_scope.cancel()
+    async def _until_left(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
+
+    def _leave(self) -> None:
+        self.client_left = True
+        self.request.cancel()
