@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import sightline
 from sightline.errors import ConfigError
 from sightline.sender.estimate import Estimate
 from sightline.settings import BUNDLED, TRANSCRIBER, ImageLimits, PriceSettings, ServerSettings, Settings
-from support.pictures import data_uri, picture, png_header
+from support.pictures import data_uri, encoded, picture, png_header, quarters
 
 MODEL = next(iter(BUNDLED))
 PRICED = Settings(prices={MODEL: PriceSettings(prompt=Decimal("0.0000002501"))})
@@ -29,6 +30,16 @@ def test_every_bundled_model_is_counted_by_default() -> None:
     ]
     assert [seen.image_tokens for seen in image.models] == [36, 1830]
     assert image.fits
+
+
+def test_page_is_seen_upright() -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+
+    (image,) = sightline.estimate([encoded(quarters(64, 32), "jpeg", exif=exif)], model=TRANSCRIBER).images
+
+    assert (image.width, image.height) == (64, 32)
+    assert (image.models[0].seen_width, image.models[0].seen_height) == (32, 64)
 
 
 def test_cost_is_whole_nano_dollars_rounded_up() -> None:

@@ -11,13 +11,14 @@ Source: contract.md section 2; EXIF 2.32 section 4.6.4 (orientation).
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from sightline.core import ImageEncoding, Pixels
-from sightline.images.header import gif_frame
+from sightline.images.header import Broken, gif_frame
 from sightline.images.png import count_frames, without_ancillary
 from sightline.images.tokens import View, view
 
@@ -35,7 +36,9 @@ _ORIENTATIONS = {
     7: "mirrored and rotated 90°",
     8: "rotated 270°",
 }
+_UNREADABLE = (pyvips.Error, Broken, IndexError, struct.error)
 _SRGB_NAMES = (b"sRGB", b"\x00s\x00R\x00G\x00B")
+_LYING = 5  # from this orientation on, width and height change places
 _PROFILE_SPACES = {"cmyk": b"CMYK", "b-w": b"GRAY", "grey16": b"GRAY"}
 # Reduced by more than this, pixels are averaged first: the filter's rounded weights would darken the picture.
 _MOST_BY_FILTER = 4
@@ -63,8 +66,17 @@ def decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
     """
     try:
         return _decode(data, image_type, encoding)
-    except pyvips.Error as error:
+    except _UNREADABLE as error:
         raise Undecodable(type(error).__name__) from None
+
+
+def is_lying(data: bytes, image_type: str) -> bool:
+    """Whether a picture's orientation exchanges its width and height; reads up to the pixels, decodes none."""
+    try:
+        image = _open(without_ancillary(data) if image_type == "png" else data, image_type)
+    except _UNREADABLE:
+        return False
+    return _field(image, "orientation", 1) >= _LYING
 
 
 def _decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
@@ -170,7 +182,7 @@ def _on_white(pixels: Pixels, actions: list[str]) -> Pixels:
 
 
 def _turned(width: int, height: int, orientation: int) -> tuple[int, int]:
-    return (height, width) if orientation >= 5 else (width, height)
+    return (height, width) if orientation >= _LYING else (width, height)
 
 
 def _field(image: pyvips.Image, name: str, default: int) -> int:

@@ -123,6 +123,9 @@ def estimate_image(data: bytes, models: Sequence[KnownModel], settings: Settings
     problem = _problem(data, settings)
     if header is None:
         return ImageEstimate(name, len(data), problem=problem)
+    # Only a page is seen in its own shape, and only then is it worth finding out which side is up.
+    is_turned = any(model.image.kind == "page" for model in models) and _is_lying(data, header.type)
+    width, height = (header.height, header.width) if is_turned else (header.width, header.height)
     return ImageEstimate(
         name=name,
         bytes=len(data),
@@ -130,7 +133,7 @@ def estimate_image(data: bytes, models: Sequence[KnownModel], settings: Settings
         width=header.width,
         height=header.height,
         documented_estimate=documented_estimate(header.width, header.height),
-        models=tuple(_in_model(model, header.width, header.height, settings) for model in models),
+        models=tuple(_in_model(model, width, height, settings) for model in models),
         problem=problem,
     )
 
@@ -157,6 +160,12 @@ def _problem(data: bytes, settings: Settings) -> str | None:
     except InvalidRequest as error:
         return error.message
     return None
+
+
+def _is_lying(data: bytes, image_type: str) -> bool:
+    from sightline.images.decode import is_lying  # loads libvips, which counting for other models need not wait for
+
+    return is_lying(data, image_type)
 
 
 def _in_model(model: KnownModel, width: int, height: int, settings: Settings) -> ImageTokens:
