@@ -98,6 +98,7 @@ def test_requests_that_outlast_the_drain_are_ended(tmp_path: Path) -> None:
         asking.join()
 
     assert len(failures) == 1
+    assert "Traceback" not in service.said
 
 
 def refusal(folder: Path, *arguments: str, toml: str = "") -> str:

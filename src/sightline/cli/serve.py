@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +89,7 @@ def serve(
     except ConfigError as error:
         fail(str(error))
     configure_logging()
+    logging.getLogger("uvicorn.error").addFilter(_is_failure)
     server = Server(settings)
     err.print(
         f"Sightline is loading its models; it will answer on {_url(settings.server.host, settings.server.port)} …"
@@ -96,6 +99,12 @@ def serve(
         fail(server.failure)
     if not server.started:
         raise typer.Exit(1)
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """Whether to log what uvicorn says: what a stop cut short, a request or the lifespan, is no failure of ours."""
+    cut_short = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cut_short and "CancelledError" not in record.getMessage()
 
 
 def _pairs(aliases: list[str] | None) -> dict[str, str] | None:
@@ -128,7 +137,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise ConfigError(f"Cannot listen on {_url(host, port)}: {error.strerror}. Choose another --port.") from error
+        reason = str(error.strerror).partition(" (")[0]
+        raise ConfigError(f"Cannot listen on {_url(host, port)}: {reason}. Choose another --port.") from error
 
 
 def _first_key(settings: Settings) -> str | None:
