@@ -32,9 +32,10 @@ def test_estimate_shows_sizes_tokens_and_price(folder: Path) -> None:
     result = run("estimate", "small.png", "--model", MODEL, "--price", "0.00001")
 
     assert result.exit_code == 0, result.output
-    row = result.output.splitlines()[-1].split()
+    *_, row, price = (line.split() for line in result.output.splitlines())
     size = f"{len(picture(width=640, height=480)):,}"
-    assert row == ["small.png", "png", "640", "×", "480", size, "1,830", "36", "0.00036", "yes"]
+    assert row == ["small.png", "png", "640", "×", "480", size, "1,830", "36", "yes"]
+    assert price == ["$0.00036"]
 
 
 def test_estimate_of_a_prompt_counts_the_request(folder: Path) -> None:
@@ -52,7 +53,7 @@ def test_estimate_says_what_does_not_fit_and_why(folder: Path) -> None:
 
     assert result.exit_code == 1
     words = " ".join(result.output.split())
-    assert "no: image 1 is 7,812 × 7,812" in words
+    assert "huge.png: image 1 is 7,812 × 7,812" in words
     assert "not a known image format" in words
 
 

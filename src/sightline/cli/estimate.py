@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.text import Text
 from sightline.cli.terminal import fail, out
 from sightline.errors import ConfigError
 from sightline.metering.prices import dollars
-from sightline.sender.estimate import ImageEstimate, RequestEstimate, estimate_image, estimate_request
+from sightline.sender.estimate import ImageEstimate, ImageTokens, RequestEstimate, estimate_image, estimate_request
 from sightline.sender.models import KnownModel, known_models
 from sightline.sender.picture import content_part, user_message
 from sightline.settings import PriceSettings, Settings, load_settings
@@ -46,12 +47,14 @@ def estimate(
     files = [(path, _read(path)) for path in images]
     estimates = [estimate_image(data, models, settings, name=str(path)) for path, data in files]
     out.print(_images_table(estimates, models))
+    _print_problems((one.name, one.problem) for one in estimates)
     requests: list[RequestEstimate] = []
     if prompt is not None:
         message = user_message([content_part(data) for _, data in files], prompt)
         requests = [estimate_request([message], one, settings) for one in models]
         out.print()
         out.print(_requests_table(requests))
+        _print_problems((one.model, one.problem) for one in requests)
     if not all(one.fits for one in estimates) or not all(one.fits for one in requests):
         raise typer.Exit(1)
 
@@ -77,20 +80,19 @@ def _read(path: Path) -> bytes:
 
 
 def _images_table(estimates: list[ImageEstimate], models: list[KnownModel]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("image", overflow="fold")
-    for name in ("type", "size", "bytes", "estimate"):
-        table.add_column(name, justify="left" if name == "type" else "right", no_wrap=True)
+    is_priced = any(seen.cost_nanos for one in estimates for seen in one.models)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("image", overflow="fold", min_width=10)
+    table.add_column("type", no_wrap=True)
+    for name in ("size", "bytes", "estimate"):
+        table.add_column(name, justify="right", no_wrap=True)
     for model in models:
-        table.add_column(f"{model.info.id} tokens", justify="right", overflow="fold")
-        table.add_column("US$", justify="right", no_wrap=True)
-    table.add_column("fits", overflow="fold")
+        table.add_column(_short(model.info.id), justify="right", overflow="fold", min_width=9)
+    table.add_column("fits", no_wrap=True)
     for one in estimates:
-        counts = [text for seen in one.models for text in (f"{seen.image_tokens:,}", dollars(seen.cost_nanos))]
-        size = f"{one.width:,} × {one.height:,}" if one.type else "–"
-        estimated = f"{one.documented_estimate:,}" if one.type else "–"
-        counts = counts or ["–"] * (2 * len(models))
-        kind = one.type.removeprefix("image/") or "–"
+        known = [one.type.removeprefix("image/"), f"{one.width:,} × {one.height:,}", f"{one.documented_estimate:,}"]
+        kind, size, estimated = known if one.type else ("–", "–", "–")
+        counts = [_count(seen, is_priced) for seen in one.models] or ["–"] * len(models)
         table.add_row(one.name, kind, size, f"{one.bytes:,}", estimated, *counts, _fits(one.problem))
     return table
 
@@ -100,12 +102,29 @@ def _requests_table(requests: list[RequestEstimate]) -> Table:
     table.add_column("one request to", overflow="fold")
     for name in ("input tokens", "for images", "for text", "US$"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("fits", overflow="fold")
+    table.add_column("fits", no_wrap=True)
     for one in requests:
         counts = [f"{count:,}" for count in (one.input_tokens, one.image_tokens, one.text_tokens)]
         table.add_row(one.model, *counts, dollars(one.cost_nanos), _fits(one.problem))
     return table
 
 
+def _print_problems(problems: Iterable[tuple[str, str | None]]) -> None:
+    """Print why what does not fit does not, below the table: sentences are too long for a column."""
+    for name, problem in problems:
+        if problem is not None:
+            out.print(Text.assemble("\n", (name, "bold"), ": ", problem))
+
+
+def _short(model_id: str) -> str:
+    """The middle of an id like `maker/name/precision`, for a narrow column."""
+    parts = model_id.split("/")
+    return parts[1] if len(parts) == 3 else model_id
+
+
+def _count(seen: ImageTokens, is_priced: bool) -> str:
+    return f"{seen.image_tokens:,}" + (f"\n${dollars(seen.cost_nanos)}" if is_priced else "")
+
+
 def _fits(problem: str | None) -> Text:
-    return Text("yes", "green") if problem is None else Text.assemble(("no: ", "red"), problem)
+    return Text("yes", "green") if problem is None else Text("no", "red")
