@@ -1,0 +1,57 @@
+"""The application's lifespan: engines started and stopped, ready or never, the database opened and closed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from sightline.app import create_app
+from sightline.engines.scripted import ScriptedEngine
+from sightline.errors import ConfigError
+from sightline.settings import EngineSpec, Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_engines_of_the_settings_are_started_and_stopped(settings: Settings) -> None:
+    ready = asyncio.Event()
+    app = create_app(replace(settings, engines=(EngineSpec("scripted"),)), on_ready=ready.set)
+
+    async with app.router.lifespan_context(app):
+        await ready.wait()
+        service = app.state.runtime.service
+        was_ready = service.is_ready()
+
+    assert was_ready
+    assert not service.is_ready()
+    assert (settings.data / "sightline.db").exists()
+
+
+async def test_api_answers_while_engines_start(settings: Settings) -> None:
+    class Slow(ScriptedEngine):
+        async def start(self) -> None:
+            await asyncio.Event().wait()
+
+    app = create_app(settings, engines=[Slow()])
+
+    async with app.router.lifespan_context(app):
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://sightline.test") as client:
+            live, ready = await client.get("/health/live"), await client.get("/health/ready")
+
+    assert (live.status_code, ready.status_code) == (200, 503)
+
+
+async def test_engine_that_can_never_start_is_reported(settings: Settings) -> None:
+    class Broken(ScriptedEngine):
+        async def start(self) -> None:
+            raise ConfigError("no such model")
+
+    reported: asyncio.Queue[str] = asyncio.Queue()
+    app = create_app(settings, engines=[Broken()], on_failure=reported.put_nowait)
+
+    async with app.router.lifespan_context(app):
+        assert await reported.get() == "no such model"
