@@ -69,3 +69,17 @@ async def test_process_that_is_killed_is_replaced() -> None:
         )
         assert all(isinstance(result, ImageUndecodable | Decoded) for result in results)
         assert (await pool.decode(encoded(picture()), SQUARE, 1)).width == 32
+
+
+async def test_processes_killed_while_they_have_nothing_to_do_are_replaced() -> None:
+    others = {child.pid for child in psutil.Process().children()}
+    async with ImagePool(workers=2) as pool:
+        await pool.decode(encoded(picture()), SQUARE, 1)
+        mine = [child for child in psutil.Process().children() if child.pid not in others]
+
+        for worker in mine:
+            if "spawn_main" in " ".join(worker.cmdline()):
+                worker.kill()
+
+        results = await asyncio.gather(*(pool.decode(encoded(picture()), SQUARE, 1) for _ in range(4)))
+        assert {result.width for result in results} == {32}

@@ -9,10 +9,11 @@ import asyncio
 import os
 import resource
 from concurrent.futures import TimeoutError as PoolTimeout
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from multiprocessing import get_context
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from sightline.core import EncodedImage, ImageEncoding
 from sightline.images.decode import Decoded, Undecodable, decode
@@ -27,11 +28,8 @@ class ImagePool:
     """A pool of decoding processes; `async with` starts and ends it."""
 
     def __init__(self, workers: int | None = None) -> None:
-        self._pool = ProcessPool(
-            max_workers=workers or max(2, os.cpu_count() or 1),
-            initializer=_limit_memory,
-            context=get_context("spawn"),
-        )
+        self._workers = workers or max(2, os.cpu_count() or 1)
+        self._pool = _processes(self._workers)
         # Two at once would be twice the memory; small ones go past them on the other processes.
         self._large = asyncio.Semaphore(1)
 
@@ -55,10 +53,13 @@ class ImagePool:
         """
         large = image.width * image.height > _LARGE_PX
         async with self._large if large else nullcontext():
-            return await self._run(image, encoding, number)
+            try:
+                return await self._run(image, encoding, number)
+            except BrokenProcessPool:
+                return await self._run(image, encoding, number)
 
     async def _run(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
-        future = self._pool.schedule(decode, args=(image.data, image.type, encoding), timeout=_DECODE_S)
+        future = self._schedule(image, encoding)
         try:
             decoded: Decoded = await asyncio.shield(asyncio.wrap_future(future))
         except asyncio.CancelledError:
@@ -68,6 +69,23 @@ class ImagePool:
         except (Undecodable, PoolTimeout, ProcessExpired, MemoryError) as error:
             raise undecodable(image, number) from error
         return decoded
+
+    def _schedule(self, image: EncodedImage, encoding: ImageEncoding) -> ProcessFuture:
+        """Hand a picture to the processes; to new ones if need be.
+
+        A process that dies with nothing to do, killed for want of memory for example, makes pebble give up all of them.
+        """
+        task = {"args": (image.data, image.type, encoding), "timeout": _DECODE_S}
+        try:
+            return self._pool.schedule(decode, **task)
+        except RuntimeError:
+            self._pool.stop()
+            self._pool = _processes(self._workers)
+            return self._pool.schedule(decode, **task)
+
+
+def _processes(workers: int) -> ProcessPool:
+    return ProcessPool(max_workers=workers, initializer=_limit_memory, context=get_context("spawn"))
 
 
 def _limit_memory() -> None:
