@@ -49,6 +49,7 @@ def says(pattern: str) -> Callable[[str], bool]:
 QUESTIONS = (
     Question(TRANSCRIBER, ("receipt.jpg",), "What does the receipt say?", reads("receipt.txt")),
     Question(TRANSCRIBER, ("page.png",), "Transcribe this page.", reads("page.txt")),
+    Question(TRANSCRIBER, ("photo.png",), "What does this photograph of a page say?", reads("photo.txt")),
     Question(PEEK, ("shapes.png",), "What is the colour of the star?", says("yellow")),
     Question(PEEK, ("shapes.png",), "Which shape is on the left?", says("circle")),
     Question(PEEK, ("crowd.png",), "How many triangles are there?", says("three|3")),
