@@ -135,7 +135,8 @@ def test_message_about_size_has_limit_value_and_remedy() -> None:
 
     assert error.code == "image_too_large"
     assert error.message == (
-        "image 1 is 7,812 × 7,812, 61.0 megapixels, the limit is 25; resize it to 5,000 × 5,000 or less, or run `sightline fit`."
+        "image 1 is 7,812 × 7,812, 61.0 megapixels, the limit is 25; "
+        "resize it to 5,000 × 5,000 or less, or run `sightline fit`."
     )
 
 
