@@ -144,7 +144,7 @@ def test_detail_goes_with_its_image(detail: str | None) -> None:
         (chat("a", max_tokens=1.5), "invalid_type", "max_tokens"),
         (chat("a", max_tokens=True), "invalid_type", "max_tokens"),
         (chat("a", max_tokens=10**30), "invalid_value", "max_tokens"),
-        (chat("a", top_p=0), "invalid_value", "top_p"),
+        (chat("a", top_p=-0.1), "invalid_value", "top_p"),
         (chat("a", seed=2**63), "invalid_value", "seed"),
         (chat("a", stop=[]), "invalid_value", "stop"),
         (chat("a", stop=["a", ""]), "invalid_value", "stop.[1]"),

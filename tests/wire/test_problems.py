@@ -27,7 +27,7 @@ def problems(raw: Any) -> list[Problem]:
     [
         (chat("a", temperature=3), "temperature must be 2 or less, and is 3."),
         (chat("a", temperature=-1), "temperature must be 0 or more, and is -1."),
-        (chat("a", top_p=0), "top_p must be more than 0, and is 0."),
+        (chat("a", top_p=-1), "top_p must be 0 or more, and is -1."),
         (chat("a", n="two"), "n must be an integer, and is a string."),
         (chat("a", n=True), "n must be an integer, and is a boolean."),
         (chat("a", n=1.5), "n must be an integer, and is a number."),

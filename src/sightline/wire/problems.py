@@ -61,8 +61,6 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
             return f"must be {context['expected']}"
         case "greater_than_equal":
             return f"must be {_show(context['ge'])} or more"
-        case "greater_than":
-            return f"must be more than {_show(context['gt'])}"
         case "less_than_equal":
             return f"must be {_show(context['le'])} or less"
         case "less_than":
@@ -105,6 +103,6 @@ def _param(loc: tuple[int | str, ...], raw: Any, kind: str) -> str:
             if not (tag_passed or is_last) and item in (here.get("role"), here.get("type")):
                 tag_passed = True  # the branch that this object chose, not a name in it
             elif item in here or (kind == "missing" and is_last):
-                spelled.append(_short(str(item)))
+                spelled.append(_short(str(item)) or '""')
                 here, tag_passed = here.get(item), False
     return ".".join(spelled)

@@ -42,7 +42,6 @@ def completion(
         "model": head.model,
         "choices": [_choice(index, deltas) for index, deltas in enumerate(choices)],
         "usage": usage_body(usage),
-        "system_fingerprint": None,
         "sightline": sightline,
     }
 
