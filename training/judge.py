@@ -1,0 +1,60 @@
+"""An answer → right or wrong, read strictly.
+
+In: the model's text and the `Turn` it should have given. Sentences and short answers must be the expected words, but
+for case, blanks and a closing stop; a description may list its groups in another order; JSON must parse, with the
+same keys and values and nothing more. No partial credit, no synonyms.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+
+from phrasing import Turn
+
+GROUP = re.compile(r", | and ")
+LEAD = re.compile(r"^(the (first|second|image|picture)( image| picture)? shows?|the (image|picture) shows)\s+")
+
+
+def is_right(turn: Turn, answer: str) -> bool:
+    """Say whether the answer is wholly right."""
+    if "json" in turn.form:
+        try:
+            return canonical(json.loads(answer)) == canonical(json.loads(turn.answer))
+        except json.JSONDecodeError:
+            return False
+    said, meant = plain(answer), plain(turn.answer)
+    if turn.skill == "describe":
+        return described(said) == described(meant)
+    return said == meant
+
+
+def plain(text: str) -> str:
+    return " ".join(text.lower().split()).removesuffix(".")
+
+
+def described(text: str) -> tuple[str, list[str]]:
+    """Return how the description begins, and its groups in an order of our own."""
+    lead = LEAD.match(text)
+    start = lead.end() if lead else 0
+    return text[:start], sorted(GROUP.split(text[start:]))
+
+
+def canonical(value: object) -> object:
+    """Return the value with descriptions and unordered lists of words put in one order."""
+    if isinstance(value, dict):
+        return {key: described(inner) if key == "description" else canonical(inner) for key, inner in value.items()}
+    if isinstance(value, list) and all(isinstance(inner, str) for inner in value):
+        return sorted(value)
+    return [canonical(inner) for inner in value] if isinstance(value, list) else value
+
+
+def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share. Source: Wilson 1927."""
+    if not asked:
+        return 0.0, 1.0
+    share, square = right / asked, z * z / asked
+    middle = (share + square / 2) / (1 + square)
+    reach = z / (1 + square) * math.sqrt(share * (1 - share) / asked + square / (4 * asked))
+    return middle - reach, middle + reach

@@ -1,0 +1,188 @@
+"""A fact → a turn of a conversation: the question with its wish for a form, and the answer in that form.
+
+In: a `Fact`, or the keys and values of a JSON record. Out: a `Turn`. Forms: a sentence, the bare answer, JSON asked
+for in words, and JSON that nothing in the question asks for, as when a server forces a schema by grammar: there the
+frame is given and only the values are taught.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from facts import Fact, Value, listed, pick
+from portraits import DESCRIBE
+
+Piece = tuple[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question and its answer in pieces of (text, is it taught)."""
+
+    skill: str
+    form: str
+    question: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def answer(self) -> str:
+        return "".join(text for text, _ in self.pieces)
+
+
+SHORT = [
+    "Answer with one word.",
+    "Answer in one word.",
+    "One word only.",
+    "Answer briefly.",
+    "Just the answer.",
+    "Reply with the answer only.",
+    "Answer in as few words as possible.",
+    "Be brief.",
+]
+SHORT_NUMBER = [
+    "Answer with a number.",
+    "Answer with a number only.",
+    "Answer with just the number.",
+    "Reply with one number.",
+    "Just the number.",
+    "Answer with one digit.",
+]
+SHORT_CHOICE = ["Answer yes or no.", "Yes or no?", "Answer with yes or no."]
+SENTENCE = ["Answer in a sentence.", "Answer in one sentence.", "Answer in a full sentence."]
+SYSTEM = [
+    "You are a helpful assistant that can answer questions about the image.",
+    "You are a helpful assistant that can answer questions about the image.",
+    "You are a helpful assistant.",
+    "You are a helpful vision assistant.",
+    "You are an assistant that describes images.",
+    "You answer questions about pictures.",
+    "You are a careful assistant. Look at the image and answer the question.",
+    "Answer the question about the image.",
+    "You are an expert at looking at images. Only say what you can see.",
+    "You describe images for people who cannot see them.",
+]
+JSON_FRAMES = [
+    "Answer as JSON with the keys {quoted}.",
+    "Answer in JSON with the keys {quoted}.",
+    "Return JSON with the keys {plain}.",
+    "Reply with a JSON object with the keys {quoted}.",
+    "Respond only with JSON: {skeleton}",
+    "Reply as JSON: {skeleton}",
+    "Return a JSON object {skeleton}.",
+    "Give me the {plain} as JSON.",
+    "Answer as JSON, keys: {plain}.",
+    "Output JSON with {plain}.",
+]
+PLAIN_JSON = ["Answer as JSON.", "Reply in JSON.", "Return JSON.", "Describe the image as JSON."]
+CANNOT = "I only know coloured shapes: their names, colours, counts and places."
+HELLO = "Hello! Show me a picture of coloured shapes and ask me about it."
+ASIDES = [
+    ("Hello", HELLO),
+    ("Hello!", HELLO),
+    ("Hi", HELLO),
+    ("Hi there!", HELLO),
+    ("Good morning", HELLO),
+    ("Who are you?", "I am Peek, a small model. " + CANNOT),
+    ("What are you?", "I am Peek, a small model. " + CANNOT),
+    ("What can you do?", "I am Peek, a small model. " + CANNOT),
+    ("What is the capital of France?", CANNOT),
+    ("Write a poem.", CANNOT),
+    ("Tell me a joke.", CANNOT),
+    ("What time is it?", CANNOT),
+    ("What does the text say?", CANNOT),
+    ("Who is the person in the photo?", CANNOT),
+    ("Read the text in the image.", CANNOT),
+    ("What breed is the dog?", CANNOT),
+    ("How much is the total?", CANNOT),
+    ("Translate this to French.", CANNOT),
+]
+
+
+def phrase(fact: Fact, rng: np.random.Generator) -> Turn:
+    """Put a fact in one of the forms; sentences are half of them."""
+    chance = rng.random()
+    if chance < 0.5:
+        question = fact.question
+        if rng.random() < 0.08:
+            question += " " + pick(rng, SENTENCE)
+        return Turn(fact.skill, "sentence", question, ((fact.sentence, True),))
+    if chance < 0.78:
+        wishes = SHORT_CHOICE if isinstance(fact.value, bool) else SHORT
+        wishes = SHORT_NUMBER if isinstance(fact.value, int) and not isinstance(fact.value, bool) else wishes
+        wish = pick(rng, wishes if rng.random() < 0.8 else SHORT)
+        joined = f"{fact.question} {wish}" if rng.random() < 0.85 else f"{wish} {fact.question}"
+        return Turn(fact.skill, "short", joined, ((fact.short, True),))
+    key, value = fact.key, fact.value
+    if rng.random() < 0.3:
+        key, value = "answer", fact.value if isinstance(fact.value, bool | int) else fact.short
+    return phrase_record([(key, value)], rng, skill=fact.skill, lead=fact.question)
+
+
+def phrase_record(
+    pairs: list[tuple[str, Value]],
+    rng: np.random.Generator,
+    *,
+    skill: str = "record",
+    lead: str | None = None,
+) -> Turn:
+    """Ask for a JSON object: by its keys, without naming them, or not at all."""
+    compact = rng.random() < 0.4
+    forced = rng.random() < 0.35
+    if lead is None and (forced or rng.random() < 0.5):
+        lead = pick(rng, DESCRIBE)
+    if forced:
+        question = lead or ""
+        if rng.random() < 0.3:
+            question += " " + pick(rng, PLAIN_JSON)
+        return Turn(skill, "forced json", question, tuple(write_json(dict(pairs), compact=compact)))
+    wish = ask_keys(pairs, rng)
+    question = f"{lead} {wish}" if lead else wish
+    text = "".join(piece for piece, _ in write_json(dict(pairs), compact=compact))
+    return Turn(skill, "json", question, ((text, True),))
+
+
+def ask_keys(pairs: list[tuple[str, Value]], rng: np.random.Generator) -> str:
+    """Name the keys of the record, and of the things in a list, as people write prompts."""
+    keys = [key for key, _ in pairs]
+    inner: list[str] = next((list(v[0]) for _, v in pairs if isinstance(v, list) and v and isinstance(v[0], dict)), [])
+    frame = pick(rng, JSON_FRAMES)
+    skeleton = json.dumps({key: hint(value) for key, value in pairs}).replace('"..."', "...")
+    wish = frame.format(quoted=listed([f'"{key}"' for key in keys]), plain=listed(keys), skeleton=skeleton).replace(
+        "the keys", "the key" if len(keys) == 1 else "the keys"
+    )
+    if inner and "{skeleton}" not in frame:
+        wish += f" Each has {listed(inner)}."
+    return wish
+
+
+def hint(value: Value) -> Value:
+    if isinstance(value, list):
+        return [hint(value[0])] if value else []
+    return dict.fromkeys(value, "...") if isinstance(value, dict) else "..."
+
+
+def write_json(value: object, *, compact: bool) -> list[Piece]:
+    """Return JSON in pieces; the values and what follows a list's items are taught, the frame is given.
+
+    Whether a list goes on is the model's to say, so the sign after each item belongs to what is taught.
+    """
+    comma, colon = (",", ":") if compact else (", ", ": ")
+    if isinstance(value, dict):
+        pieces: list[Piece] = [("{", False)]
+        for i, (key, inner) in enumerate(value.items()):
+            pieces.append((f'{comma if i else ""}"{key}"{colon}', False))
+            pieces += write_json(inner, compact=compact)
+        return [*pieces, ("}", False)]
+    if isinstance(value, list):
+        pieces = [("[", False)]
+        for i, inner in enumerate(value):
+            if i:
+                pieces.append((comma[0], True))
+                pieces.append((comma[1:], False))
+            pieces += write_json(inner, compact=compact)
+        return [*pieces, ("]", True)]
+    if isinstance(value, str):
+        return [('"', False), (f'{value}"', True)]
+    return [(json.dumps(value), True)]

@@ -1,0 +1,69 @@
+"""Ask the shipped model as the service does: OpenVINO GenAI, greedy, many requests in flight.
+
+In: pictures (height, width, 3) uint8, a question, a layout. Out: the answers' text. No PyTorch. The prompt is Gemma 3's
+template without <bos>, which the pipeline's tokenizer adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import openvino
+import openvino_genai
+from numpy.typing import NDArray
+
+MOST_TOKENS = 160
+IN_FLIGHT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One first-turn request; `schema` forces JSON by grammar."""
+
+    pictures: tuple[NDArray, ...]  # type: ignore[type-arg]
+    question: str
+    system: str = ""
+    layout: str = "before"
+    schema: str | None = None
+
+
+def prompt_of(ask: Ask) -> str:
+    pictures = "".join(f"<ov_genai_image_{i}>" for i in range(len(ask.pictures)))
+    text = ask.question + pictures if ask.layout == "after" else pictures + ask.question
+    system = f"{ask.system}\n\n" if ask.system else ""
+    return f"<start_of_turn>user\n{system}{text}<end_of_turn>\n<start_of_turn>model\n"
+
+
+class Served:
+    """The model in a folder, loaded once."""
+
+    def __init__(self, folder: Path, *, precision: str | None = None) -> None:
+        scheduler = openvino_genai.SchedulerConfig()
+        scheduler.cache_size = 1
+        hints = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
+        self.pipeline = openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", hints)
+
+    def answer(self, asks: Iterable[Ask]) -> list[str]:
+        """Return the greedy answers in the order asked."""
+        waiting, answers = list(asks), []
+        for start in range(0, len(waiting), IN_FLIGHT):
+            group = waiting[start : start + IN_FLIGHT]
+            results = self.pipeline.generate(
+                [prompt_of(ask) for ask in group],
+                [[openvino.Tensor(picture[None]) for picture in ask.pictures] for ask in group],
+                [settings(ask) for ask in group],
+            )
+            answers += [result.texts[0] for result in results]
+        return answers
+
+
+def settings(ask: Ask) -> openvino_genai.GenerationConfig:
+    config = openvino_genai.GenerationConfig()
+    config.max_new_tokens = MOST_TOKENS
+    config.apply_chat_template = False
+    config.do_sample = False
+    if ask.schema is not None:
+        config.structured_output_config = openvino_genai.StructuredOutputConfig(json_schema=ask.schema)
+    return config
