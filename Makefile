@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check fmt bench eval lock
+.PHONY: help setup demo serve test fuzz check fmt bench eval lock
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ serve: $(READY)  ## run the service on 127.0.0.1:8000
 
 test: $(READY)  ## run every test
 	@$(BIN)/python -m pytest
+
+fuzz: $(READY)  ## a million odd bodies and pictures: 0 crashes, 0 5xx (FUZZ="--seed N --minutes M --case K")
+	@cd tests && ../$(BIN)/python -m fuzz.run $(FUZZ)
 
 check: $(READY)  ## format, lint, types (layers and sizes are tests)
 	@$(BIN)/ruff format --check .

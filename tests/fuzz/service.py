@@ -1,0 +1,38 @@
+"""The whole application with the scripted engine in this process, without a port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import structlog
+
+from sightline.admission.admit import Admission
+from sightline.admission.keys import Keys
+from sightline.api.runtime import Runtime
+from sightline.app import compose, create_app
+from sightline.engines.scripted import ScriptedEngine
+from sightline.images.pool import ImagePool
+from sightline.settings import Settings
+from sightline.store.database import Database
+
+
+@asynccontextmanager
+async def service(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application, with a key."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    settings = Settings(data=folder)
+    engine, admission = ScriptedEngine(), Admission(settings.limits.max_in_flight)
+    await engine.start()
+    database = Database.in_folder(folder)
+    async with ImagePool() as pool:
+        app = create_app(settings, admission, engines=[])
+        keys = Keys(database)
+        app.state.runtime = Runtime(settings, keys, admission, compose(settings, [engine], pool, admission))
+        headers = {"authorization": f"Bearer {keys.create('fuzz')[1]}"}
+        transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://fuzz.test", headers=headers) as client:
+            yield client
+    database.close()
