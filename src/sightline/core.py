@@ -48,13 +48,14 @@ class Message:
 class ImageReference:
     """An image as the request names it: `head` up to the comma of the data URI, `payload` the base64 after it.
 
-    `param` is where it stood, e.g. `messages.[1].content.[0].image_url.url`.
+    `param` is where it stood, e.g. `messages.[1].content.[0].image_url.url`; `of` how many images the request has.
     """
 
     head: str
     payload: bytes | memoryview = field(repr=False)
     detail: Detail
     param: str
+    of: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,13 +48,19 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What one request may send: images, pixels of each (from the header), scans of a JPEG; and what is kept of it."""
+    """What one request may send: images, pixels and longest side of each (from the header), scans of a JPEG.
+
+    `max_kept_bytes` is for pictures that decoders must hold whole (progressive, interlaced); `cache_bytes` is for
+    decoded pictures of past requests.
+    """
 
     __pydantic_config__ = _STRICT
 
     max_images: AtLeastOne = 2
     max_pixels: AtLeastOne = 25_000_000
-    max_jpeg_scans: AtLeastOne = 100
+    max_side_px: AtLeastOne = 65_535
+    max_jpeg_scans: Annotated[int, Field(ge=1, le=10_000)] = 100
+    max_kept_bytes: AtLeastOne = 160_000_000
     cache_bytes: Annotated[int, Field(ge=0)] = 64_000_000
 
 

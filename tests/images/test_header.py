@@ -158,8 +158,12 @@ def _saved(kind: str) -> bytes:
         (b"\xff\x0a", "jpeg xl"),
         (b"%!PS", "eps"),
         (b"RIFF\x10\0\0\0WAVE", "not a known image format"),
-        (b"", "not a known image format"),
-        (b"hello", "not a known image format"),
+        (b"\xc5\xd0\xd3\xc6", "eps"),
+        (b"", "empty"),
+        (b"hello", "text"),
+        ("häß ".encode() * 200, "text"),
+        (b"\x93NUMPY", "not a known image format"),
+        (b"\0\1\2", "not a known image format"),
     ],
 )
 def test_other_formats_are_named(data: bytes, name: str) -> None:

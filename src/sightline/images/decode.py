@@ -42,6 +42,9 @@ _LYING = 5  # from this orientation on, width and height change places
 _PROFILE_SPACES = {"cmyk": b"CMYK", "b-w": b"GRAY", "grey16": b"GRAY"}
 # Reduced by more than this, pixels are averaged first: the filter's rounded weights would darken the picture.
 _MOST_BY_FILTER = 4
+_LARGE_WEBP_PX = 8_000_000
+_WIDE_PX = 6_000  # rows of such are many bytes each: eight bits a sample are enough, and soon fewer samples
+_BAND_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,7 @@ def _decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
         actions.append("16-bit to 8-bit")
     orientation = _field(image, "orientation", 1)
     seen = view(encoding, stored_width, stored_height)
-    image = _shrink(_open(data, image_type, _reduction(stored_width, stored_height, seen)), seen)
+    image = _shrink(_open(data, image_type, _reduction(image_type, stored_width, stored_height, seen)), seen)
     image = _to_srgb(image, actions)
     if orientation > 1:
         image = image.copy_memory().autorot()  # turning needs rows out of order, which readers do not give
@@ -110,7 +113,7 @@ def _decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
     return Decoded(pixels.tobytes(), seen.width, seen.height, tuple(actions))
 
 
-def _open(data: bytes, image_type: str, reduction: int = 1) -> pyvips.Image:
+def _open(data: bytes, image_type: str, reduction: float = 1) -> pyvips.Image:
     options = {"access": "sequential", "fail_on": "truncated"}
     match image_type:
         case "png":
@@ -131,19 +134,32 @@ def _clear_around(image: pyvips.Image, frame: tuple[int, int, int, int]) -> pyvi
     return inside.embed(left, top, image.width, image.height, extend="background", background=[255, 255, 255, 0])
 
 
-def _reduction(width: int, height: int, seen: View) -> int:
-    """How far a reader may shrink by itself and still leave twice the pixels that are needed: 1, 2, 4 or 8."""
-    spare = min(width / seen.width, height / seen.height) / 2
-    return next((step for step in (8, 4, 2) if spare >= step), 1)
+def _reduction(image_type: str, width: int, height: int, seen: View) -> float:
+    """How far a reader may shrink by itself and still leave twice the pixels that are needed: 1, 2, 4 or 8.
+
+    WebP is decoded whole, and beside that a large one leaves room only for the pixels that are needed.
+    """
+    spare = min(width / seen.width, height / seen.height)
+    if image_type == "webp" and spare < 4 and width * height > _LARGE_WEBP_PX:
+        return max(1.0, spare)
+    return next((step for step in (8, 4, 2) if spare / 2 >= step), 1)
 
 
 def _shrink(image: pyvips.Image, seen: View) -> pyvips.Image:
     """Reduce with the triangle filter of the models' own processors. Colours weigh as much as they are opaque."""
-    across, down = min(1.0, seen.width / image.width), min(1.0, seen.height / image.height)
+    if image.width > _WIDE_PX and image.format == "ushort":
+        image = (image >> 8).cast("uchar").copy(interpretation="b-w" if image.bands < 3 else "srgb")
     if image.hasalpha():
         kind, interpretation = image.format, image.interpretation
-        small = image.premultiply().resize(across, vscale=down, kernel="linear", gap=_MOST_BY_FILTER)
+        small = _resize(image.premultiply(), seen)
         return small.unpremultiply().cast(kind).copy(interpretation=interpretation)
+    return _resize(image, seen)
+
+
+def _resize(image: pyvips.Image, seen: View) -> pyvips.Image:
+    if image.width > _WIDE_PX:
+        image = image.shrinkh(max(1, image.width // (seen.width * 2)))
+    across, down = min(1.0, seen.width / image.width), min(1.0, seen.height / image.height)
     return image.resize(across, vscale=down, kernel="linear", gap=_MOST_BY_FILTER)
 
 
@@ -173,12 +189,15 @@ def _on_white(pixels: Pixels, actions: list[str]) -> Pixels:
     """Lay (height, width, 4) on white; (height, width, 3) is returned as it is."""
     if pixels.shape[2] == 3:
         return pixels
-    alpha = pixels[:, :, 3:].astype(np.uint16)
-    if alpha.min() == 255:
+    if pixels[:, :, 3].min() == 255:
         return np.ascontiguousarray(pixels[:, :, :3])
     actions.append("flattened on white")
-    laid = (pixels[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
-    return laid.astype(np.uint8)
+    laid = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for top in range(0, len(pixels), _BAND_ROWS):  # the wider numbers in between are not to be as many as the pixels
+        band = pixels[top : top + _BAND_ROWS]
+        alpha = band[:, :, 3:].astype(np.uint16)
+        laid[top : top + _BAND_ROWS] = (band[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return laid
 
 
 def _turned(width: int, height: int, orientation: int) -> tuple[int, int]:

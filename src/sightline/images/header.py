@@ -9,9 +9,14 @@ import re
 import struct
 from dataclasses import dataclass
 
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+# Any number of fill bytes may come before: looking for their last one keeps a long run of them linear.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+_WIDE_PX = 8_192
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MOST_GIF_BLOCKS = 20_000
+_MOST_JPEG_SEGMENTS = 5_000  # before the size; files of cameras have some twenty
+MOST_SCANS = 10_000  # counted
 
 _OTHERS = (
     (0, b"BM", "bmp"),
@@ -29,17 +34,23 @@ _OTHERS = (
     (4, b"ftypmif1", "heic"),
     (4, b"ftyp", "video"),
     (0, b"%!PS", "eps"),
+    (0, b"\xc5\xd0\xd3\xc6", "eps"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Format (`png`, `jpeg`, `webp`, `gif`), stored size in pixels, and the number of JPEG scans."""
+    """Format (`png`, `jpeg`, `webp`, `gif`), stored size in pixels, and the number of JPEG scans, counted to 10,001.
+
+    `kept_bytes` is what a decoder has to keep of a picture whose rows are complete only at its end (interlaced,
+    progressive), or very wide; 0 for one that comes row by row.
+    """
 
     type: str
     width: int
     height: int
     scans: int = 1
+    kept_bytes: int = 0
 
 
 class Broken(ValueError):
@@ -74,13 +85,30 @@ def name_format(data: bytes) -> str:
         return "svg"
     if start.startswith((b"<!doctype html", b"<html")):
         return "html"
-    return "not a known image format"
+    if not data:
+        return "empty"
+    return "text" if _is_text(data[:512]) else "not a known image format"
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        text = start.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3:
+            return False
+        text = start[: error.start].decode()
+    return all(char.isprintable() or char.isspace() for char in text)
 
 
 def _png(data: bytes) -> Header:
     if data[12:16] != b"IHDR":
         raise Broken
-    return Header("png", *struct.unpack_from(">II", data, 16))
+    width, height, depth, colours, _, _, interlaced = struct.unpack_from(">IIBBBBB", data, 16)
+    kept = width * height * depth * _PNG_CHANNELS.get(colours, 4) // 8
+    if not interlaced:
+        # Libvips holds hundreds of rows of 16 bits; where they are very wide, twice the picture and more.
+        kept = 2 * kept if depth == 16 and width > _WIDE_PX else 0
+    return Header("png", width, height, kept_bytes=kept)
 
 
 def _gif(data: bytes) -> Header:
@@ -98,26 +126,34 @@ def gif_frame(data: bytes) -> tuple[int, int, int, int]:
     """
     flags = data[10]
     at = 13 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
-    for _ in range(_MOST_GIF_BLOCKS):
+    blocks = 0
+    while blocks < _MOST_GIF_BLOCKS:
         if data[at] == 0x2C:
             left, top, width, height = struct.unpack_from("<HHHH", data, at + 1)
             return left, top, width, height
         if data[at] != 0x21:
             raise Broken
         at += 2
-        while data[at]:
+        blocks += 1
+        while data[at] and blocks < _MOST_GIF_BLOCKS:
             at += data[at] + 1
+            blocks += 1
         at += 1
     raise Broken
 
 
 def _jpeg(data: bytes) -> Header:
     at = 2
-    while found := _JPEG_MARKER.search(data, at):
+    for _ in range(_MOST_JPEG_SEGMENTS):
+        if not (found := _JPEG_MARKER.search(data, at)):
+            break
         marker, at = found[1][0], found.end()
         if marker in _JPEG_SIZES:
-            height, width = struct.unpack_from(">HH", data, at + 3)
-            return Header("jpeg", width, height, _scans(data, at))
+            height, width, channels = struct.unpack_from(">HHB", data, at + 3)
+            scans = _scans(data, at)
+            # Coefficients of two bytes, kept until the last scan.
+            kept = width * height * channels * 2 if scans > 1 else 0
+            return Header("jpeg", width, height, scans, kept)
         at += struct.unpack_from(">H", data, at)[0]
     raise Broken
 
@@ -128,7 +164,7 @@ def _scans(data: bytes, at: int) -> int:
     if count <= 20:
         return count
     count = 0
-    while found := _JPEG_MARKER.search(data, at):
+    while count <= MOST_SCANS and (found := _JPEG_MARKER.search(data, at)):
         at = found.end()
         if found[1] == b"\xd9" or at + 2 > len(data):
             break

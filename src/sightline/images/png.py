@@ -16,11 +16,12 @@ _LARGEST_PROFILE_BYTES = 1 << 20
 
 def without_ancillary(data: bytes) -> bytes:
     """Keep what makes the picture, and a colour profile of at most 1 MiB; nothing else is ever inflated."""
-    kept = [
-        (name, data[start:end])
-        for name, start, end in _chunks(data)
-        if name in _KEPT or (name == b"iCCP" and _is_small_profile(data[start + 8 : end - 4]))
-    ]
+    kept = []
+    profiles = 0
+    for name, start, end in _chunks(data):
+        profiles += name == b"iCCP"  # the first alone counts; a thousand would each have to be inflated
+        if name in _KEPT or (name == b"iCCP" and profiles == 1 and _is_small_profile(data[start + 8 : end - 4])):
+            kept.append((name, data[start:end]))
     # An orientation may stand behind the pixels, where a reader that goes row by row would come upon it too late.
     kept.sort(key=lambda chunk: _FIRST.get(chunk[0], len(_FIRST)))
     return b"".join((data[:_SIGNATURE_BYTES], *(chunk for _, chunk in kept)))

@@ -17,10 +17,14 @@ from sightline.errors import (
     ImageUndecodable,
     TooManyImages,
 )
-from sightline.images.header import Broken, name_format, read_header
+from sightline.images.header import MOST_SCANS, Broken, Header, name_format, read_header
 from sightline.settings import ImageLimits
 
 _SPACE = b" \t\r\n\f"
+_KEPT_WHOLE = {
+    "jpeg": ("a progressive JPEG", "a baseline JPEG"),
+    "png": ("an interlaced or a wide 16-bit PNG", "a plain PNG of 8 bits"),
+}
 
 
 def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> EncodedImage:
@@ -30,7 +34,8 @@ def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> E
         ImageError: an address, another format, too large, or not decodable; `param` names the part.
     """
     if number > limits.max_images:
-        message = f"The request has {number} images or more, the limit is {limits.max_images}; send fewer a request."
+        sent = max(reference.of, number)
+        message = f"The request has {sent} images, the limit is {limits.max_images}; send fewer a request."
         raise TooManyImages(message, param="messages")
     data = _data(reference, number)
     try:
@@ -46,7 +51,7 @@ def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> E
         )
     declared = reference.head[5:].split(";", 1)[0].strip().lower()
     image = EncodedImage(data, declared, header.type, header.width, header.height, reference.detail, reference.param)
-    _check_size(image, header.scans, number, limits)
+    _check_size(image, header, number, limits)
     return image
 
 
@@ -88,21 +93,37 @@ def _decode(payload: bytes | memoryview) -> bytes:
         return pybase64.b64decode(kept + b"=" * (-len(kept) % 4), validate=True)
 
 
-def _check_size(image: EncodedImage, scans: int, number: int, limits: ImageLimits) -> None:
-    pixels = image.width * image.height
+def _check_size(image: EncodedImage, header: Header, number: int, limits: ImageLimits) -> None:
+    problem = _too_large(header, limits)
+    if problem:
+        raise ImageTooLarge(f"image {number} is {problem}, or run `sightline fit`.", param=image.param)
+
+
+def _too_large(header: Header, limits: ImageLimits) -> str | None:
+    pixels = header.width * header.height
+    size = f"{header.width:,} × {header.height:,}"
+    megapixels = f"{pixels / 1e6:.1f} megapixels"
+    if limits.max_pixels < pixels < limits.max_pixels + 100_000:
+        megapixels = f"{pixels / 1e6} megapixels"  # rounded, it would be the limit itself
     if pixels > limits.max_pixels:
-        scale = math.sqrt(limits.max_pixels / pixels)
-        width = min(max(1, int(image.width * scale)), limits.max_pixels)
-        height = min(max(1, int(image.height * scale)), limits.max_pixels // width)
-        fit = f"{width:,} × {height:,}"
-        raise ImageTooLarge(
-            f"image {number} is {image.width:,} × {image.height:,}, {pixels / 1e6:.1f} megapixels, "
-            f"the limit is {limits.max_pixels / 1e6:g}; resize it to {fit} or less, or run `sightline fit`.",
-            param=image.param,
+        return f"{size}, {megapixels}, the limit is {limits.max_pixels / 1e6:g}; {_resize(header, limits)}"
+    if max(header.width, header.height) > limits.max_side_px:
+        return f"{size}, the limit of a side is {limits.max_side_px:,}; {_resize(header, limits)}"
+    if header.scans > limits.max_jpeg_scans:
+        scans = f"{header.scans:,}" if header.scans <= MOST_SCANS else f"more than {MOST_SCANS:,}"
+        return f"a JPEG of {scans} scans, the limit is {limits.max_jpeg_scans:,}; save it again as a baseline JPEG"
+    if header.kept_bytes > limits.max_kept_bytes:
+        kind, plain = _KEPT_WHOLE[header.type]
+        return (
+            f"{kind} of {megapixels} that is decoded whole, in {header.kept_bytes / 1e6:,.1f} MB, the limit "
+            f"is {limits.max_kept_bytes / 1e6:g}; save it again as {plain}"
         )
-    if scans > limits.max_jpeg_scans:
-        raise ImageTooLarge(
-            f"image {number} is a JPEG of {scans:,} scans, the limit is {limits.max_jpeg_scans}; "
-            "save it again as a baseline JPEG, or run `sightline fit`.",
-            param=image.param,
-        )
+    return None
+
+
+def _resize(header: Header, limits: ImageLimits) -> str:
+    by_pixels = math.sqrt(limits.max_pixels / (header.width * header.height))
+    scale = min(by_pixels, limits.max_side_px / max(header.width, header.height))
+    width = min(max(1, int(header.width * scale)), limits.max_pixels)
+    height = min(max(1, int(header.height * scale)), limits.max_pixels // width)
+    return f"resize it to {width:,} × {height:,} or less"

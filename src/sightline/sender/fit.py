@@ -22,7 +22,9 @@ from sightline.sender.models import known_models
 from sightline.sender.picture import CLIENT_BODY_BYTES, Picture, content_part, read, reference, user_message, write_body
 from sightline.settings import ImageLimits
 
-_ANY_SIZE = ImageLimits(max_pixels=2_000_000_000, max_jpeg_scans=10_000)
+_ANY_SIZE = ImageLimits(
+    max_pixels=2_000_000_000, max_side_px=2_000_000_000, max_jpeg_scans=10_000, max_kept_bytes=10_000_000_000
+)
 _QUESTION_BYTES = 4_000
 _BEST, _WORST = 95, 70
 # A picture too large at the worst quality becomes smaller by at least and at most so much before the next try.
@@ -89,6 +91,7 @@ def _largest_side(before: EncodedImage, encodings: Sequence[ImageEncoding]) -> i
     # A row or column less, since the other side is rounded.
     within = math.sqrt(min(1.0, (ImageLimits().max_pixels - longer) / (before.width * before.height)))
     largest = max(1, int(longer * within))
+    largest = min(largest, ImageLimits().max_side_px)
     return min(largest, max(max(useful_size(one, before.width, before.height)) for one in encodings))
 
 

@@ -165,7 +165,8 @@ def _open_all(
 ) -> tuple[list[EncodedImage], list[Problem]]:
     opened: list[EncodedImage] = []
     problems: list[Problem] = []
-    for number, (at, place, part) in enumerate(_images(wire), start=1):
+    images = list(_images(wire))
+    for number, (at, place, part) in enumerate(images, start=1):
         param = f"messages.[{at}].content.[{place}]"
         if wire.messages[at].role != "user":
             message = f"image {number} is in a {wire.messages[at].role} message; images go in user messages only."
@@ -175,10 +176,13 @@ def _open_all(
         cut = nonce is not None and tail.startswith(f"@{nonce}:")
         payload = runs[int(tail.rpartition(":")[2])] if cut else tail.encode()
         detail = part.image_url.detail or "auto"
+        reference = ImageReference(head + comma, payload, detail, param + ".image_url.url", len(images))
         try:
-            opened.append(open_image(ImageReference(head + comma, payload, detail, param + ".image_url.url"), number))
+            opened.append(open_image(reference, number))
         except ImageError as error:
-            problems.append(Problem(error.message, error.param, error.code))
+            problem = Problem(error.message, error.param, error.code)
+            if problem not in problems[-1:]:  # each image beyond the number allowed says the same
+                problems.append(problem)
     return opened, problems
 
 
