@@ -52,6 +52,8 @@ def problems(raw: Any) -> list[Problem]:
         (chat("a", temperature="hot" * 100), "temperature must be a number, and is a string."),
         (chat("a", modalities=["x" * 100]), f"modalities.[0] must be 'text' or 'audio', and is '{'x' * 79}…."),
         (chat("a", banana=1), "banana is not a parameter of this service; leave it out."),
+        (chat("a", **{"\tban\x01ana": 1}), "'\\tban\\x01ana' is not a parameter of this service; leave it out."),
+        (chat("a", **{"": 1}), "'' is not a parameter of this service; leave it out."),
         (
             chat({**text("a"), "extra": 1}),
             "messages.[0].content.[0].extra is not a parameter of this service; leave it out.",

@@ -90,6 +90,11 @@ def _short(text: str) -> str:
     return text if len(text) <= 80 else text[:80] + "…"
 
 
+def _name(text: str) -> str:
+    """A name as it was sent; in quotes where it would not show: empty, with blanks around it or control characters."""
+    return _short(text if text and text.isprintable() and text == text.strip() else repr(text))
+
+
 def _param(loc: tuple[int | str, ...], raw: Any, kind: str) -> str:
     """Spell a location as OpenAI does, `messages.[1].content`, leaving out pydantic's names of union branches."""
     spelled: list[str] = []
@@ -103,6 +108,6 @@ def _param(loc: tuple[int | str, ...], raw: Any, kind: str) -> str:
             if not (tag_passed or is_last) and item in (here.get("role"), here.get("type")):
                 tag_passed = True  # the branch that this object chose, not a name in it
             elif item in here or (kind == "missing" and is_last):
-                spelled.append(_short(str(item)) or '""')
+                spelled.append(_name(str(item)))
                 here, tag_passed = here.get(item), False
     return ".".join(spelled)
