@@ -100,7 +100,9 @@ def _decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
     image = _to_srgb(image, actions)
     if orientation > 1:
         image = image.copy_memory().autorot()  # turning needs rows out of order, which readers do not give
-    pixels = _on_white(image.numpy(), actions)
+    pixels = image.numpy()
+    del image  # and with it what a decoder held of a large picture
+    pixels = _on_white(pixels, actions)
     if orientation in _ORIENTATIONS:
         actions.append(_ORIENTATIONS[orientation])
     if (stored_width, stored_height) != (seen.width, seen.height):
