@@ -55,6 +55,16 @@ def test_colours_are_those_that_were_drawn(kind: str, encoding: ImageEncoding, s
     assert set(actions) <= {"resized"}
 
 
+@pytest.mark.parametrize("encoding", [PAGE, SQUARE])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "I;16"])
+def test_very_wide_picture_is_reduced_like_any_other(encoding: ImageEncoding, mode: str) -> None:
+    image = quarters(6_400, 800) if mode != "I;16" else Image.new("I;16", (6_400, 800), 0x8080)
+
+    colours, _ = seen(encoded(image.convert(mode) if mode == "RGBA" else image), "png", encoding)
+
+    assert_close(colours, QUARTERS if mode != "I;16" else [(128, 128, 128)] * 4)
+
+
 def test_page_keeps_its_shape_and_square_does_not() -> None:
     page, square = (decode(picture("png", 640, 320), "png", encoding) for encoding in (PAGE, SQUARE))
 

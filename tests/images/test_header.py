@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sightline.images.header import Broken, Header, name_format, read_header
+from sightline.images.header import MOST_SCANS, Broken, Header, name_format, read_header
+from support import bombs
 from support.pictures import FORMATS, encoded, picture, png_header, quarters
 
 
@@ -121,6 +122,44 @@ def test_thumbnail_inside_exif_does_not_give_the_size() -> None:
 def test_cut_or_damaged_header_is_broken(data: bytes) -> None:
     with pytest.raises(Broken):
         read_header(data)
+
+
+def test_run_of_fill_bytes_is_passed_over_in_linear_time() -> None:
+    data = picture("jpeg")
+
+    assert read_header(data[:2] + b"\xff" * 700_000 + data[2:]) == read_header(data)
+    with pytest.raises(Broken):
+        read_header(data[:2] + b"\xff" * 700_000 + b"\0")
+
+
+def test_more_segments_than_a_camera_writes_are_broken() -> None:
+    with pytest.raises(Broken):
+        read_header(b"\xff\xd8" + b"\xff\xe0\0\2" * 5_000 + picture("jpeg")[2:])
+
+
+def test_more_scans_than_anyone_allows_are_not_counted_to_the_end() -> None:
+    header = read_header(_jpeg_of_scans(11_000))
+
+    assert header is not None
+    assert header.scans == MOST_SCANS + 1
+
+
+@pytest.mark.parametrize(
+    ("data", "kept_bytes"),
+    [
+        (bombs.png_claim(100, 10), 0),
+        (bombs.png_claim(100, 10, interlaced=True), 3_000),
+        (bombs.png_claim(100, 10, depth=16, colour_type=6, interlaced=True), 8_000),
+        (bombs.png_claim(9_000, 10, depth=16, colour_type=6), 2 * 720_000),
+        (bombs.jpeg_claim(100, 10, channels=4), 8_000),
+        (picture("jpeg", 100, 10), 0),
+    ],
+)
+def test_pictures_that_must_be_kept_whole_are_known(data: bytes, kept_bytes: int) -> None:
+    header = read_header(data)
+
+    assert header is not None
+    assert header.kept_bytes == kept_bytes
 
 
 def test_jpeg_without_a_height_is_broken() -> None:
