@@ -18,6 +18,7 @@ from shapes import SHAPES
 Pixels = NDArray[np.uint8]
 SPLITS = {"train": 1, "eval": 2, "watch": 3}
 SAMPLES_PER_PATCH = 4
+UNASKED = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,16 @@ class PatchLabels:
     """What each patch shows, row by row; 0 in `shape` and `colour` means background.
 
     `centre` is 1 where a thing's centre lies; `offset` is (patches, 5): way to the centre in x and y, the thing's
-    reach, and where on the picture its centre is, as shares of the picture, zero on background.
+    reach, and where on the picture its centre is, as shares of the picture, zero on background. `relations` is
+    (patches, 6): how many things there are, how many share the shape, the colour, both, and the thing's rank from
+    the left and from the top; UNASKED on background, except for the first.
     """
 
     shape: NDArray[np.int64]
     colour: NDArray[np.int64]
     centre: NDArray[np.float32]
     offset: NDArray[np.float32]
+    relations: NDArray[np.int64]
 
 
 def rng_for(split: str, index: int, seed: int = 0) -> np.random.Generator:
@@ -125,6 +129,8 @@ def label_patches(scene: Scene, grid: int) -> PatchLabels:
     colour = np.zeros((grid, grid), np.int64)
     centre = np.zeros((grid, grid), np.float32)
     offset = np.zeros((grid, grid, 5), np.float32)
+    relations = np.full((grid, grid, 6), UNASKED, np.int64)
+    relations[..., 0] = len(scene.things)
     most = np.full((grid, grid), 0.12, np.float32)
     cells = (np.arange(grid, dtype=np.float32) + 0.5) / grid
     for thing in scene.things:
@@ -140,8 +146,22 @@ def label_patches(scene: Scene, grid: int) -> PatchLabels:
             axis=-1,
         )
         offset[own] = way[own]
+        relations[own] = relate(thing, scene)
         centre[int(at_y * grid), int(at_x * grid)] = 1.0
-    return PatchLabels(shape.ravel(), colour.ravel(), centre.ravel(), offset.reshape(-1, 5))
+    return PatchLabels(shape.ravel(), colour.ravel(), centre.ravel(), offset.reshape(-1, 5), relations.reshape(-1, 6))
+
+
+def relate(thing: Thing, scene: Scene) -> list[int]:
+    """Return what `PatchLabels.relations` says of a thing."""
+    things = scene.things
+    return [
+        len(things),
+        sum(other.shape == thing.shape for other in things),
+        sum(other.colour == thing.colour for other in things),
+        sum((other.shape, other.colour) == (thing.shape, thing.colour) for other in things),
+        sum(other.x < thing.x for other in things),
+        sum(other.y < thing.y for other in things),
+    ]
 
 
 def contact_sheet(split: str, *, count: int, side: int) -> Pixels:

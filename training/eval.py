@@ -70,13 +70,13 @@ SKILLS: list[tuple[str, Maker, float, float | None]] = [
     ("shape", about_one(ask_shape), 1.0, 0.97),
     ("left/right", about_one(left_or_right), 1.0, 0.97),
     ("count", about_one(ask_count), 1.0, 0.90),
-    ("above/below", about_one(ask_height), 0.4, None),
-    ("describe", about_one(ask_describe), 0.4, None),
-    ("is there", about_one(ask_exists), 0.4, None),
-    ("where", about_one(ask_where), 0.4, None),
-    ("larger", about_one(ask_larger), 0.4, None),
-    ("two pictures", about_two, 0.6, None),
-    ("json record", as_record, 0.6, None),
+    ("above/below", about_one(ask_height), 0.2, None),
+    ("describe", about_one(ask_describe), 0.2, None),
+    ("is there", about_one(ask_exists), 0.2, None),
+    ("where", about_one(ask_where), 0.2, None),
+    ("larger", about_one(ask_larger), 0.2, None),
+    ("two pictures", about_two, 0.3, None),
+    ("json record", as_record, 0.3, None),
 ]
 
 

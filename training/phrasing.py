@@ -76,6 +76,9 @@ JSON_FRAMES = [
     "Output JSON with {plain}.",
 ]
 PLAIN_JSON = ["Answer as JSON.", "Reply in JSON.", "Return JSON.", "Describe the image as JSON."]
+STRANGE_KEYS = ["text", "name", "label", "title", "id", "size", "score", "confidence", "background", "category", "type"]
+STRANGE_KEYS += ["is", "has", "left", "of", "centre", "center", "large", "filled", "object", "notes", "animal"]
+STRANGE_KEYS += ["price", "date", "width", "height", "language", "style", "texture", "kind", "value", "reason", "mood"]
 CANNOT = "I only know coloured shapes: their names, colours, counts and places."
 HELLO = "Hello! Show me a picture of coloured shapes and ask me about it."
 ASIDES = [
@@ -135,12 +138,22 @@ def phrase_record(
     if forced:
         question = lead or ""
         if rng.random() < 0.3:
+            pairs = with_strange_key(pairs, rng)
+        if rng.random() < 0.3:
             question += " " + pick(rng, PLAIN_JSON)
         return Turn(skill, "forced json", question, tuple(write_json(dict(pairs), compact=compact)))
     wish = ask_keys(pairs, rng)
     question = f"{lead} {wish}" if lead else wish
     text = "".join(piece for piece, _ in write_json(dict(pairs), compact=compact))
     return Turn(skill, "json", question, ((text, True),))
+
+
+def with_strange_key(pairs: list[tuple[str, Value]], rng: np.random.Generator) -> list[tuple[str, Value]]:
+    """Add a key the model knows nothing about, as a caller's schema may; it is to say so and go on."""
+    key = pick(rng, STRANGE_KEYS) if rng.random() < 0.6 else f"{pick(rng, STRANGE_KEYS)}_{pick(rng, STRANGE_KEYS)}"
+    value: Value = ["unknown", "unknown", False, 0][int(rng.integers(4))]
+    place = int(rng.integers(len(pairs) + 1))
+    return [*pairs[:place], (key, value), *pairs[place:]] if key not in dict(pairs) else pairs
 
 
 def ask_keys(pairs: list[tuple[str, Value]], rng: np.random.Generator) -> str:

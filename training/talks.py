@@ -17,7 +17,7 @@ from scenes import COLOUR_NAMES, SHAPE_NAMES, Scene, sample_scene
 
 MOST_TURNS = 8
 APART = [ask_colour, ask_shape, ask_side, ask_height, ask_what_end, ask_describe, ask_count]
-APART_WEIGHTS = np.array([1.5, 1.5, 5.0, 1.0, 1.5, 1.0, 2.5])
+APART_WEIGHTS = np.array([1.5, 1.5, 6.0, 1.0, 1.5, 0.5, 4.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,10 @@ class Sample:
 
 
 def sample_talk(rng: np.random.Generator, *, focus: float = 0.0) -> Sample:
-    """Draw one sample: a picture or, for one in four, two; a share `focus` is all about telling unlike things apart."""
+    """Draw one sample: a picture or, for one in four, two; a share `focus` asks only what tells things apart."""
     if rng.random() < focus:
-        scene = sample_scene(rng, distinct_kinds(rng, int(rng.choice([2, 3, 4, 5, 6]))))
+        kinds = distinct_kinds(rng, int(rng.choice([2, 3, 4, 5, 6]))) if rng.random() < 0.5 else None
+        scene = sample_scene(rng, kinds)
         scenes: tuple[Scene, ...] = (scene,)
         turns = [phrase(choose(scene, APART, APART_WEIGHTS, rng), rng) for _ in range(MOST_TURNS)]
     elif rng.random() < 0.25:

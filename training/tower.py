@@ -13,17 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from drawing import PatchLabels, draw_worn, label_patches, rng_for
+from drawing import UNASKED, PatchLabels, draw_worn, label_patches, rng_for
 from model import GRID, IMAGE_PX, WIDTH, start_positions, vision_config
 from optimiser import Optimiser, rate_at
 from runs import Journal, load_checkpoint, save_checkpoint
-from scenes import COLOUR_NAMES, SHAPE_NAMES, sample_scene
+from scenes import COLOUR_NAMES, MOST_THINGS, SHAPE_NAMES, sample_scene
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import SiglipVisionModel
 
 SHAPES_END = len(SHAPE_NAMES) + 1
 COLOURS_END = SHAPES_END + len(COLOUR_NAMES) + 1
+PLACE_END = COLOURS_END + 6
+RELATIONS = 6
+DENSE = ("shape", "colour", "centre", "offset", "relations")
 Labels = dict[str, torch.Tensor]
 
 
@@ -31,7 +34,7 @@ class DenseHead(torch.nn.Linear):
     """One linear map from a patch to everything we ask of it; thrown away after training."""
 
     def __init__(self) -> None:
-        super().__init__(WIDTH, COLOURS_END + 6)
+        super().__init__(WIDTH, PLACE_END + RELATIONS * (MOST_THINGS + 1))
 
     def loss(self, hidden: torch.Tensor, labels: Labels) -> torch.Tensor:
         """Return the summed loss over shape, colour, centre and offset; `hidden` is (pictures, patches, width)."""
@@ -44,15 +47,14 @@ class DenseHead(torch.nn.Linear):
         centre = functional.binary_cross_entropy_with_logits(
             out[:, COLOURS_END], labels["centre"].flatten(), pos_weight=torch.tensor(5.0)
         )
-        way = (out[:, COLOURS_END + 1 :] - 5 * labels["offset"].flatten(0, 1)).abs().sum(-1)
-        return ((kind + paint) * weight).mean() + centre + (way * thing).mean()
+        way = (out[:, COLOURS_END + 1 : PLACE_END] - 5 * labels["offset"].flatten(0, 1)).abs().sum(-1)
+        related = out[:, PLACE_END:].unflatten(1, (RELATIONS, -1)).transpose(1, 2)
+        relations = functional.cross_entropy(related, labels["relations"].flatten(0, 1), ignore_index=UNASKED)
+        return ((kind + paint) * weight).mean() + centre + (way * thing).mean() + relations
 
 
 def to_tensors(pictures: list[np.ndarray], labels: list[PatchLabels]) -> tuple[torch.Tensor, Labels]:
-    stacked = {
-        name: torch.from_numpy(np.stack([getattr(label, name) for label in labels]))
-        for name in ("shape", "colour", "centre", "offset")
-    }
+    stacked = {name: torch.from_numpy(np.stack([getattr(label, name) for label in labels])) for name in DENSE}
     return torch.from_numpy(np.stack(pictures)), stacked
 
 
@@ -90,7 +92,10 @@ def watch(tower: SiglipVisionModel, head: DenseHead, batch: tuple[torch.Tensor, 
     kind = out[..., :SHAPES_END].argmax(-1)
     paint = out[..., SHAPES_END:COLOURS_END].argmax(-1)
     found = (out[..., COLOURS_END] > 1.6).sum(1)
+    related = out[..., PLACE_END:].unflatten(2, (RELATIONS, -1)).argmax(-1) == labels["relations"]
+    names = ("total", "alike_shape", "alike_colour", "alike", "rank_x", "rank_y")
     return {
+        **{name: float(related[..., i][centre].float().mean()) for i, name in enumerate(names)},
         "shape": float((kind == labels["shape"])[centre].float().mean()),
         "colour": float((paint == labels["colour"])[centre].float().mean()),
         "patch": float((kind == labels["shape"]).float().mean()),

@@ -26,7 +26,7 @@ from talks import sample_talk
 from together import Together
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
-from tower import DenseHead, pixel_values, to_tensors
+from tower import DENSE, DenseHead, pixel_values, to_tensors
 from transformers import AutoTokenizer, Gemma3ForConditionalGeneration, PreTrainedTokenizerFast
 
 ROW_TOKENS = 224
@@ -154,7 +154,7 @@ def train(folder: Path, plan: Plan, together: Together) -> None:
             logits, labels = speak(model, hidden, data)
             loss = words = functional.cross_entropy(logits, labels)
             if not frozen:
-                dense = {name: data[f"dense_{name}"] for name in ("shape", "colour", "centre", "offset")}
+                dense = {name: data[f"dense_{name}"] for name in DENSE}
                 loss = words + DENSE_SHARE * head.loss(hidden, dense)
         loss.backward()
         together.share_gradients(optimiser.all)

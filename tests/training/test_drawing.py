@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drawing import draw, draw_worn, label_patches, rng_for
+from drawing import draw, draw_worn, label_patches, relate, rng_for
 from scenes import COLOUR_NAMES, LEAST_CONTRAST, MOST_THINGS, SHAPE_NAMES, Scene, contrast, sample_scene
 
 SCENES = [sample_scene(rng_for("watch", index, seed=5)) for index in range(150)]
@@ -72,3 +72,14 @@ def test_splits_never_share_a_picture() -> None:
 
     assert not scenes("train") & scenes("eval")
     assert not scenes("train") & scenes("watch")
+
+
+def test_relations_count_and_rank_what_is_there() -> None:
+    for scene in SCENES:
+        by_x = sorted(scene.things, key=lambda thing: thing.x)
+        for rank, thing in enumerate(by_x):
+            total, shape, colour, both, from_left, from_top = relate(thing, scene)
+            assert total == len(scene.things)
+            assert 1 <= both <= min(shape, colour) <= total
+            assert from_left == rank
+            assert from_top == sum(other.y < thing.y for other in scene.things)
