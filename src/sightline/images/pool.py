@@ -22,6 +22,7 @@ from sightline.images.source import undecodable
 
 _DECODE_S = 10.0
 _LARGE_PX = 4_000_000
+_MOST_PICTURES = 2_000
 _ADDRESS_SPACE_BYTES = 2 << 30
 # mallopt(3): M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX; setting one ends its growing with use.
 _MALLOC = {-1: 4 << 20, -3: 1 << 20, -8: 2}
@@ -88,7 +89,9 @@ class ImagePool:
 
 
 def _processes(workers: int) -> ProcessPool:
-    return ProcessPool(max_workers=workers, initializer=_bound_memory, context=get_context("spawn"))
+    # A process that has decoded thousands of damaged pictures has grown by megabytes: a new one takes its place.
+    context = get_context("spawn")
+    return ProcessPool(max_workers=workers, max_tasks=_MOST_PICTURES, initializer=_bound_memory, context=context)
 
 
 def _bound_memory() -> None:
