@@ -44,6 +44,9 @@ fmt: $(READY)  ## format and mend what the linter can mend
 bench: $(READY)  ## side-by-side measurements, ratios printed
 	@$(BIN)/python -m bench
 
+eval: $(READY)  ## examine the bundled model on pictures it was not trained on
+	@$(BIN)/python training/eval.py
+
 lock:  ## renew requirements.lock from pyproject.toml
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
 	@.venv-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
