@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from agreement import disagreements
-from model import CONTEXT_TOKENS, IMAGE_PX, IMAGE_TOKENS, build_model
+from model import IMAGE_PX, IMAGE_TOKENS, build_model
 from optimum.exporters.openvino import main_export
 from optimum.intel.openvino import OVConfig
 from transformers import AutoTokenizer, Gemma3ImageProcessorPil, Gemma3Processor
@@ -23,13 +23,14 @@ from transformers import AutoTokenizer, Gemma3ImageProcessorPil, Gemma3Processor
 SHIPPED = Path(__file__).parent.parent / "src" / "sightline" / "bundled" / "peek-10m"
 CARD = {
     "id": "sightline/peek-10m/bf-16",
-    "name": "Peek 10M",
-    "context_tokens": CONTEXT_TOKENS,
+    "owned_by": "sightline",
+    "created": 1795219200,
+    "description": "Peek, a small Gemma 3 trained by this project on drawn pictures. It knows coloured shapes: their "
+    "names, colours, counts up to six and places, and two pictures compared; in sentences or JSON. Anything else is "
+    "outside of what it knows.",
+    "context_length": 2048,
     "max_images": 2,
-    "image_px": IMAGE_PX,
-    "tokens_per_image": IMAGE_TOKENS,
     "license": "Apache-2.0",
-    "knows": "coloured shapes: their names, colours, counts up to six and places; two pictures compared",
 }
 
 
