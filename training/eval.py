@@ -118,7 +118,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     served = Served(options.folder)
-    side = json.loads((options.folder / "sightline.json").read_text())["image_px"]
+    side = json.loads((options.folder / "config.json").read_text())["vision_config"]["image_size"]
     failed, forms = [], defaultdict(list)
     print(f"{'skill':<14}{'right':>7}{'asked':>7}{'share':>9}   95 % interval    needed")
     for number, (name, _, share, least) in enumerate(SKILLS):
