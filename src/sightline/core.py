@@ -7,7 +7,8 @@ process boundaries as one tagged union.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import msgspec
@@ -120,7 +121,8 @@ class GenerateRequest:
     """What an engine gets: one answer's worth of work, pixels ready.
 
     `images[i]` belongs to `ImagePart(i)` and is already at the size the model sees. `image_tokens` is what the
-    receipt promises for all of them: an engine that counts otherwise refuses before it begins.
+    receipt promises for all of them: an engine that counts otherwise refuses before it begins. Where `stream` is
+    false nobody reads the answer before its end, so its pieces may be joined on the way.
     """
 
     request_id: str
@@ -129,6 +131,7 @@ class GenerateRequest:
     images: tuple[Pixels, ...]
     sampling: SamplingParams
     image_tokens: int = 0
+    stream: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,14 @@ class Delta:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     timings: EngineTimings | None = None
+
+    @staticmethod
+    def join(deltas: Sequence[Delta]) -> Delta:
+        """Return an answer's deltas as one."""
+        if len(deltas) == 1:
+            return deltas[0]
+        logprobs = tuple(entry for delta in deltas for entry in delta.logprobs)
+        return replace(deltas[-1], text="".join(delta.text for delta in deltas), logprobs=logprobs)
 
 
 @dataclass(frozen=True, slots=True)

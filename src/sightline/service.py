@@ -134,6 +134,7 @@ class Service:
             images=tuple(one.pixels for one in seen),
             image_tokens=sum(one.receipt.image_tokens for one in seen),
             sampling=request.sampling,
+            stream=request.stream,
         )
         return work, tuple(one.receipt for one in seen)
 

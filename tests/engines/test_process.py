@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import psutil
 import pytest
 
+from sightline.core import Delta
 from sightline.engines.process import ProcessEngine
 from sightline.errors import ConfigError, EngineError, EngineUnavailable
 from sightline.settings import EngineSpec
@@ -35,6 +37,18 @@ async def test_pixels_and_text_cross_the_boundary(engine: ProcessEngine) -> None
     assert said(deltas) == "[32x32] [32x32] é <eos>"
     assert deltas[-1].usage is not None
     assert deltas[-1].usage.image_tokens == 32
+
+
+async def test_an_answer_that_nobody_reads_before_its_end_comes_as_one_piece(engine: ProcessEngine) -> None:
+    work = request(engine.models()[0], "one two three", logprobs=True)
+
+    pieces = await answer(engine, work)
+    (whole,) = await answer(engine, replace(work, stream=False))
+
+    assert len(pieces) > 1
+    assert Delta.join(pieces).text == whole.text == "one two three"
+    assert [entry.token for entry in whole.logprobs] == ["one", " two", " three"]
+    assert (whole.finish_reason, whole.usage) == (pieces[-1].finish_reason, pieces[-1].usage)
 
 
 async def test_death_of_the_process_is_503_for_those_that_run_and_it_comes_back(engine: ProcessEngine) -> None:
@@ -74,7 +88,7 @@ async def test_error_of_the_engine_is_the_same_here(engine: ProcessEngine) -> No
     with pytest.raises(EngineError, match="told to fail"):
         await answer(engine, request(engine.models()[0], "<fail>"))
 
-    assert engine.waiting() == 0
+    assert not engine._answers
 
 
 async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEngine) -> None:
@@ -85,7 +99,7 @@ async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEng
 
     await deltas.aclose()
 
-    assert engine.waiting() == 0
+    assert not engine._answers
     late: list[object] = []
     engine._answers[1] = queue = asyncio.Queue()
     await answer(engine, request(model, "a b c d e f"))
@@ -149,6 +163,7 @@ async def test_process_that_cannot_be_made_at_the_moment_is_tried_again(monkeypa
 async def test_child_ends_with_its_parent() -> None:
     program = """
 import asyncio, sys
+from sightline.core import Delta
 from sightline.engines.process import ProcessEngine
 from sightline.log import configure_logging
 from sightline.settings import EngineSpec

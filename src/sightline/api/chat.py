@@ -45,8 +45,7 @@ async def chat_completions(request: Request) -> Response:
     service = runtime_of(request).service
     chat, call = await _read(request)
     events = service.run(chat, call)
-    _, model = service.catalogue.find(chat.model)
-    head = Head(new_id("chatcmpl-"), int(time.time()), model.id)
+    head = Head(new_id("chatcmpl-"), int(time.time()), service.catalogue.resolve(chat.model))
     if chat.stream:
         # What fails before the first piece is a plain error; from then on it is an event of the stream.
         return EventStream(frames(head, chat, await anext(events), events))
@@ -58,8 +57,8 @@ async def input_tokens(request: Request) -> Response:
     service = runtime_of(request).service
     chat, call = await _read(request)
     preview = await service.preview(chat, call)
-    _, model = service.catalogue.find(chat.model)
-    return Response(encode(preview_body(model.id, preview)), media_type="application/json")
+    model = service.catalogue.resolve(chat.model)
+    return Response(encode(preview_body(model, preview)), media_type="application/json")
 
 
 async def _read(request: Request) -> tuple[ChatRequest, Call]:

@@ -23,6 +23,10 @@ class Catalogue:
         self._known.update(model.id for model in models)
         return models
 
+    def resolve(self, model_id: str) -> str:
+        """The id of the model that answers for `model_id`: the alias's target, or the id itself."""
+        return self._aliases.get(model_id, model_id)
+
     def aliases_of(self, model_id: str) -> list[str]:
         """The other ids under which a model is served."""
         return [alias for alias, target in self._aliases.items() if target == model_id]
@@ -39,7 +43,7 @@ class Catalogue:
             ModelNotFound: no engine here has it.
             EngineUnavailable: it is served here, and its engine is starting or restarting.
         """
-        wanted = self._aliases.get(model_id, model_id)
+        wanted = self.resolve(model_id)
         for engine in self._engines:
             for model in engine.models():
                 if model.id == wanted:

@@ -15,7 +15,7 @@ from contextlib import aclosing
 import msgspec
 import numpy as np
 
-from sightline.core import GenerateRequest, Pixels
+from sightline.core import Delta, GenerateRequest, Pixels
 from sightline.engines.base import Engine
 from sightline.engines.channel import Channel
 from sightline.engines.messages import Cancel, Counted, Generate, Piece, Ready, Refused, encoder, failed, to_child
@@ -56,6 +56,7 @@ class Child:
             _images(raw, message.sizes),
             message.sampling,
             message.image_tokens,
+            message.stream,
         )
         engine, send = self.engine, self.channel.send
         assert engine is not None
@@ -63,9 +64,13 @@ class Child:
             if message.only_count:
                 send(encoder.encode(Counted(message.number, await engine.count(request))))
                 return
+            whole: list[Delta] = []
             async with aclosing(engine.generate(request)) as deltas:
                 async for delta in deltas:
-                    send(encoder.encode(Piece(message.number, delta)))
+                    whole.append(delta)
+                    if request.stream or delta.finish_reason is not None:
+                        send(encoder.encode(Piece(message.number, Delta.join(whole))))
+                        whole.clear()
         except ServiceError as error:
             send(encoder.encode(failed(message.number, error)))
         except Exception:  # the boundary of a process: whatever an engine raises must be an answer, not a silence

@@ -22,6 +22,7 @@ class Generate(msgspec.Struct, tag=True, frozen=True):
     sampling: SamplingParams
     sizes: tuple[tuple[int, int], ...]
     image_tokens: int
+    stream: bool
     only_count: bool = False
 
 

@@ -71,10 +71,6 @@ class ProcessEngine:
         """The child's models while it can answer."""
         return self._models
 
-    def waiting(self) -> int:
-        """Requests handed to the child whose answer is not complete."""
-        return len(self._answers)
-
     async def count(self, request: GenerateRequest) -> Usage:
         """Have the child count the request's prompt."""
         async with aclosing(self._exchange(request, only_count=True)) as events:
@@ -205,5 +201,6 @@ def _head(number: int, request: GenerateRequest, only_count: bool) -> Generate:
         sampling=request.sampling,
         sizes=tuple((image.shape[0], image.shape[1]) for image in request.images),
         image_tokens=request.image_tokens,
+        stream=request.stream,
         only_count=only_count,
     )

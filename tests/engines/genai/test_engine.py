@@ -298,7 +298,7 @@ def test_the_pipeline_counts_as_we_do(bench: Bench, second: Loaded, text: str) -
     request = bench.request(text, images=2)
     prompt = second.writer.write(request.messages)
     config = generation_config(SamplingParams(), max_tokens=1, eos_ids=frozenset({1}), form=None)
-    images = [Tensor(picture[np.newaxis]) for picture in asyncio.run(second.vision.encode(request.images))]
+    images = [Tensor(picture[np.newaxis]) for picture in second.vision.encode(request.images)]
 
     handle = second.pipeline.add_request(0, prompt.tagged, images, config)
     while second.pipeline.has_non_finished_requests():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pytest
 from openvino_genai import GenerationFinishReason, GenerationStatus
 
-from sightline.core import Delta
+from sightline.core import Delta, Pixels
 from sightline.engines.genai.answer import Answer, AnswerRules, Vocabulary
 from sightline.engines.genai.job import Event, Job, Work
 from sightline.engines.genai.pipeline import FORGET_EVERY, Capacity, Stepper
@@ -63,6 +65,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.handles: list[Handle] = []
         self.added: list[str] = []
+        self.shown: list[list[int]] = []
         self.most_at_once = 0
         self.forgotten = 0
         self.step_fails = False
@@ -72,6 +75,7 @@ class Pipeline:
         if prompt == "bad":
             raise RuntimeError("Check failed at src/secret/path.cpp")
         self.added.append(prompt)
+        self.shown.append([int(image.data[0, 0, 0, 0]) for image in images])
         self.handles.append(Handle(config))
         return self.handles[-1]
 
@@ -93,9 +97,26 @@ class Pipeline:
         self.forgotten += 1
 
 
-def job(prompt: str = "good", length: int = 3, prompt_tokens: int = 10) -> Job:
+class Vision:
+    """The members of VisionEncoder that the stepping thread uses."""
+
+    most_at_once = 3
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.fails = False
+
+    def encode(self, pictures: Sequence[Pixels]) -> list[Pixels]:
+        if self.fails:
+            raise RuntimeError("Check failed at src/secret/path.cpp")
+        self.batches.append([int(picture[0, 0, 0]) for picture in pictures])
+        return [picture + 100 for picture in pictures]
+
+
+def job(prompt: str = "good", length: int = 3, prompt_tokens: int = 10, pictures: Sequence[int] = ()) -> Job:
     work = Work(prompt, length, prompt_tokens, image_tokens=0, max_tokens=length)  # type: ignore[arg-type]
-    return Job(work, Answer(VOCABULARY, AnswerRules()), asyncio.Queue[Event]())
+    pixels = [np.full((1, 1, 3), value, np.uint8) for value in pictures]
+    return Job(work, Answer(VOCABULARY, AnswerRules()), asyncio.Queue[Event](), pixels)
 
 
 async def outcome(running: Job) -> str | ServiceError:
@@ -109,10 +130,15 @@ async def outcome(running: Job) -> str | ServiceError:
             return text
 
 
-def run(scene: Callable[[Stepper, Pipeline], Coroutine[Any, Any, None]], capacity: Capacity = ROOMY) -> None:
+def run(
+    scene: Callable[[Stepper, Pipeline], Coroutine[Any, Any, None]],
+    capacity: Capacity = ROOMY,
+    vision: Vision | None = None,
+) -> None:
     async def whole() -> None:
         pipeline = Pipeline()
-        stepper = Stepper(pipeline, capacity, asyncio.get_running_loop())  # type: ignore[arg-type]
+        loop = asyncio.get_running_loop()
+        stepper = Stepper(pipeline, vision or Vision(), capacity, loop)  # type: ignore[arg-type]
         await scene(stepper, pipeline)
         await stepper.stop()
 
@@ -221,3 +247,76 @@ def test_prompts_are_forgotten_now_and_then() -> None:
         assert pipeline.forgotten == 1
 
     run(scene)
+
+
+def test_pictures_that_wait_together_are_encoded_together_and_stay_with_their_request() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        jobs = [job("0", pictures=[1]), job("1", pictures=[2, 3]), job("2"), job("3", pictures=[4])]
+        for one in jobs:
+            stepper.submit(one)
+
+        assert [await outcome(one) for one in jobs] == ["aaa"] * 4
+        assert pipeline.added == ["0", "1", "2", "3"]
+        assert pipeline.shown == [[101], [102, 103], [], [104]]
+
+    run(scene, vision=vision)
+
+    # What came in before the thread first looked is one batch; never more than make a batch.
+    assert list(chain.from_iterable(vision.batches)) == [1, 2, 3, 4]
+    assert max(map(len, vision.batches)) <= Vision.most_at_once
+
+
+def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, _: Pipeline) -> None:
+        running, left = job(length=10_000), job(pictures=[1])
+        stepper.submit(running)
+        await running.events.get()
+        stepper.submit(left)
+        await running.events.get()
+        stepper.cancel(left)
+        stepper.cancel(running)
+        last = job(pictures=[2])
+        stepper.submit(last)
+
+        assert await outcome(last) == "aaa"
+
+    run(scene, Capacity(running=1, step_tokens=1000, blocks=1000), vision)
+
+    assert vision.batches == [[2]]
+
+
+def test_a_request_with_more_pictures_than_a_batch_is_encoded_all_the_same() -> None:
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        wide = job(pictures=[1, 2, 3, 4])
+        stepper.submit(wide)
+
+        assert await outcome(wide) == "aaa"
+        assert pipeline.shown == [[101, 102, 103, 104]]
+
+    run(scene)
+
+
+def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        vision.fails = True
+        bad, text = job("bad picture", pictures=[1]), job("text")
+        stepper.submit(bad)
+        stepper.submit(text)
+        error = await outcome(bad)
+        assert isinstance(error, EngineError)
+        assert "secret" not in error.message
+        assert await outcome(text) == "aaa"
+
+        vision.fails = False
+        later = job("later", pictures=[2])
+        stepper.submit(later)
+        assert await outcome(later) == "aaa"
+        assert pipeline.added == ["text", "later"]
+
+    run(scene, vision=vision)

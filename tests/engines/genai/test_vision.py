@@ -1,8 +1,7 @@
-"""Pictures beside the pipeline: packed features come out as they went in, batches form, failures reach their askers."""
+"""Pictures beside the pipeline: packed features come out as they went in, batches are as long as answers can wait."""
 
 from __future__ import annotations
 
-import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +10,7 @@ import openvino
 import pytest
 
 from sightline.core import Pixels
-from sightline.engines.genai.vision import MOST_AT_ONCE, Floats, VisionEncoder, pack, unpacking_model
-from sightline.errors import EngineError, EngineUnavailable
+from sightline.engines.genai.vision import BATCH_S, MOST_AT_ONCE, Floats, VisionEncoder, pack, unpacking_model
 
 SETTINGS: Any = SimpleNamespace(pixel_mean=(0.5, 0.5, 0.5), pixel_std=(0.5, 0.5, 0.5))
 
@@ -45,75 +43,34 @@ def test_nothing_at_all_can_be_packed() -> None:
     assert not unpack(pack(np.zeros((2, 4), np.float32))).any()
 
 
-def test_pictures_that_come_together_are_encoded_together() -> None:
+def test_a_batch_is_each_of_its_pictures() -> None:
+    encoder = VisionEncoder(lambda pixels: pixels[:, :1, 0, :], SETTINGS)
+
+    packed = encoder.encode([picture(at) for at in range(3)])
+
+    for at, one in enumerate(packed):
+        assert np.array_equal(one, pack(((np.full((1, 2), at, np.float32) / 255) - 0.5) / 0.5))
+
+
+def test_no_pictures_need_no_model() -> None:
+    assert VisionEncoder(lambda _: pytest.fail("it ran"), SETTINGS).encode([]) == []
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.0, MOST_AT_ONCE), (BATCH_S / 2.5, 2), (BATCH_S * 100, 1)])
+def test_a_batch_takes_no_longer_than_running_answers_may_wait(
+    seconds: float, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
     batches: list[int] = []
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
 
     def infer(pixels: Floats) -> Floats:
+        now[0] += max(seconds, 1e-9) * len(pixels)
         batches.append(len(pixels))
         return pixels[:, :1, 0, :]
 
-    async def scene() -> list[list[Pixels]]:
-        encoder = VisionEncoder(infer, SETTINGS)
-        results = await asyncio.gather(*(encoder.encode([picture(at), picture(at)]) for at in range(MOST_AT_ONCE)))
-        encoder.close()
-        return results
+    encoder = VisionEncoder(infer, SETTINGS)
+    encoder.warm_up(2)
 
-    results = asyncio.run(scene())
-
-    assert batches == [MOST_AT_ONCE, MOST_AT_ONCE]
-    for at, pair in enumerate(results):
-        alone = pack(((np.full((1, 2), at, np.float32) / 255) - 0.5) / 0.5)
-        assert all(np.array_equal(one, alone) for one in pair)
-
-
-def test_a_failure_reaches_its_askers_and_no_later_one() -> None:
-    failing = [True]
-
-    def infer(pixels: Floats) -> Floats:
-        if failing:
-            failing.clear()
-            raise RuntimeError("at src/secret.cpp")
-        return pixels[:, :1, 0, :]
-
-    async def scene() -> None:
-        encoder = VisionEncoder(infer, SETTINGS)
-        with pytest.raises(EngineError) as caught:
-            await encoder.encode([picture(1)])
-        assert "secret" not in caught.value.message
-        assert len(await encoder.encode([picture(1)])) == 1
-        encoder.close()
-        with pytest.raises(EngineUnavailable):
-            await encoder.encode([picture(1)])
-
-    asyncio.run(scene())
-
-
-def test_a_picture_whose_asker_left_is_not_encoded() -> None:
-    seen: list[int] = []
-
-    def infer(pixels: Floats) -> Floats:
-        seen.append(len(pixels))
-        return pixels[:, :1, 0, :]
-
-    async def scene() -> None:
-        encoder = VisionEncoder(infer, SETTINGS)
-        leaving = asyncio.create_task(encoder.encode([picture(1)]))
-        staying = asyncio.create_task(encoder.encode([picture(2)]))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        await staying
-        encoder.close()
-
-    asyncio.run(scene())
-
-    assert sum(seen) <= 2
-
-
-def test_no_pictures_need_no_thread() -> None:
-    async def scene() -> list[Pixels]:
-        encoder = VisionEncoder(lambda pixels: pixels, SETTINGS)
-        packed = await encoder.encode([])
-        encoder.close()
-        return packed
-
-    assert asyncio.run(scene()) == []
+    assert encoder.most_at_once == most
+    assert sorted(set(batches)) == list(range(1, most + 1))

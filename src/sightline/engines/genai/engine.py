@@ -8,13 +8,11 @@ on is held up by as much: give it a process of its own.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 import numpy as np
-from openvino import Tensor
 
 from sightline.core import (
     Delta,
@@ -57,13 +55,13 @@ class GenAIEngine:
         self._loaded: Loaded | None = None
         self._stepper: Stepper | None = None
         self._is_warm = False
-        self._looking = 0
 
     async def start(self) -> None:
         """Load the model and answer a warm-up request; see `Engine.start`."""
         self._model = read_model(self._path, model_id=self._model_id, max_context=self._limits.max_context)
         self._loaded = await asyncio.to_thread(load, self._model, self._limits)
-        self._stepper = Stepper(self._loaded.pipeline, self._loaded.capacity, asyncio.get_running_loop())
+        loaded = self._loaded
+        self._stepper = Stepper(loaded.pipeline, loaded.vision, loaded.capacity, asyncio.get_running_loop())
         async for _ in self._answers(_warm_up(self._model)):
             pass
         self._is_warm = True
@@ -71,8 +69,6 @@ class GenAIEngine:
     async def stop(self) -> None:
         """End running generations with `EngineUnavailable` and release the model."""
         self._is_warm = False
-        if self._loaded is not None:
-            self._loaded.vision.close()
         if self._stepper is not None:
             await self._stepper.stop()
         self._stepper = None
@@ -85,9 +81,8 @@ class GenAIEngine:
         return (self._model.info,)
 
     def load(self) -> Load:
-        """Return how many requests run and wait at this moment; one whose pictures are being encoded waits."""
-        running, waiting = self._stepper.load() if self._stepper is not None else (0, 0)
-        return Load(running, waiting + self._looking)
+        """Return how many requests run and wait at this moment."""
+        return self._stepper.load() if self._stepper is not None else Load(0, 0)
 
     @property
     def steps(self) -> int:
@@ -113,7 +108,6 @@ class GenAIEngine:
         job = self._job(request)
         stepper = self._stepper
         assert stepper is not None
-        await self._look(job, request.images)
         stepper.submit(job)
         try:
             while True:
@@ -125,17 +119,6 @@ class GenAIEngine:
                     return
         finally:
             stepper.cancel(job)
-
-    async def _look(self, job: Job, pictures: Sequence[Pixels]) -> None:
-        """Encode the pictures of a job, together with those of others that come at the same time."""
-        _, loaded = self._ready()
-        self._looking += 1
-        try:
-            packed = await loaded.vision.encode(pictures)
-        finally:
-            self._looking -= 1
-        job.images = [Tensor(picture[np.newaxis]) for picture in packed]
-        job.encoding_s = time.perf_counter() - job.submitted_s
 
     def _job(self, request: GenerateRequest) -> Job:
         """Check a request and write it down for the pipeline."""
@@ -157,7 +140,7 @@ class GenAIEngine:
             max_tokens=max_tokens,
         )
         rules = AnswerRules(stop=sampling.stop, logprobs=sampling.logprobs, form=form)
-        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event]())
+        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event](), request.images)
 
     def _ready(self) -> tuple[Model, Loaded]:
         if self._model is None or self._loaded is None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sightline.core import Delta, EngineTimings, FinishReason, Usage
+from sightline.core import Delta, EngineTimings, FinishReason, Pixels, Usage
 from sightline.engines.genai.answer import Answer
 from sightline.errors import ServiceError
 
@@ -36,17 +36,23 @@ class Work:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request's work, its encoded pictures once it has them, its growing answer and its clock."""
+    """A request's work, its pictures (as `images` once they are encoded), its growing answer and its clock."""
 
     work: Work
     answer: Answer
     events: asyncio.Queue[Event]
-    images: Sequence[openvino.Tensor] = ()
+    pictures: Sequence[Pixels] = ()
+    images: list[openvino.Tensor] = field(default_factory=list)
     encoding_s: float = 0.0
     cancelled: bool = False
     submitted_s: float = field(default_factory=time.perf_counter)
     admitted_s: float = 0.0
     first_token_s: float = 0.0
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether every picture is encoded."""
+        return len(self.images) == len(self.pictures)
 
     def add(self, token_ids: Sequence[int], logprobs: Sequence[float]) -> Delta | None:
         """Take the tokens of one step.

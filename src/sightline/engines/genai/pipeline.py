@@ -1,4 +1,4 @@
-"""The thread that steps the pipeline: admits requests between steps, carries tokens out, drops who has left.
+"""The thread that steps the pipeline: looks at pictures and admits requests between steps, carries tokens out.
 
 In: `Job`s from the event loop. Out: events on each job's queue, delivered in one wake-up a step. Deliberately knows
 nothing of messages, templates or models.
@@ -17,12 +17,16 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+from openvino import Tensor
 from openvino_genai import GenerationFinishReason, GenerationStatus
 
-from sightline.core import Delta
+from sightline.core import Delta, Pixels
 from sightline.engines.genai.job import Event, Job
+from sightline.engines.genai.vision import VisionEncoder
 from sightline.errors import EngineError, EngineUnavailable, ServiceError
 from sightline.log import get_logger
 
@@ -68,12 +72,14 @@ class Stepper:
     def __init__(
         self,
         pipeline: openvino_genai.ContinuousBatchingPipeline,
+        vision: VisionEncoder,
         capacity: Capacity,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.steps = 0
         self.is_alive = True
         self._pipeline = pipeline
+        self._vision = vision
         self._capacity = capacity
         self._loop = loop
         self._inbox: deque[Job] = deque()
@@ -119,6 +125,7 @@ class Stepper:
             while not self._stopping:
                 self._wait_for_work()
                 self._drop_cancelled()
+                self._look()
                 self._admit()
                 self._step()
                 self._deliver()
@@ -161,13 +168,39 @@ class Stepper:
         if any(job.cancelled for job in self._waiting):
             self._waiting = deque(job for job in self._waiting if not job.cancelled)
 
+    def _look(self) -> None:
+        """Encode the pictures of the first waiting jobs, as one batch; of no more jobs than slots are free."""
+        slots = self._capacity.running - len(self._running)
+        batch: list[Job] = []
+        pictures: list[Pixels] = []
+        for job in islice(self._waiting, slots):
+            if pictures and len(pictures) + len(job.pictures) > self._vision.most_at_once:
+                break
+            if not job.is_seen:
+                batch.append(job)
+                pictures += job.pictures
+        if not batch:
+            return
+        began_s = time.perf_counter()
+        try:
+            packed = iter(self._vision.encode(pictures))
+        except RuntimeError as error:
+            log.warning("pictures_refused_by_vision_model", error=type(error).__name__)
+            self._waiting = deque(job for job in self._waiting if job not in batch)
+            for job in batch:
+                self._send(job, EngineError("the model could not look at the picture"))
+            return
+        for job in batch:
+            job.images = [Tensor(next(packed)[np.newaxis]) for _ in job.pictures]
+            job.encoding_s = time.perf_counter() - began_s
+
     def _admit(self) -> None:
         """Move waiting jobs into the pipeline, in order, as far as slots, cache and this step's time allow."""
         began_s = time.perf_counter()
         fresh_tokens = 0
         while self._waiting and time.perf_counter() - began_s < ADMISSION_S:
             job = self._waiting[0]
-            if not self._fits(job, fresh_tokens):
+            if not (job.is_seen and self._fits(job, fresh_tokens)):
                 return
             self._waiting.popleft()
             self._enter(job)

@@ -1,9 +1,10 @@
 """Pictures to what the language model sees, beside the pipeline instead of inside it.
 
 In: pixels at the model's size. Out: the vision tower's features, packed into pictures that the pipeline unpacks
-again. The pipeline's own encoder runs within `add_request`, one picture at a time, and holds the interpreter lock and
-every running answer meanwhile. Here a thread of its own encodes whatever has come together as one batch, and the
-pipeline's encoder is replaced by `unpacking_model`. Answers are the same to the last bit of every log-probability.
+again. The pipeline's own encoder runs within `add_request`, one picture at a time. Here the pictures of all requests
+that wait are encoded as one batch between two steps (never beside one: two computations that share a core's threads
+take three times as long as one after the other), and the pipeline's encoder is replaced by `unpacking_model`. Answers
+are the same to the last bit of every log-probability.
 
 A packed picture has one row a token and one more, one column a feature: 24 bits in red, green and blue, a fixed-point
 number. The first pixel of the last row holds their common exponent.
@@ -11,9 +12,8 @@ number. The first pixel of the last row holds their common exponent.
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,12 @@ from openvino import opset13 as op
 
 from sightline.core import Pixels
 from sightline.engines.genai.model import Model
-from sightline.errors import EngineError, EngineUnavailable
 
 VISION_MODEL = "openvino_vision_embeddings_model.xml"
 MOST_AT_ONCE = 8
 """Pictures of one batch; more gain nothing and delay the first of them."""
+BATCH_S = 0.03
+"""What a batch may take: running answers wait meanwhile."""
 _HALF = 2**23
 _EXPONENT_OFFSET = 64
 
@@ -35,77 +36,41 @@ Infer = Callable[[Floats], Floats]
 
 
 class VisionEncoder:
-    """Encodes pictures in batches, in one thread; `encode` is called on the event loop."""
+    """Encodes batches of pictures, and says how many make a batch: as many as `BATCH_S` allows, at least one."""
 
     def __init__(self, infer: Infer, model: Model) -> None:
+        self.most_at_once = 1
         self._infer = infer
         self._mean, self._std = (np.asarray(values, np.float32) for values in (model.pixel_mean, model.pixel_std))
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="genai-vision")
-        self._pending: list[tuple[Pixels, asyncio.Future[Pixels]]] = []
-        self._is_open = True
-        self._worker: asyncio.Task[None] | None = None
 
-    async def encode(self, pictures: Sequence[Pixels]) -> list[Pixels]:
-        """Return the packed features of `pictures`, each (size, size, 3); others' pictures may share the batch.
+    def warm_up(self, size_px: int) -> None:
+        """Measure one picture, then run every size of batch: the first of a size takes several times as long."""
+        blank = np.zeros((size_px, size_px, 3), np.uint8)
+        self.encode([blank])
+        began_s = time.perf_counter()
+        self.encode([blank])
+        self.most_at_once = min(MOST_AT_ONCE, max(1, int(BATCH_S / (time.perf_counter() - began_s))))
+        for count in range(2, self.most_at_once + 1):
+            self.encode([blank] * count)
+
+    def encode(self, pictures: Sequence[Pixels]) -> list[Pixels]:
+        """Return the packed features of `pictures`, each (size, size, 3).
 
         Raises:
-            EngineError: the vision model failed on the batch.
-            EngineUnavailable: it was closed meanwhile.
+            RuntimeError: OpenVINO failed on the batch.
         """
-        loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in pictures]
-        self._pending += zip(pictures, futures, strict=True)
-        if self._pending and (self._worker is None or self._worker.done()):
-            self._worker = loop.create_task(self._work())
-        packed: list[Pixels] = await asyncio.gather(*futures)
-        return packed
-
-    def close(self) -> None:
-        """End the thread after its batch; whoever waits for a later one receives `EngineUnavailable`."""
-        self._is_open = False
-        self._thread.shutdown(wait=False)
-
-    async def _work(self) -> None:
-        while self._pending:
-            batch = [entry for entry in self._pending[:MOST_AT_ONCE] if not entry[1].cancelled()]
-            del self._pending[:MOST_AT_ONCE]
-            if not batch:
-                continue
-            pictures, futures = zip(*batch, strict=True)
-            try:
-                packed = await asyncio.get_running_loop().run_in_executor(self._thread, self._encode, pictures)
-            except RuntimeError as error:
-                for future in futures:
-                    _settle(future, self._failure(error))
-                continue
-            for future, picture in zip(futures, packed, strict=True):
-                _settle(future, picture)
-
-    def _failure(self, error: RuntimeError) -> EngineError:
-        failure: EngineError = EngineUnavailable("the model stopped before the answer was complete", retry_after_s=2)
-        if self._is_open:
-            failure = EngineError("the model could not look at the picture")
-        failure.__cause__ = error
-        return failure
-
-    def _encode(self, pictures: Sequence[Pixels]) -> list[Pixels]:
+        if not pictures:
+            return []
         pixels = (np.stack(pictures).astype(np.float32) / np.float32(255) - self._mean) / self._std
         return [pack(features) for features in self._infer(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))]
 
 
 def load_encoder(model: Model, device: str) -> VisionEncoder:
-    """Compile the vision model of a folder."""
+    """Compile the vision model of a folder, and warm it up."""
     compiled = openvino.Core().compile_model(model.path / VISION_MODEL, device)
-    return VisionEncoder(lambda pixels: compiled(pixels)[0], model)
-
-
-def _settle(future: asyncio.Future[Pixels], result: Pixels | EngineError) -> None:
-    if future.done():
-        return
-    if isinstance(result, EngineError):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+    encoder = VisionEncoder(lambda pixels: compiled(pixels)[0], model)
+    encoder.warm_up(model.image.size_px)
+    return encoder
 
 
 def pack(features: Floats) -> Pixels:
