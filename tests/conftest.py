@@ -21,6 +21,7 @@ from sightline.images.pool import ImagePool
 from sightline.service import Service
 from sightline.settings import Settings
 from sightline.store.database import Database
+from support.databases import KINDS, fresh_database, postgres
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,26 @@ def database(settings: Settings) -> Iterator[Database]:
     database = Database.in_folder(settings.data)
     yield database
     database.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Each test over both kinds of database."""
+    if request.param == "sqlite":
+        database = Database.in_folder(tmp_path / "data")
+        yield database
+        database.close()
+        return
+    with fresh_database(request.getfixturevalue("postgres_server")) as url:
+        database = Database.at(url)
+        yield database
+        database.close()
 
 
 @pytest.fixture

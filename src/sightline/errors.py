@@ -11,6 +11,7 @@ ServiceError                       status, type, code, param
 │                                  ImageUndecodable · TooManyImages · ImageMisplaced
 ├─ AuthenticationError 401         PermissionDenied 403
 ├─ RateLimitExceeded 429           QuotaExceeded 402
+├─ StoreUnavailable 503            IdempotencyConflict 409
 └─ EngineError 500                 EngineOverloaded 503 · EngineUnavailable 503 · EngineTimeout 504
 ConfigError                        start-up only; lists every problem at once
 
@@ -216,6 +217,25 @@ class EngineTimeout(EngineError):
 
     status = 504
     code = "engine_timeout"
+
+
+class StoreUnavailable(ServiceError):
+    """The database cannot be read or written at this moment; without a row in the ledger there is no answer."""
+
+    status = 503
+    code = "store_unavailable"
+
+    def __init__(self, message: str = "", *, param: str | None = None, retry_after_s: float | None = 1) -> None:
+        default = "The service's database cannot be used at this moment. Send the request again; nothing was charged."
+        super().__init__(message or default, param=param, retry_after_s=retry_after_s)
+
+
+class IdempotencyConflict(ServiceError):
+    """The Idempotency-Key was used for another body, or its first request is still running."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "idempotency_conflict"
 
 
 class ConfigError(Exception):

@@ -68,7 +68,7 @@ async def test_work_off_the_loop_gives_its_result(opened: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("busy_timeout", 5000), ("foreign_keys", 1)]
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("busy_timeout", 800), ("foreign_keys", 1)]
 )
 def test_commits_are_durable_and_readers_do_not_wait(opened: Database, pragma: str, value: object) -> None:
     assert opened.transaction(lambda connection: connection.execute(text(f"PRAGMA {pragma}")).scalar()) == value

@@ -1,35 +1,87 @@
-"""Opens the database, brings its tables up to date, runs transactions off the event loop."""
+"""Opens the database, brings its tables up to date, runs transactions off the event loop.
+
+SQLite in the data folder by default, Postgres by URL; queries are written once, in SQLAlchemy Core, for both.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import URL, Connection, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
 
-from sightline.errors import ConfigError
+from sightline import faults
+from sightline.errors import ConfigError, StoreUnavailable
+from sightline.log import get_logger
+from sightline.store.presence import FilePresence, PostgresPresence, Presence
 
 T = TypeVar("T")
+FAILURES = (DBAPIError, OSError)
+"""What a database that cannot be reached, written or waited for raises."""
+_LOCK_S = 0.8
+_MIGRATION_LOCK = 7_305_810
+_POSTGRES = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 1000,
+    "options": "-c statement_timeout=1000 -c lock_timeout=800 -c idle_in_transaction_session_timeout=5000",
+}
+
+log = get_logger(__name__)
 
 
 class Database:
     """A database that is migrated to this version. Every member may be called from any thread."""
 
-    def __init__(self, url: str | URL) -> None:
-        self._engine = create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _durable)
-        with self._engine.begin() as connection:
+    def __init__(self, url: str | URL, folder: Path | None = None) -> None:
+        self.folder = folder
+        self.dialect = make_url(url).get_backend_name()
+        self.engine = create_engine(url, connect_args={} if self.is_sqlite else _POSTGRES)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _durable)
+            event.listen(self.engine, "begin", _begin)
+        # A transaction that will write says so at once: one that reads first may find that it can no longer write.
+        self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+        with self._writing.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             config = Config()
             config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    @classmethod
+    def open(cls, folder: Path, url: str = "") -> Database:
+        """Open the Postgres at `url`, or without one `sightline.db` in `folder`.
+
+        Raises:
+            ConfigError: it cannot be used; the message says why and carries no password.
+        """
+        return cls.at(url) if url else cls.in_folder(folder)
+
+    @classmethod
+    def at(cls, url: str) -> Database:
+        """Open a Postgres, `postgresql://user:password@host/name`."""
+        try:
+            parsed = make_url(url)
+            if parsed.get_backend_name() != "postgresql":
+                raise ConfigError("--database takes postgresql://…; for SQLite leave it out and give --data.")
+            return cls(parsed.set(drivername="postgresql+psycopg"))
+        except ArgumentError as error:
+            raise ConfigError("--database is no URL; write postgresql://user@host/name") from error
+        except DatabaseError as error:
+            raise ConfigError(f"The database {parsed.render_as_string()} cannot be used: {error.orig}.") from error
+        except CommandError as error:
+            raise ConfigError(
+                f"{parsed.render_as_string()} was made by a newer Sightline; upgrade this one."
+            ) from error
 
     @classmethod
     def in_folder(cls, folder: Path) -> Database:
@@ -42,7 +94,8 @@ class Database:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)
-            return cls(URL.create("sqlite", database=str(path)))
+            with _alone(folder):
+                return cls(URL.create("sqlite", database=str(path)), folder)
         except OSError as error:
             raise ConfigError(f"The data folder {folder} cannot be used: {error.strerror}.") from error
         except DatabaseError as error:
@@ -50,21 +103,77 @@ class Database:
         except CommandError as error:
             raise ConfigError(f"The database {path} was made by a newer Sightline; upgrade this one.") from error
 
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite rather than Postgres."""
+        return self.dialect == "sqlite"
+
+    def presence(self) -> Presence:
+        """A new sign that this process lives, for others that share the database to see."""
+        if self.is_sqlite:
+            assert self.folder is not None
+            return FilePresence(self.folder / "servers")
+        return PostgresPresence(self.engine)
+
     def transaction(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction: committed when it returns, rolled back when it raises."""
-        with self._engine.begin() as connection:
+        """Run `work` in one transaction: committed when it returns, rolled back when it raises.
+
+        Raises:
+            StoreUnavailable: the database failed; nothing was changed, unless it failed while committing.
+        """
+        with _failing_as_unavailable(), self._writing.begin() as connection:
+            faults.reach("store.write")
+            result = work(connection)
+            faults.reach("store.commit")
+            return result
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which only reads; writers do not wait for it, nor it for them.
+
+        Raises:
+            StoreUnavailable: the database failed.
+        """
+        with _failing_as_unavailable(), self.engine.begin() as connection:
+            faults.reach("store.read")
             return work(connection)
 
     async def run(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in one transaction on a thread; the event loop is not held."""
+        """`transaction` on a thread; the event loop is not held."""
         return await asyncio.to_thread(self.transaction, work)
+
+    async def run_read(self, work: Callable[[Connection], T]) -> T:
+        """`read` on a thread; the event loop is not held."""
+        return await asyncio.to_thread(self.read, work)
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self.engine.dispose()
+
+
+@contextmanager
+def _failing_as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except FAILURES as error:
+        # The driver's words, without SQLAlchemy's: those carry the statement and its values.
+        log.error("store_failed", error=type(error).__name__, reason=str(getattr(error, "orig", error))[:200])
+        raise StoreUnavailable() from error
 
 
 def _durable(connection: Any, _: Any) -> None:
     """A commit is on disk when it returns, and readers do not wait for writers."""
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+    connection.isolation_level = None  # the driver would begin transactions of its own
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_LOCK_S * 1000:.0f}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time migrate: two first starts would both make the tables."""
+    with open(folder / "migration.lock", "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

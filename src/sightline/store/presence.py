@@ -1,0 +1,121 @@
+"""Which of the processes that share a database still live, so that what a dead one left can be cleared away.
+
+A sign of life is a lock that the operating system or Postgres takes back when its holder dies: no clock to jump, no
+time to wait. Each process has a number, written into the rows that it holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+_CLASS = 7_305_811  # of our locks among those that others may take in the same Postgres
+
+
+class Presence(Protocol):
+    """This process's sign of life, and a look at those of others."""
+
+    number: int
+
+    def renew(self) -> None:
+        """Give the sign again if it was lost with a connection."""
+        ...
+
+    def dead(self, numbers: Iterable[int]) -> set[int]:
+        """Return those of `numbers` whose process is gone; never this one's."""
+        ...
+
+    def close(self) -> None:
+        """Take the sign back."""
+        ...
+
+
+class FilePresence:
+    """A locked file for each process on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.number = secrets.randbits(31)
+        self._folder = folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._file = os.open(self._path(self.number), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def renew(self) -> None:
+        """A file's lock is never lost."""
+
+    def dead(self, numbers: Iterable[int]) -> set[int]:
+        """See `Presence.dead`."""
+        return {number for number in numbers if number != self.number and self._is_dead(number)}
+
+    def close(self) -> None:
+        """See `Presence.close`."""
+        self._path(self.number).unlink(missing_ok=True)
+        os.close(self._file)
+
+    def _is_dead(self, number: int) -> bool:
+        try:
+            file = os.open(self._path(number), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(file)
+        self._path(number).unlink(missing_ok=True)
+        return True
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number}.lock"
+
+
+class PostgresPresence:
+    """An advisory lock for each process, on a connection that does nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.number = secrets.randbits(31)
+        self._engine = engine
+        self._connection: Connection | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        """Take the lock; on a new connection if the old one is gone."""
+        if self._connection is not None:
+            try:
+                self._connection.execute(text("SELECT 1"))
+                return
+            except DBAPIError:
+                self.close()
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection.execute(text("SELECT pg_advisory_lock(:kind, :number)"), {"kind": _CLASS, "number": self.number})
+        self._connection = connection
+
+    def dead(self, numbers: Iterable[int]) -> set[int]:
+        """See `Presence.dead`."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            return {number for number in numbers if number != self.number and _is_free(connection, number)}
+
+    def close(self) -> None:
+        """See `Presence.close`."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(DBAPIError):
+                connection.invalidate()  # not back to the pool: its lock ends with it
+                connection.close()
+
+
+def _is_free(connection: Connection, number: int) -> bool:
+    values = {"kind": _CLASS, "number": number}
+    if not connection.execute(text("SELECT pg_try_advisory_lock(:kind, :number)"), values).scalar():
+        return False
+    connection.execute(text("SELECT pg_advisory_unlock(:kind, :number)"), values)
+    return True

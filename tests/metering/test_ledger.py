@@ -1,0 +1,306 @@
+"""The ledger over both databases: durable, settled once, never changed, nothing left by the dead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, delete, select, text, update
+
+from sightline import faults
+from sightline.core import Usage
+from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
+from sightline.ids import new_id
+from sightline.metering.ledger import KEPT, Ending, Entry, Ledger, Once, Replay, SpendingLimit, period_of
+from sightline.metering.prices import Cost
+from sightline.store.database import Database
+from sightline.store.presence import Presence
+from sightline.store.tables import idempotency, key_spend, ledger
+from sightline.store.writer import Writer
+
+pytestmark = pytest.mark.anyio
+DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
+
+
+def entry(**values: Any) -> Entry:
+    base = Entry(new_id("row_"), "req_1", "key_1", "a/model", datetime.now(UTC), 100, 1000)
+    return replace(base, **values)
+
+
+class Process:
+    """What one process of the service has of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.presence: Presence = database.presence()
+        self.writer = Writer(database, self.presence.renew)
+        self.ledger = Ledger(database, self.presence, self.writer)
+
+    def rows(self) -> list[Any]:
+        return list(self.database.read(lambda c: c.execute(select(ledger).order_by(ledger.c.id)).all()))
+
+    def spent(self) -> tuple[int, int]:
+        query = select(key_spend.c.reserved_nanos, key_spend.c.settled_nanos)
+        return tuple(self.database.read(lambda c: c.execute(query)).one())  # type: ignore[return-value]
+
+
+@pytest.fixture
+async def process(any_database: Database) -> AsyncIterator[Process]:
+    process = Process(any_database)
+    process.writer.start()
+    yield process
+    faults.arm("")
+    await process.writer.stop()
+    process.presence.close()
+
+
+async def test_a_row_is_there_before_and_after(process: Process) -> None:
+    one = entry()
+
+    await process.ledger.reserve(one)
+    (before,) = process.rows()
+    await process.ledger.settle(one, DONE)
+    (after,) = process.rows()
+
+    assert (before.outcome, before.ended_at, before.prompt_tokens, before.estimated_nanos) == (
+        "reserved",
+        None,
+        0,
+        1000,
+    )
+    assert (after.outcome, after.status, after.prompt_tokens, after.completion_tokens) == ("completed", 200, 12, 5)
+    assert (after.image_tokens, after.cached_tokens, after.prompt_nanos, after.completion_nanos) == (8, 1, 120, 50)
+    assert after.images == [{"sha256": "ab", "width": 3}]
+    assert after.ended_at >= after.created_at == before.created_at
+
+
+async def test_many_at_once_are_few_transactions(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = []
+    whole = process.database.transaction
+    monkeypatch.setattr(process.database, "transaction", lambda work: (commits.append(1), whole(work))[1])
+    entries = [entry(request_id=f"req_{at}") for at in range(200)]
+
+    await asyncio.gather(*(process.ledger.reserve(one) for one in entries))
+    await asyncio.gather(*(process.ledger.settle(one, DONE) for one in entries))
+
+    assert [row.outcome for row in process.rows()] == ["completed"] * 200
+    assert len(commits) < 40
+
+
+async def test_a_row_is_settled_once(process: Process) -> None:
+    one, other = entry(), entry()
+    await process.ledger.reserve(one)
+    await process.ledger.reserve(other)
+    await process.ledger.settle(one, DONE)
+
+    again, first = await asyncio.gather(
+        process.ledger.settle(one, Ending("failed", 500)),
+        process.ledger.settle(other, DONE),
+        return_exceptions=True,
+    )
+
+    assert isinstance(again, StoreUnavailable)
+    assert first is None
+    assert [row.outcome for row in process.rows()] == ["completed", "completed"]
+
+
+@pytest.mark.parametrize("statement", [update(ledger).values(prompt_nanos=0), delete(ledger)], ids=["change", "delete"])
+async def test_the_database_keeps_what_has_ended(process: Process, statement: Any) -> None:
+    one = entry()
+    await process.ledger.reserve(one)
+    await process.ledger.settle(one, DONE)
+
+    with pytest.raises(StoreUnavailable):
+        process.database.transaction(lambda c: c.execute(statement))
+
+    assert process.rows()[0].prompt_nanos == 120
+
+
+async def test_what_a_dead_process_left_is_interrupted_and_free(process: Process, any_database: Database) -> None:
+    dead = Process(any_database)
+    dead.writer.start()
+    limit = SpendingLimit(5000, "total")
+    left, mine = entry(limit=limit, once=Once("k", b"x" * 32)), entry(limit=limit)
+    await dead.ledger.reserve(left)
+    await process.ledger.reserve(mine)
+    assert process.ledger.clear() == 0  # it lives
+    assert process.spent() == (2000, 0)
+
+    await dead.writer.stop()
+    dead.presence.close()
+
+    assert process.ledger.clear() == 1
+    by_id = {row.id: row for row in process.rows()}
+    assert by_id[left.id].outcome == "interrupted"
+    assert by_id[left.id].prompt_nanos + by_id[left.id].completion_nanos == 0
+    assert by_id[mine.id].outcome == "reserved"
+    assert process.spent() == (1000, 0)
+    with pytest.raises(StoreUnavailable):
+        await process.ledger.settle(left, DONE)
+    await process.ledger.reserve(entry(once=Once("k", b"x" * 32)))
+
+
+async def test_spending_is_set_aside_settled_and_given_back(process: Process) -> None:
+    limit = SpendingLimit(2500, "month")
+    first, second = entry(limit=limit), entry(limit=limit)
+    await process.ledger.reserve(first)
+    await process.ledger.reserve(second)
+
+    with pytest.raises(QuotaExceeded) as caught:
+        await process.ledger.reserve(entry(limit=limit))
+    assert "$0.0000025" in caught.value.message
+    assert len(process.rows()) == 2
+
+    await process.ledger.settle(first, DONE)
+    assert process.spent() == (1000, 170)
+    await process.ledger.settle(second, Ending("failed", 503))
+    assert process.spent() == (0, 170)
+    await process.ledger.reserve(entry(limit=limit))
+
+
+async def test_a_refused_request_does_not_hurt_those_of_its_transaction(process: Process) -> None:
+    limit = SpendingLimit(1500, "total")
+    results = await asyncio.gather(
+        *(process.ledger.reserve(entry()) for _ in range(5)),
+        process.ledger.reserve(entry(limit=limit)),
+        process.ledger.reserve(entry(limit=limit)),
+        *(process.ledger.reserve(entry()) for _ in range(5)),
+        return_exceptions=True,
+    )
+
+    assert [type(result) for result in results].count(QuotaExceeded) == 1
+    assert len(process.rows()) == 11
+
+
+async def test_an_idempotency_key_gives_the_first_answer_again(process: Process) -> None:
+    once = Once("k-1", b"b" * 32)
+    one = entry(once=once)
+    await process.ledger.reserve(one)
+
+    with pytest.raises(IdempotencyConflict, match="still running"):
+        await process.ledger.reserve(entry(once=once))
+    await process.ledger.settle(one, replace(DONE, answer=b'{"a": 1}', media_type="application/json"))
+
+    with pytest.raises(Replay) as caught:
+        await process.ledger.reserve(entry(once=once))
+    assert (caught.value.answer, caught.value.media_type) == (b'{"a": 1}', "application/json")
+    with pytest.raises(IdempotencyConflict, match="another body"):
+        await process.ledger.reserve(entry(once=Once("k-1", b"c" * 32)))
+    await process.ledger.reserve(entry(once=once, key_id="key_2"))
+    assert len(process.rows()) == 2
+
+
+async def test_a_failed_request_leaves_its_idempotency_key_free(process: Process) -> None:
+    one = entry(once=Once("k", b"b" * 32))
+    await process.ledger.reserve(one)
+    await process.ledger.settle(one, Ending("failed", 503))
+
+    await process.ledger.reserve(entry(once=Once("k", b"c" * 32)))
+
+
+async def test_an_answer_is_kept_for_a_day(process: Process) -> None:
+    old = entry(once=Once("k", b"b" * 32), created_at=datetime.now(UTC) - KEPT - timedelta(minutes=1))
+    await process.ledger.reserve(old)
+    await process.ledger.settle(old, replace(DONE, answer=b"old", media_type="x"))
+
+    await process.ledger.reserve(entry(once=Once("k", b"b" * 32)))
+
+    young = entry(once=Once("young", b"b" * 32))
+    await process.ledger.reserve(young)
+    await process.ledger.settle(young, replace(DONE, answer=b"young", media_type="x"))
+    process.ledger.clear()
+    left = process.database.read(lambda c: c.execute(select(idempotency.c.idempotency_key)).scalars().all())
+    assert set(left) == {"k", "young"}
+
+
+async def test_one_fault_is_got_over_a_lasting_one_is_a_503(process: Process) -> None:
+    one, other = entry(), entry()
+    faults.arm("seed=1 store.commit=error@0.5")  # of this seed's first two rolls the first is a fault
+    await process.ledger.reserve(one)
+
+    faults.arm("store.commit=error")
+    with pytest.raises(StoreUnavailable):
+        await process.ledger.reserve(other)
+    with pytest.raises(StoreUnavailable):
+        await process.ledger.settle(one, DONE)
+
+    faults.arm("")
+    await process.ledger.settle(one, DONE)
+    assert [(row.id, row.outcome) for row in process.rows()] == [(one.id, "completed")]
+
+
+async def test_a_slow_disk_refuses_who_waits_behind_it(process: Process) -> None:
+    faults.arm("store.write=slow:1.6")
+    first = asyncio.create_task(process.ledger.reserve(entry()))
+    await asyncio.sleep(0.1)
+    behind = entry()
+
+    with pytest.raises(StoreUnavailable):
+        await process.ledger.reserve(behind)
+
+    faults.arm("")
+    await first
+    assert behind.id not in [row.id for row in process.rows()]
+
+
+async def test_a_commit_that_went_through_and_seemed_lost_is_not_done_twice(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection may break after the database has committed and before we hear of it."""
+    one = entry(limit=SpendingLimit(5000, "total"))
+    whole = process.database.transaction
+    lost = [True, False, True, False]
+
+    def transaction(work: Any) -> None:
+        whole(work)
+        if lost and lost.pop(0):
+            raise StoreUnavailable()
+
+    monkeypatch.setattr(process.database, "transaction", transaction)
+
+    await process.ledger.reserve(one)
+    await process.ledger.settle(one, DONE)
+
+    assert process.spent() == (0, 170)
+    assert len(process.rows()) == 1
+
+
+async def test_many_processes_share_a_database(any_database: Database) -> None:
+    processes = [Process(any_database) for _ in range(3)]
+    for process in processes:
+        process.writer.start()
+    limit = SpendingLimit(30_000, "total")
+
+    async def one(process: Process) -> str:
+        row = entry(limit=limit)
+        try:
+            await process.ledger.reserve(row)
+        except QuotaExceeded:
+            return "refused"
+        await process.ledger.settle(row, replace(DONE, cost=Cost(1000, 0)))
+        return "done"
+
+    results = await asyncio.gather(*(one(processes[at % 3]) for at in range(60)))
+
+    assert results.count("done") == len(processes[0].rows()) <= 30
+    assert processes[0].spent() == (0, 1000 * results.count("done"))
+    for process in processes:
+        await process.writer.stop()
+        process.presence.close()
+
+
+def test_periods_are_of_utc() -> None:
+    late = datetime.fromisoformat("2026-12-31T23:30:00-02:00")
+
+    assert [period_of(kind, late) for kind in ("day", "month", "total")] == ["2027-01-01", "2027-01", "total"]
+
+
+async def test_old_keys_and_a_blank_database_have_the_same_tables(any_database: Database) -> None:
+    def columns(connection: Connection) -> set[str]:
+        return set(connection.execute(text("SELECT * FROM api_keys")).keys())
+
+    assert {"spend_limit_nanos", "permissions"} <= any_database.read(columns)
