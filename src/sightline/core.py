@@ -175,7 +175,7 @@ class EngineTimings:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer. The last one carries `finish_reason`, `usage` and `timings`; others carry none."""
+    """A piece of an answer. `usage` is of the answer so far; the last one carries `finish_reason` and `timings` too."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()

@@ -42,7 +42,7 @@ class Engine(Protocol):
         ...
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """Answer one request; the last `Delta` carries `finish_reason`, `usage` and `timings`.
+        """Answer one request; every `Delta` carries the `usage` so far, the last `finish_reason` and `timings`.
 
         Concurrent calls are batched by the engine. Closing the iterator cancels: the request's slot is free
         within one decoding step, whether it was queued, in prefill or in decode. Text in messages is text:

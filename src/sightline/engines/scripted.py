@@ -80,7 +80,7 @@ class ScriptedEngine:
             raise EngineError("The scripted engine was told to fail.")
         words = (self._answer or prompt).split(" ")
         limit = request.sampling.max_tokens or len(words)
-        usage = replace(await self.count(request), completion_tokens=min(limit, len(words)))
+        usage = await self.count(request)
         self.running += 1
         try:
             for at, word in enumerate(words[:limit]):
@@ -89,7 +89,9 @@ class ScriptedEngine:
                     raise EngineUnavailable("The scripted engine was stopped.")
                 self.steps += 1
                 text = word if at == 0 else " " + word
-                yield Delta(text, logprobs=(TokenLogprob(text, -0.5),) if request.sampling.logprobs else ())
+                usage = replace(usage, completion_tokens=at + 1)
+                logprobs = (TokenLogprob(text, -0.5),) if request.sampling.logprobs else ()
+                yield Delta(text, logprobs=logprobs, usage=usage)
             timings = EngineTimings(0.0, 0.0, time.monotonic() - began)
             yield Delta("", finish_reason="length" if limit < len(words) else "stop", usage=usage, timings=timings)
         finally:

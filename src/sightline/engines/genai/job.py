@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sightline.core import Delta, EngineTimings, FinishReason, Pixels, Usage
@@ -62,7 +62,8 @@ class Job:
         """
         if token_ids and not self.first_token_s:
             self.first_token_s = time.perf_counter()
-        return self.answer.feed(token_ids, logprobs)
+        delta = self.answer.feed(token_ids, logprobs)
+        return None if delta is None else replace(delta, usage=self._usage())
 
     def close(self, reason: FinishReason) -> Delta:
         """Return the last delta.
@@ -77,10 +78,13 @@ class Job:
             rest.text if rest else "",
             logprobs=rest.logprobs if rest else (),
             finish_reason=reason,
-            usage=Usage(self.work.prompt_tokens, self.answer.completion_tokens, self.work.image_tokens),
+            usage=self._usage(),
             timings=EngineTimings(
                 queue_s=self.admitted_s - self.submitted_s - self.encoding_s,
                 prefill_s=first_token_s - self.admitted_s + self.encoding_s,
                 decode_s=now - first_token_s,
             ),
         )
+
+    def _usage(self) -> Usage:
+        return Usage(self.work.prompt_tokens, self.answer.completion_tokens, self.work.image_tokens)

@@ -121,7 +121,7 @@ class TranscriptionEngine:
                 if answer.finish_reason:
                     break
                 if piece:
-                    yield Delta(piece)
+                    yield Delta(piece, usage=replace(prompt, completion_tokens=answer.characters))
             else:
                 piece = answer.finish()
         finally:
