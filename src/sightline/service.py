@@ -10,7 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 from sightline.admission.admit import Admission
 from sightline.core import ChatRequest, Delta, GenerateRequest, ModelInfo, Usage
@@ -18,7 +21,7 @@ from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue
 from sightline.errors import InvalidRequest, TooManyImages, UnsupportedParameter
 from sightline.images.receipt import ImageReceipt
-from sightline.images.viewer import Viewer
+from sightline.images.viewer import Seen, Viewer
 from sightline.metering.count import Meter
 from sightline.metering.prices import Cost, Prices
 
@@ -30,16 +33,14 @@ _ALWAYS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """The next piece of answer number `choice` (0-based)."""
 
     choice: int
     delta: Delta
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
+class Timings(msgspec.Struct, frozen=True):
     """Where a request's time went, in seconds."""
 
     queue_s: float
@@ -48,8 +49,7 @@ class Timings:
     decode_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """The end of a request: what it used, what the model saw, what it costs, how long it took."""
 
     usage: Usage
@@ -67,8 +67,7 @@ class Preview:
     cost: Cost
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """Which request this is, and whose: `owner` is the id of the key."""
 
     request_id: str
@@ -101,8 +100,12 @@ class Service:
             work, receipts = await self._prepare(request, model, call)
             image_s = time.monotonic() - began
             meter = Meter(work.image_tokens)
-            async with aclosing(_answers(engine, work, request.n)) as pieces:
+            # One answer is read from the engine itself: each generator in between would cost every request.
+            source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n)
+            async with aclosing(source) as pieces:
                 async for piece in pieces:
+                    if isinstance(piece, Delta):
+                        piece = Piece(0, piece)
                     meter.count(piece.delta)
                     yield piece
             usage, engine_s = meter.usage(), meter.timings
@@ -126,7 +129,9 @@ class Service:
         self, request: ChatRequest, model: ModelInfo, call: Call
     ) -> tuple[GenerateRequest, tuple[ImageReceipt, ...]]:
         """Turn images into what `model` sees; the receipt's count goes along, for the engine to check its own by."""
-        seen = await self._viewer.look(request.images, model.image, call.owner) if model.image else []
+        seen: list[Seen] = []
+        if request.images and model.image:
+            seen = await self._viewer.look(request.images, model.image, call.owner)
         work = GenerateRequest(
             request_id=call.request_id,
             model=model.id,
@@ -158,11 +163,6 @@ def check(request: ChatRequest, model: ModelInfo) -> None:
 
 async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Piece, None]:
     """Run `n` answers side by side and yield their pieces as they come; a seed gives each its own."""
-    if n == 1:
-        async with aclosing(engine.generate(request)) as deltas:
-            async for delta in deltas:
-                yield Piece(0, delta)
-        return
     pieces: asyncio.Queue[Piece | asyncio.Task[None]] = asyncio.Queue()
 
     async def answer(choice: int) -> None:

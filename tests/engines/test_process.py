@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from sightline.core import Delta
-from sightline.engines.process import ProcessEngine
+from sightline.engines.process import Answer, ProcessEngine
 from sightline.errors import ConfigError, EngineError, EngineUnavailable
 from sightline.settings import EngineSpec
 from support.asgi import until
@@ -100,13 +100,10 @@ async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEng
     await deltas.aclose()
 
     assert not engine._answers
-    late: list[object] = []
-    engine._answers[1] = queue = asyncio.Queue()
+    engine._answers[1] = late = Answer()
     await answer(engine, request(model, "a b c d e f"))
-    while not queue.empty():
-        late.append(queue.get_nowait())
     del engine._answers[1]
-    assert len(late) <= 1
+    assert len(late._events) <= 1
 
 
 async def test_stop_ends_the_process(engine: ProcessEngine) -> None:
@@ -164,7 +161,7 @@ async def test_child_ends_with_its_parent() -> None:
     program = """
 import asyncio, sys
 from sightline.core import Delta
-from sightline.engines.process import ProcessEngine
+from sightline.engines.process import Answer, ProcessEngine
 from sightline.log import configure_logging
 from sightline.settings import EngineSpec
 configure_logging()

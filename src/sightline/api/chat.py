@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions`: the key, the body, and the service's stream as one answer or as events.
 
-And `…/input_tokens`, which takes the same body and says what it would use.
+And `…/input_tokens`, which takes the same body and says what it would use. Plain ASGI: Starlette's `Request` and
+`Response` take as long as reading and checking a short body.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from sightline.api.body import read_json_body
+from sightline.api.body import header, read_json_body
 from sightline.api.failures import bug
-from sightline.api.runtime import runtime_of
+from sightline.api.runtime import Runtime, runtime_of
 from sightline.core import ChatRequest, Delta
 from sightline.errors import ServiceError
 from sightline.ids import new_id
@@ -39,35 +38,44 @@ from sightline.wire.render import (
 
 Events = AsyncGenerator[Piece | Completed, None]
 
-
-async def chat_completions(request: Request) -> Response:
-    """Answer a chat request."""
-    service = runtime_of(request).service
-    chat, call = await _read(request)
-    events = service.run(chat, call)
-    head = Head(new_id("chatcmpl-"), int(time.time()), service.catalogue.resolve(chat.model))
-    if chat.stream:
-        # What fails before the first piece is a plain error; from then on it is an event of the stream.
-        return EventStream(frames(head, chat, await anext(events), events))
-    return Response(await collect(head, chat, events), media_type="application/json")
+_EVENT_STREAM = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
 
 
-async def input_tokens(request: Request) -> Response:
-    """Say what a chat request would use, without running the model."""
-    service = runtime_of(request).service
-    chat, call = await _read(request)
-    preview = await service.preview(chat, call)
-    model = service.catalogue.resolve(chat.model)
-    return Response(encode(preview_body(model, preview)), media_type="application/json")
+class ChatCompletions:
+    """Answers a chat request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        runtime = runtime_of(scope)
+        chat, call = await _read(runtime, scope, receive)
+        events = runtime.service.run(chat, call)
+        head = Head(new_id("chatcmpl-"), int(time.time()), runtime.service.catalogue.resolve(chat.model))
+        if chat.stream:
+            # What fails before the first piece is a plain error; from then on it is an event of the stream.
+            await send_events(send, frames(head, chat, await anext(events), events))
+        else:
+            await send_json(send, await collect(head, chat, events))
 
 
-async def _read(request: Request) -> tuple[ChatRequest, Call]:
+class InputTokens:
+    """Says what a chat request would use, without running the model."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        runtime = runtime_of(scope)
+        chat, call = await _read(runtime, scope, receive)
+        preview = await runtime.service.preview(chat, call)
+        await send_json(send, encode(preview_body(runtime.service.catalogue.resolve(chat.model), preview)))
+
+
+async def _read(runtime: Runtime, scope: Scope, receive: Receive) -> tuple[ChatRequest, Call]:
     """Check the key, then read and parse the body: an anonymous caller cannot make us parse."""
-    runtime = runtime_of(request)
-    key = await runtime.keys.authenticate(request.headers.get("authorization"))
-    body = await read_json_body(request, runtime.settings.server.max_body_bytes)
+    key = await runtime.keys.authenticate(header(scope, b"authorization"))
+    body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)
     chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
-    return chat, Call(request.state.request_id, key.id)
+    return chat, Call(scope["state"]["request_id"], key.id)
 
 
 async def collect(head: Head, chat: ChatRequest, events: Events) -> bytes:
@@ -154,20 +162,17 @@ def cost_body(cost: Cost) -> dict[str, Any]:
     }
 
 
-class EventStream(Response):
-    """Sends frames as they come, and closes their source however the sending ends."""
+async def send_json(send: Send, body: bytes) -> None:
+    """Answer 200 with a JSON body."""
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
-    media_type = "text/event-stream"
 
-    def __init__(self, source: AsyncGenerator[bytes, None]) -> None:
-        self._source = source
-        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
-        del self.headers["content-length"]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        async with aclosing(self._source) as source:
-            await send(start)
-            async for frame in source:
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+async def send_events(send: Send, source: AsyncGenerator[bytes, None]) -> None:
+    """Send frames as they come, and close their source however the sending ends."""
+    async with aclosing(source):
+        await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
+        async for frame in source:
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from starlette.requests import Request
+from starlette.types import Scope
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
@@ -23,6 +23,6 @@ class Runtime:
     service: Service
 
 
-def runtime_of(request: Request) -> Runtime:
+def runtime_of(scope: Scope) -> Runtime:
     """The running service behind a request."""
-    return cast(Runtime, request.app.state.runtime)
+    return cast(Runtime, scope["app"].state.runtime)

@@ -9,7 +9,8 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sightline.core import (
     Delta,

@@ -13,11 +13,12 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
 import numpy as np
+from msgspec.structs import replace
 
 from sightline.core import (
     Delta,
