@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sightline.api.body import read_json_body
+from sightline.api.caller import allow_model, caller
 from sightline.api.failures import bug
 from sightline.api.runtime import runtime_of
 from sightline.core import ChatRequest, Delta
@@ -64,9 +65,10 @@ async def input_tokens(request: Request) -> Response:
 async def _read(request: Request) -> tuple[ChatRequest, Call]:
     """Check the key, then read and parse the body: an anonymous caller cannot make us parse."""
     runtime = runtime_of(request)
-    key = await runtime.keys.authenticate(request.headers.get("authorization"))
+    key = await caller(request, "inference")
     body = await read_json_body(request, runtime.settings.server.max_body_bytes)
     chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
+    allow_model(request, key, chat.model)
     return chat, Call(request.state.request_id, key.id)
 
 
