@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -16,6 +17,7 @@ from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
+from sightline.core import NewKey
 from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
 from sightline.service import Service
@@ -76,8 +78,8 @@ def keys(database: Database) -> Keys:
 def make_key(keys: Keys) -> Callable[..., str]:
     """Make a key and return the key itself."""
 
-    def make(name: str = "test") -> str:
-        return keys.create(name)[1]
+    def make(name: str = "test", **terms: Any) -> str:
+        return keys.create(NewKey(name, **terms))[1]
 
     return make
 

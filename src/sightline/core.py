@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import datetime
+from typing import Literal, get_args
 
 import msgspec
 import numpy as np
@@ -19,6 +20,11 @@ from msgspec.structs import replace
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Detail = Literal["auto", "low", "high"]
 FinishReason = Literal["stop", "length"]
+Permission = Literal["inference", "usage", "admin"]
+"""What a key may do: ask models, read what was used, manage keys. None of them implies another."""
+PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
+USUAL_PERMISSIONS: frozenset[Permission] = frozenset({"inference", "usage"})
+Period = Literal["day", "month", "total"]
 Pixels = npt.NDArray[np.uint8]
 """RGB, shape (height, width, 3), as a person sees the picture."""
 
@@ -210,6 +216,35 @@ class ModelInfo:
     image: ImageEncoding | None
     max_images: int
     supported_parameters: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingLimit:
+    """What a key may spend in each period, in nano-dollars. Days and months are those of UTC."""
+
+    nanos: int
+    period: Period
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """How much a key may ask at a time; None is without a limit."""
+
+    requests_per_min: int | None = None
+    tokens_per_min: int | None = None
+    max_in_flight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key to be made: whose it is and what it may do. `models` are ids or aliases; None is all."""
+
+    name: str
+    expires_at: datetime | None = None
+    permissions: frozenset[Permission] = USUAL_PERMISSIONS
+    models: frozenset[str] | None = None
+    limits: KeyLimits = KeyLimits()
+    spending: SpendingLimit | None = None
 
 
 def documented_estimate(width: int, height: int) -> int:

@@ -7,9 +7,10 @@ carry a path, an address, a stack or a library's own text.
 ServiceError                       status, type, code, param
 ├─ InvalidRequest 400              UnsupportedParameter · ContextLengthExceeded · ModelNotFound 404
 │  │                               RequestTooLarge 413 · UnsupportedMediaType 415 · RequestTimeout 408
+│  │                               KeyNotFound 404 · LastAdminKey 409
 │  └─ ImageError 400               ImageAddressUnsupported · ImageFormatUnsupported · ImageTooLarge
 │                                  ImageUndecodable · TooManyImages · ImageMisplaced
-├─ AuthenticationError 401         PermissionDenied 403
+├─ AuthenticationError 401         PermissionDenied 403 · ModelNotAllowed · OriginNotAllowed
 ├─ RateLimitExceeded 429           QuotaExceeded 402
 ├─ StoreUnavailable 503            IdempotencyConflict 409
 └─ EngineError 500                 EngineOverloaded 503 · EngineUnavailable 503 · EngineTimeout 504
@@ -120,6 +121,20 @@ class RequestTimeout(InvalidRequest):
     code = "request_timeout"
 
 
+class KeyNotFound(InvalidRequest):
+    """No API key has this id."""
+
+    status = 404
+    code = "key_not_found"
+
+
+class LastAdminKey(InvalidRequest):
+    """Revoking this key would leave nobody who can manage keys over HTTP."""
+
+    status = 409
+    code = "last_admin_key"
+
+
 class ImageError(InvalidRequest):
     """A picture in the request cannot be shown to the model."""
 
@@ -161,7 +176,7 @@ class ImageMisplaced(ImageError):
 
 
 class AuthenticationError(ServiceError):
-    """No key, or one that is not known here."""
+    """No key, or one that is not known here, was revoked or has expired."""
 
     status = 401
     type = "invalid_request_error"
@@ -174,6 +189,18 @@ class PermissionDenied(ServiceError):
     status = 403
     type = "permission_error"
     code = "permission_denied"
+
+
+class ModelNotAllowed(PermissionDenied):
+    """The key is for other models."""
+
+    code = "model_not_allowed"
+
+
+class OriginNotAllowed(PermissionDenied):
+    """A browser sent the request from a page of another host."""
+
+    code = "origin_not_allowed"
 
 
 class QuotaExceeded(ServiceError):

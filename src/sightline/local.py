@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from sightline.admission.keys import Keys
+from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import EngineUnavailable
 from sightline.store.database import Database
 
@@ -47,7 +48,7 @@ class LocalService:
 
     def __enter__(self) -> LocalService:
         database = Database.in_folder(self.data)
-        _, self.api_key = Keys(database).create("local")
+        _, self.api_key = Keys(database).create(NewKey("local", permissions=PERMISSIONS))
         database.close()
         command = [sys.executable, "-m", "sightline", "serve", "--port", "0", "--data", str(self.data)]
         with (self.data / "log").open("wb") as log:

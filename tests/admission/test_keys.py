@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from sightline.admission import keys as module
 from sightline.admission.keys import Keys
+from sightline.core import NewKey
 from sightline.errors import AuthenticationError
 from sightline.settings import Settings
 from sightline.store.database import Database
@@ -19,46 +20,46 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_made_key_is_known_by_itself(keys: Keys) -> None:
-    key, secret = keys.create("Ada")
+    key, secret = keys.create(NewKey("Ada"))
 
-    found = await keys.authenticate(f"Bearer {secret}")
+    found = await keys.authenticate(f"Bearer {secret}", "inference")
 
     assert found == key
     assert (found.name, found.hint) == ("Ada", secret[-4:])
     assert re.fullmatch(r"sk-sl-[A-Za-z0-9]{40}", secret)
 
 
-@pytest.mark.parametrize("form", ["bearer {}", "BEARER {}", "  Bearer   {}  "])
+@pytest.mark.parametrize("form", ["bearer {}", "BEARER {}", "  Bearer   {}  ", "Bearer {}\t"])
 async def test_scheme_is_read_as_http_says(keys: Keys, form: str) -> None:
-    key, secret = keys.create("Ada")
+    key, secret = keys.create(NewKey("Ada"))
 
-    assert await keys.authenticate(form.format(secret)) == key
+    assert await keys.authenticate(form.format(secret), "inference") == key
 
 
 @pytest.mark.parametrize("authorization", [None, "", " ", "Bearer", "Bearer ", "Basic abc", "sk-sl-abc"])
 async def test_missing_key_says_how_to_send_one(keys: Keys, authorization: str | None) -> None:
     with pytest.raises(AuthenticationError, match="Authorization: Bearer"):
-        await keys.authenticate(authorization)
+        await keys.authenticate(authorization, "inference")
 
 
 @pytest.mark.parametrize("change", [str.lower, str.upper, lambda secret: secret[:-1], lambda secret: secret + "x"])
 async def test_key_is_looked_up_whole(keys: Keys, change: object) -> None:
-    _, secret = keys.create("Ada")
+    _, secret = keys.create(NewKey("Ada"))
 
     with pytest.raises(AuthenticationError, match="not known"):
-        await keys.authenticate(f"Bearer {change(secret)}")  # type: ignore[operator]
+        await keys.authenticate(f"Bearer {change(secret)}", "inference")  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("secret", ["x" * 100_000, "\x00", "ÿ", "' OR 1=1 --"])
 async def test_strange_key_is_only_unknown(keys: Keys, secret: str) -> None:
     with pytest.raises(AuthenticationError):
-        await keys.authenticate(f"Bearer {secret}")
+        await keys.authenticate(f"Bearer {secret}", "inference")
 
 
 async def test_database_holds_the_hash_and_nothing_else_of_the_key(
     keys: Keys, database: Database, settings: Settings
 ) -> None:
-    _, secret = keys.create("Ada")
+    _, secret = keys.create(NewKey("Ada"))
 
     row = database.transaction(lambda connection: connection.execute(text("SELECT sha256 FROM api_keys")).one())
 
@@ -68,48 +69,48 @@ async def test_database_holds_the_hash_and_nothing_else_of_the_key(
 
 
 async def test_revoked_key_is_refused_by_another_process_at_once(database: Database) -> None:
-    key, secret = Keys(database).create("Ada")
+    key, secret = Keys(database).create(NewKey("Ada"))
 
     assert Keys(database).revoke(key.id)
 
     with pytest.raises(AuthenticationError, match="revoked"):
-        await Keys(database).authenticate(f"Bearer {secret}")
+        await Keys(database).authenticate(f"Bearer {secret}", "inference")
 
 
 async def test_key_known_a_moment_ago_is_refused_when_the_cache_forgets(
     keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CACHE_S", 0.0)
-    key, secret = keys.create("Ada")
-    await keys.authenticate(f"Bearer {secret}")
+    key, secret = keys.create(NewKey("Ada"))
+    await keys.authenticate(f"Bearer {secret}", "inference")
 
     keys.revoke(key.id)
 
     with pytest.raises(AuthenticationError):
-        await keys.authenticate(f"Bearer {secret}")
+        await keys.authenticate(f"Bearer {secret}", "inference")
 
 
 async def test_key_is_not_looked_up_again_within_a_moment(keys: Keys, database: Database) -> None:
-    _, secret = keys.create("Ada")
-    first = await keys.authenticate(f"Bearer {secret}")
+    _, secret = keys.create(NewKey("Ada"))
+    first = await keys.authenticate(f"Bearer {secret}", "inference")
     database.transaction(lambda connection: connection.execute(text("DELETE FROM api_keys")))
 
-    assert await keys.authenticate(f"Bearer {secret}") is first
+    assert await keys.authenticate(f"Bearer {secret}", "inference") is first
 
 
 async def test_cache_does_not_grow_without_bound(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CACHE_ENTRIES", 2)
-    secrets = [keys.create(str(at))[1] for at in range(5)]
+    secrets = [keys.create(NewKey(str(at)))[1] for at in range(5)]
 
     for secret in secrets:
-        await keys.authenticate(f"Bearer {secret}")
+        await keys.authenticate(f"Bearer {secret}", "inference")
 
     assert len(keys._cache) <= 2
 
 
 def test_list_has_every_key_oldest_first_in_utc(keys: Keys) -> None:
     before = datetime.now(UTC)
-    made = [keys.create(name)[0] for name in ("first", "second")]
+    made = [keys.create(NewKey(name))[0] for name in ("first", "second")]
     keys.revoke(made[0].id)
 
     first, second = keys.all()
@@ -122,6 +123,6 @@ def test_list_has_every_key_oldest_first_in_utc(keys: Keys) -> None:
 
 
 def test_revoking_twice_or_nothing_says_no(keys: Keys) -> None:
-    key, _ = keys.create("Ada")
+    key, _ = keys.create(NewKey("Ada"))
 
     assert [keys.revoke(key.id), keys.revoke(key.id), keys.revoke("key_none")] == [True, False, False]

@@ -13,6 +13,7 @@ from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
+from sightline.core import NewKey
 from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
 from sightline.settings import Settings
@@ -31,7 +32,7 @@ async def service(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
         app = create_app(settings, admission, engines=[])
         keys = Keys(database)
         app.state.runtime = Runtime(settings, keys, admission, compose(settings, [engine], pool, admission))
-        headers = {"authorization": f"Bearer {keys.create('fuzz')[1]}"}
+        headers = {"authorization": f"Bearer {keys.create(NewKey('fuzz'))[1]}"}
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://fuzz.test", headers=headers) as client:
             yield client

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Connection, delete, select, text, update
 
 from sightline import faults
-from sightline.core import Usage
+from sightline.core import SpendingLimit, Usage
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.ids import new_id
-from sightline.metering.ledger import KEPT, Ending, Entry, Ledger, Once, Replay, SpendingLimit, period_of
+from sightline.metering.ledger import KEPT, Ending, Entry, Ledger, Once, Replay, period_of
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from sightline.store.presence import Presence

@@ -1,4 +1,7 @@
-"""API keys: made once, shown once, stored as SHA-256, looked up whole.
+"""API keys: made once, shown once, stored as SHA-256, looked up whole; what each may do.
+
+Comes in: an `Authorization` header and the permission that a route needs. Goes out: the key, or a refusal. Limits are
+only carried here; see `admission.limits` and `metering.ledger` for who holds a key to them.
 
 Source: contract.md section 9.
 """
@@ -10,12 +13,22 @@ import hmac
 import secrets
 import string
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, String, and_, cast, insert, or_, select, update
 
-from sightline.errors import AuthenticationError
+from sightline.core import KeyLimits, NewKey, Permission, SpendingLimit
+from sightline.errors import (
+    AuthenticationError,
+    InvalidRequest,
+    KeyNotFound,
+    LastAdminKey,
+    ModelNotAllowed,
+    PermissionDenied,
+)
 from sightline.ids import new_id
 from sightline.store.database import Database
 from sightline.store.tables import api_keys
@@ -25,78 +38,193 @@ _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 40
 _CACHE_S = 1.0
 _CACHE_ENTRIES = 10_000
+_MAKE = "make one with: sightline keys create NAME"
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as the service knows it: everything but the key."""
+    """A key as the service knows it: everything but the key. `models` are ids or aliases; None is all."""
 
     id: str
     name: str
     hint: str
     created_at: datetime
-    revoked_at: datetime | None = None
+    revoked_at: datetime | None
+    expires_at: datetime | None
+    permissions: frozenset[str]
+    models: frozenset[str] | None
+    limits: KeyLimits
+    spending: SpendingLimit | None
+
+    def state(self, now: datetime) -> Literal["valid", "expired", "revoked"]:
+        """Whether it may be used at `now`, and if not, why."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "valid"
+
+    def may_use(self, names: Collection[str]) -> bool:
+        """Whether it may use the model that goes by these names: its id and its aliases."""
+        return self.models is None or not self.models.isdisjoint(names)
 
 
 class Keys:
     """The keys of one database. A revoked key is refused within a second by every process."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.database = database
+        self._clock = clock
         self._cache: dict[bytes, tuple[float, ApiKey]] = {}
 
-    def create(self, name: str) -> tuple[ApiKey, str]:
+    def create(self, new: NewKey) -> tuple[ApiKey, str]:
         """Make a key; the second value is the key itself, which nothing can show again."""
         secret = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
-        key = ApiKey(new_id("key_"), name, secret[-4:], datetime.now(UTC))
-        values = {
-            "id": key.id,
-            "name": name,
-            "hint": key.hint,
-            "sha256": _digest(secret),
-            "created_at": key.created_at,
-        }
-        self._database.transaction(lambda connection: connection.execute(insert(api_keys).values(values)))
-        return key, secret
+        row = {"id": new_id("key_"), "sha256": _digest(secret), "hint": secret[-4:], "created_at": self._clock()}
+
+        def write(connection: Connection) -> ApiKey:
+            connection.execute(insert(api_keys).values({**row, **_terms(new)}))
+            return _key(connection.execute(select(api_keys).where(api_keys.c.id == row["id"])).one())
+
+        return self.database.transaction(write), secret
 
     def all(self) -> list[ApiKey]:
         """Every key ever made, oldest first."""
-        query = select(api_keys).order_by(api_keys.c.created_at)
-        return self._database.transaction(lambda connection: [_key(row) for row in connection.execute(query)])
+        query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
+        return self.database.read(lambda connection: [_key(row) for row in connection.execute(query)])
 
-    def revoke(self, key_id: str) -> bool:
-        """Refuse a key from now on; False when no valid key has this id."""
-        query = (
-            update(api_keys)
-            .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-            .values(revoked_at=datetime.now(UTC))
-        )
-        return self._database.transaction(lambda connection: connection.execute(query).rowcount == 1)
-
-    async def authenticate(self, authorization: str | None) -> ApiKey:
-        """Find the key of an `Authorization` header.
+    def page(self, after: str | None, limit: int) -> tuple[list[ApiKey], bool]:
+        """Up to `limit` keys that were made after the key `after`, oldest first; and whether there are more.
 
         Raises:
-            AuthenticationError: no key, not a bearer key, unknown, or revoked.
+            InvalidRequest: no key has the id `after`.
         """
-        scheme, _, secret = (authorization or "").strip().partition(" ")
-        secret = secret.strip()
+        query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id).limit(limit + 1)
+
+        def read(connection: Connection) -> list[ApiKey]:
+            if after is None:
+                return [_key(row) for row in connection.execute(query)]
+            last = connection.execute(select(api_keys.c.created_at).where(api_keys.c.id == after)).scalar()
+            if last is None:
+                raise InvalidRequest("after is the id of no key; leave it out to begin.", param="after")
+            later = api_keys.c.created_at > last
+            same = and_(api_keys.c.created_at == last, api_keys.c.id > after)
+            return [_key(row) for row in connection.execute(query.where(or_(later, same)))]
+
+        found = self.database.read(read)
+        return found[:limit], len(found) > limit
+
+    def find(self, key_id: str) -> ApiKey:
+        """The key with this id, revoked or not.
+
+        Raises:
+            KeyNotFound: there is none.
+        """
+        query = select(api_keys).where(api_keys.c.id == key_id)
+        row = self.database.read(lambda connection: connection.execute(query).one_or_none())
+        if row is None:
+            raise KeyNotFound("No API key has this id; list them with GET /v1/admin/keys.", param="id")
+        return _key(row)
+
+    def revoke(self, key_id: str, *, keep_an_admin: bool = False) -> bool:
+        """Refuse a key from now on; False when no key that has not been revoked has this id.
+
+        Raises:
+            LastAdminKey: with `keep_an_admin`, when no other valid key may manage keys; nothing was changed.
+        """
+        now = self._clock()
+        query = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=now)
+
+        def write(connection: Connection) -> bool:
+            if keep_an_admin:
+                _keep_an_admin(connection, key_id, now)
+            return connection.execute(query).rowcount == 1
+
+        is_revoked = self.database.transaction(write)
+        for digest, (_, key) in list(self._cache.items()):
+            if key.id == key_id:
+                self._cache.pop(digest, None)
+        return is_revoked
+
+    async def authenticate(self, authorization: str | None, permission: Permission) -> ApiKey:
+        """Find the key of an `Authorization` header, which must have `permission`.
+
+        Only who sends a whole key is told that it was revoked or has expired.
+
+        Raises:
+            AuthenticationError: no key, not a bearer key, unknown, revoked or expired.
+            PermissionDenied: the key is valid and lacks the permission.
+            StoreUnavailable: the database failed, and the key was not known a moment ago.
+        """
+        scheme, _, secret = (authorization or "").strip(" \t").partition(" ")
+        secret = secret.strip(" \t")
         if not secret or scheme.lower() != "bearer":
             raise AuthenticationError(
-                "No API key was sent. Send it as the header Authorization: Bearer sk-sl-…; "
-                "make one with: sightline keys create NAME"
+                f"No API key was sent. Send it as the header Authorization: Bearer {PREFIX}…; {_MAKE}"
             )
-        digest = _digest(secret)
+        key = await self._look_up(_digest(secret))
+        _check(key, permission, self._clock())
+        return key
+
+    async def _look_up(self, digest: bytes) -> ApiKey:
         cached = self._cache.get(digest)
-        if cached is not None and cached[0] > time.monotonic():
+        now = time.monotonic()
+        if cached is not None and cached[0] > now:
             return cached[1]
-        key = await self._database.run(lambda connection: _find(connection, digest))
-        if key is None or key.revoked_at is not None:
-            raise AuthenticationError("The API key is not known here or was revoked. See: sightline keys list")
+        key = await self.database.run_read(lambda connection: _find(connection, digest))
+        if key is None:  # not remembered: strangers could fill the memory
+            raise AuthenticationError(f"The API key is not known here. Check that all of it was sent, or {_MAKE}")
         if len(self._cache) >= _CACHE_ENTRIES:
             self._cache.clear()
-        self._cache[digest] = (time.monotonic() + _CACHE_S, key)
+        # Counted from before it was read: what is revoked while we read is refused a second later, too.
+        self._cache[digest] = (now + _CACHE_S, key)
         return key
+
+
+def check_model(key: ApiKey, model_id: str, names: Collection[str] = ()) -> None:
+    """Refuse a model that the key is not for. `names` are the other ids of the model.
+
+    It does not tell whether there is such a model.
+
+    Raises:
+        ModelNotAllowed: neither `model_id` nor one of `names` is among the key's models.
+    """
+    if not key.may_use({model_id, *names}):
+        allowed = ", ".join(sorted(key.models or ())[:10])
+        raise ModelNotAllowed(
+            f"This API key may not use {model_id[:100]!r}. It is for {allowed}; "
+            "use one of these, or ask for a key for the other.",
+            param="model",
+        )
+
+
+def _check(key: ApiKey, permission: Permission, now: datetime) -> None:
+    match key.state(now):
+        case "revoked":
+            raise AuthenticationError(f"This API key was revoked on {key.revoked_at:%Y-%m-%d %H:%M} UTC; {_MAKE}")
+        case "expired":
+            raise AuthenticationError(f"This API key expired on {key.expires_at:%Y-%m-%d %H:%M} UTC; {_MAKE}")
+    if permission not in key.permissions:
+        has = " and ".join(sorted(key.permissions)) or "none"
+        raise PermissionDenied(
+            f"This needs a key with the permission {permission}; yours has {has}. "
+            f"Make one with: sightline keys create NAME --permission {permission}"
+        )
+
+
+def _keep_an_admin(connection: Connection, key_id: str, now: datetime) -> None:
+    """Refuse to revoke the only valid key that may manage keys; its rows are locked until the transaction ends."""
+    query = (
+        select(api_keys)
+        .where(api_keys.c.revoked_at.is_(None), cast(api_keys.c.permissions, String).contains('"admin"'))
+        .order_by(api_keys.c.id)
+        .with_for_update()
+    )
+    admins = [key for key in map(_key, connection.execute(query)) if "admin" in key.permissions]
+    if {key.id for key in admins if key.state(now) == "valid"} == {key_id}:
+        raise LastAdminKey(
+            "This is the last valid key with the permission admin; without it nobody could manage keys here. "
+            "Make another one first, or revoke it with: sightline keys revoke ID",
+            param="id",
+        )
 
 
 def _digest(secret: str) -> bytes:
@@ -105,10 +233,36 @@ def _digest(secret: str) -> bytes:
 
 def _find(connection: Connection, digest: bytes) -> ApiKey | None:
     row = connection.execute(select(api_keys).where(api_keys.c.sha256 == digest)).one_or_none()
-    if row is None or not hmac.compare_digest(row.sha256, digest):
+    if row is None or not hmac.compare_digest(bytes(row.sha256), digest):
         return None
     return _key(row)
 
 
-def _key(row: Row[tuple[object, ...]]) -> ApiKey:
-    return ApiKey(row.id, row.name, row.hint, row.created_at, row.revoked_at)
+def _terms(new: NewKey) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": new.name,
+        "expires_at": new.expires_at,
+        "permissions": sorted(new.permissions),
+        "requests_per_min": new.limits.requests_per_min,
+        "tokens_per_min": new.limits.tokens_per_min,
+        "max_in_flight": new.limits.max_in_flight,
+        "spend_limit_nanos": new.spending.nanos if new.spending else None,
+        "spend_period": new.spending.period if new.spending else "total",
+    }
+    # A None here would be the JSON `null`, not a NULL.
+    return row if new.models is None else {**row, "models": sorted(new.models)}
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        hint=row.hint,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+        expires_at=row.expires_at,
+        permissions=frozenset(row.permissions),
+        models=None if row.models is None else frozenset(row.models),
+        limits=KeyLimits(row.requests_per_min, row.tokens_per_min, row.max_in_flight),
+        spending=None if row.spend_limit_nanos is None else SpendingLimit(row.spend_limit_nanos, row.spend_period),
+    )

@@ -20,6 +20,11 @@ def header(scope: Scope, name: bytes, absent: str = "") -> str:
     return absent
 
 
+def headers(scope: Scope, name: bytes) -> list[str]:
+    """Every header called `name`, which is in lower case."""
+    return [str(value, "latin-1") for key, value in scope["headers"] if key == name]
+
+
 async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
     """Read a JSON body of fewer than `limit_bytes`.
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from sightline.api.body import header, read_json_body
+from sightline.api.body import read_json_body
+from sightline.api.caller import allow_model, caller
 from sightline.api.failures import bug
 from sightline.api.runtime import Runtime, runtime_of
 from sightline.core import ChatRequest, Delta
@@ -72,9 +73,10 @@ class InputTokens:
 
 async def _read(runtime: Runtime, scope: Scope, receive: Receive) -> tuple[ChatRequest, Call]:
     """Check the key, then read and parse the body: an anonymous caller cannot make us parse."""
-    key = await runtime.keys.authenticate(header(scope, b"authorization"))
+    key = await caller(scope, "inference")
     body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)
     chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
+    allow_model(scope, key, chat.model)
     return chat, Call(scope["state"]["request_id"], key.id)
 
 

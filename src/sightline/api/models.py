@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sightline.api.body import header
+from sightline.api.caller import allow_model, caller
 from sightline.api.runtime import runtime_of
 from sightline.core import ModelInfo
 from sightline.service import Service
@@ -15,19 +15,21 @@ from sightline.wire.render import encode, model_body
 
 
 async def list_models(request: Request) -> Response:
-    """The models that can answer now."""
-    runtime = runtime_of(request.scope)
-    await runtime.keys.authenticate(header(request.scope, b"authorization"))
-    models = [entry(runtime.service, model) for model in runtime.service.catalogue.models()]
-    return Response(encode({"object": "list", "data": models}), media_type="application/json")
+    """The models that can answer now, of those that the key may use."""
+    key = await caller(request.scope, "inference")
+    service = runtime_of(request.scope).service
+    models = [model for model in service.catalogue.models() if key.may_use(service.catalogue.names_of(model.id))]
+    body = {"object": "list", "data": [entry(service, model) for model in models]}
+    return Response(encode(body), media_type="application/json")
 
 
 async def get_model(request: Request) -> Response:
     """One model, by its id or an alias."""
-    runtime = runtime_of(request.scope)
-    await runtime.keys.authenticate(header(request.scope, b"authorization"))
-    _, model = runtime.service.catalogue.find(request.path_params["model_id"])
-    return Response(encode(entry(runtime.service, model)), media_type="application/json")
+    key = await caller(request.scope, "inference")
+    service = runtime_of(request.scope).service
+    allow_model(request.scope, key, request.path_params["model_id"])
+    _, model = service.catalogue.find(request.path_params["model_id"])
+    return Response(encode(entry(service, model)), media_type="application/json")
 
 
 def entry(service: Service, model: ModelInfo) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sightline.admission.keys import Keys
 from sightline.cli.terminal import err, fail, out
+from sightline.core import NewKey
 from sightline.errors import ConfigError
 from sightline.settings import load_settings
 from sightline.store.database import Database
@@ -37,7 +38,7 @@ def _keys(data: Path | None) -> Iterator[Keys]:
 def create(name: Annotated[str, typer.Argument(help="Whose key it is.")], data: Data = None) -> None:
     """Make a key and print it, once; only its hash is stored."""
     with _keys(data) as keys:
-        key, secret = keys.create(name)
+        key, secret = keys.create(NewKey(name))
     err.print(f"{key.id} for {key.name}; the key is shown this once:", markup=False)
     out.print(secret, markup=False)
 

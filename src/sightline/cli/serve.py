@@ -17,6 +17,7 @@ from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.app import create_app
 from sightline.cli.terminal import err, fail
+from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import ConfigError
 from sightline.log import configure_logging
 from sightline.settings import Settings, engine_spec, load_settings
@@ -145,7 +146,7 @@ def _first_key(settings: Settings) -> str | None:
     database = Database.in_folder(settings.data.expanduser())
     try:
         keys = Keys(database)
-        return None if keys.all() else keys.create("first")[1]
+        return None if keys.all() else keys.create(NewKey("first", permissions=PERMISSIONS))[1]
     finally:
         database.close()
 

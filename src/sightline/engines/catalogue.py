@@ -31,6 +31,11 @@ class Catalogue:
         """The other ids under which a model is served."""
         return [alias for alias, target in self._aliases.items() if target == model_id]
 
+    def names_of(self, model_id: str) -> set[str]:
+        """Every id of the model that answers for `model_id`."""
+        resolved = self.resolve(model_id)
+        return {model_id, resolved, *self.aliases_of(resolved)}
+
     def is_complete(self) -> bool:
         """Whether every engine has answered its warm-up and none is restarting."""
         self.models()

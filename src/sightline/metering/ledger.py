@@ -17,7 +17,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sightline.core import Usage
+from sightline.core import Period, SpendingLimit, Usage
 from sightline.errors import IdempotencyConflict, QuotaExceeded
 from sightline.metering.prices import Cost, dollars
 from sightline.store.database import Database
@@ -26,21 +26,12 @@ from sightline.store.tables import idempotency, key_spend, ledger
 from sightline.store.writer import Rows, Work, Write, Writer
 
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
-Period = Literal["day", "month", "total"]
 AGAIN_S = 1.0
 """How long to wait before what a database did not take is offered again."""
 KEPT = timedelta(hours=24)
 """How long a first answer is kept for its Idempotency-Key."""
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "total": "total"}
 _RESERVE, _ENTER, _SETTLE, _SPEND, _ANSWER = range(5)
-
-
-@dataclass(frozen=True, slots=True)
-class SpendingLimit:
-    """What a key may spend in each period, in nano-dollars."""
-
-    nanos: int
-    period: Period
 
 
 @dataclass(frozen=True, slots=True)
