@@ -220,6 +220,15 @@ class ModelInfo:
     supported_parameters: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """What a key may use: a minute, and at once (running and waiting). None is no limit."""
+
+    requests_per_min: int | None = None
+    tokens_per_min: int | None = None
+    max_in_flight: int | None = None
+
+
 def documented_estimate(width: int, height: int) -> int:
     """Tokens of a picture by the formula that the public guide documents: 1601 to 6404.
 
