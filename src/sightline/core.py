@@ -228,7 +228,7 @@ class SpendingLimit:
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """How much a key may ask at a time; None is without a limit."""
+    """What a key may use: a minute, and at once (running and waiting). None is no limit."""
 
     requests_per_min: int | None = None
     tokens_per_min: int | None = None

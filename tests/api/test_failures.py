@@ -14,9 +14,11 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from sightline.admission.admit import Admission
+from sightline.api.failures import response_of
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
 from sightline.engines.scripted import ScriptedEngine
+from sightline.errors import RateLimitExceeded
 from sightline.images.pool import ImagePool
 from sightline.settings import ServerSettings, Settings
 from support.asgi import Call
@@ -214,6 +216,14 @@ async def test_full_house_is_503_with_a_time_to_come_back(client: httpx2.AsyncCl
 
     assert_error(response, 503, "overloaded")
     assert response.headers["retry-after"] == "1"
+
+
+def test_refusal_that_waiting_does_not_help_is_not_sent_again() -> None:
+    later, never = response_of(RateLimitExceeded("", retry_after_s=2.1)), response_of(RateLimitExceeded(""))
+
+    assert (later.headers["retry-after"], later.headers["x-should-retry"]) == ("3", "true")
+    assert "retry-after" not in never.headers
+    assert never.headers["x-should-retry"] == "false"
 
 
 async def test_draining_is_503(client: httpx2.AsyncClient, admission: Admission) -> None:
