@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import pytest
 
+from sightline.account import Call
 from sightline.admission.admit import Admission
-from sightline.app import compose
-from sightline.core import ChatRequest, Delta, GenerateRequest
+from sightline.admission.keys import ApiKey
+from sightline.core import ChatRequest, Delta, GenerateRequest, KeyLimits
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import EngineError, EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages
-from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
-from sightline.service import Call, Completed, Piece, Service, _answers, check
+from sightline.service import Completed, Piece, Service, _answers, check
 from sightline.settings import ImageLimits, PriceSettings, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import SCRIPTED, image, raw
 from support.pictures import picture
 
 pytestmark = pytest.mark.anyio
-CALL = Call("req_1", "key_1")
+KEY = ApiKey(
+    *("key_1", "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None),
+    *(frozenset({"inference"}), None, KeyLimits(), None),
+)
 
 
 def chat(*parts: Any, **more: Any) -> ChatRequest:
     return parse_chat(raw(*parts, **more), partial(open_image, limits=ImageLimits(max_images=5)))
 
 
+def call() -> Call:
+    return Call("req_1", KEY)
+
+
 async def events(service: Service, request: ChatRequest) -> list[Piece | Completed]:
-    async with aclosing(service.run(request, CALL)) as found:
+    async with aclosing(service.run(request, call())) as found:
         return [event async for event in found]
 
 
@@ -50,7 +58,7 @@ async def test_pieces_come_first_and_completed_last(service: Service, admission:
 async def test_preview_counts_what_a_run_then_uses(service: Service, engine: ScriptedEngine) -> None:
     request = chat("a b", image(), image())
 
-    preview = await service.preview(request, CALL)
+    preview = await service.preview(request, call())
 
     assert engine.steps == 0
     last = (await events(service, request))[-1]
@@ -60,10 +68,10 @@ async def test_preview_counts_what_a_run_then_uses(service: Service, engine: Scr
 
 
 async def test_cost_is_at_the_price_of_the_model(
-    settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission
+    settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
 ) -> None:
     prices = {SCRIPTED: PriceSettings(Decimal("0.000000001"), Decimal("0.000000002"))}
-    service = compose(replace(settings, prices=prices), [engine], pool, admission)
+    service = build(replace(settings, prices=prices), engine)
 
     last = (await events(service, chat("a b c")))[-1]
 
@@ -110,11 +118,11 @@ class FailingSecond(ScriptedEngine):
 
 
 async def test_one_failing_answer_ends_all_and_gives_the_place_back(
-    settings: Settings, pool: ImagePool, admission: Admission
+    settings: Settings, admission: Admission, build: Callable[..., Service]
 ) -> None:
     engine = FailingSecond()
     await engine.start()
-    service = compose(settings, [engine], pool, admission)
+    service = build(settings, engine)
 
     with pytest.raises(EngineError, match="the second failed"):
         await events(service, chat("a", n=4))
@@ -129,7 +137,7 @@ async def test_closing_the_stream_ends_every_answer(
     service: Service, engine: ScriptedEngine, admission: Admission, n: int
 ) -> None:
     engine.step_s = 0.001
-    stream = service.run(chat("word " * 500, n=n), CALL)
+    stream = service.run(chat("word " * 500, n=n), call())
     await anext(stream)
 
     await stream.aclose()
@@ -164,9 +172,9 @@ async def test_unknown_model_and_starting_model_differ(service: Service, engine:
 
 
 async def test_alias_answers_for_its_model(
-    settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission
+    settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
 ) -> None:
-    service = compose(replace(settings, aliases={"gpt-4o": SCRIPTED}), [engine], pool, admission)
+    service = build(replace(settings, aliases={"gpt-4o": SCRIPTED}), engine)
 
     assert service.catalogue.find("gpt-4o")[1].id == SCRIPTED
     assert service.catalogue.aliases_of(SCRIPTED) == ["gpt-4o"]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
+from sightline.account import Accounts, Call, Timings
 from sightline.admission.admit import Admission
 from sightline.core import ChatRequest, Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.base import Engine
@@ -22,8 +23,7 @@ from sightline.engines.catalogue import Catalogue
 from sightline.errors import InvalidRequest, TooManyImages, UnsupportedParameter
 from sightline.images.receipt import ImageReceipt
 from sightline.images.viewer import Seen, Viewer
-from sightline.metering.count import Meter
-from sightline.metering.prices import Cost, Prices
+from sightline.metering.prices import Cost
 
 # Honoured by every engine, or by the service itself.
 _ALWAYS = frozenset(
@@ -38,15 +38,6 @@ class Piece(msgspec.Struct, frozen=True):
 
     choice: int
     delta: Delta
-
-
-class Timings(msgspec.Struct, frozen=True):
-    """Where a request's time went, in seconds."""
-
-    queue_s: float
-    image_s: float
-    prefill_s: float
-    decode_s: float
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -67,21 +58,15 @@ class Preview:
     cost: Cost
 
 
-class Call(msgspec.Struct, frozen=True):
-    """Which request this is, and whose: `owner` is the id of the key."""
-
-    request_id: str
-    owner: str
-
-
 class Service:
     """Answers requests with the engines it is given."""
 
-    def __init__(self, catalogue: Catalogue, viewer: Viewer, admission: Admission, prices: Prices) -> None:
+    def __init__(self, catalogue: Catalogue, viewer: Viewer, admission: Admission, accounts: Accounts) -> None:
         self.catalogue = catalogue
-        self.prices = prices
+        self.prices = accounts.prices
         self._viewer = viewer
         self._admission = admission
+        self._accounts = accounts
 
     def is_ready(self) -> bool:
         """Whether every engine can answer and the service is not about to stop."""
@@ -90,27 +75,32 @@ class Service:
     async def run(self, request: ChatRequest, call: Call) -> AsyncGenerator[Piece | Completed, None]:
         """Carry out one request.
 
+        The request is settled after `Completed`: only when the events have ended may an answer's last byte go out.
+
         Raises (at the first piece, or later once it has begun):
             ServiceError: whatever kept it from being carried out; nothing was charged.
+            Replay: the caller's Idempotency-Key has an answer already.
         """
         engine, model = self.catalogue.find(request.model)
         check(request, model)
         with self._admission.admit():
-            began = time.monotonic()
-            work, receipts = await self._prepare(request, model, call)
-            image_s = time.monotonic() - began
-            meter = Meter(work.image_tokens)
-            # One answer is read from the engine itself: each generator in between would cost every request.
-            source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n)
-            async with aclosing(source) as pieces:
-                async for piece in pieces:
-                    if isinstance(piece, Delta):
-                        piece = Piece(0, piece)
-                    meter.count(piece.delta)
-                    yield piece
-            usage, engine_s = meter.usage(), meter.timings
-            timings = Timings(engine_s.queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
-            yield Completed(usage, receipts, self.prices.cost(model.id, usage), timings)
+            async with self._accounts.open(request, model, call) as account:
+                began = time.monotonic()
+                work, receipts = await self._prepare(request, model, call)
+                image_s = time.monotonic() - began
+                account.saw(receipts)
+                # One answer is read from the engine itself: each generator in between would cost every request.
+                source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n)
+                async with aclosing(source) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Delta):
+                            piece = Piece(0, piece)
+                        account.count(piece.delta, piece.choice)
+                        await account.confirm()
+                        yield piece
+                usage, cost, timings = account.result(image_s)
+                yield Completed(usage, receipts, cost, timings)
+                await account.complete(usage, cost, timings)
 
     async def preview(self, request: ChatRequest, call: Call) -> Preview:
         """Say what a request would use without running the model; refuses what `run` would refuse.
@@ -131,7 +121,7 @@ class Service:
         """Turn images into what `model` sees; the receipt's count goes along, for the engine to check its own by."""
         seen: list[Seen] = []
         if request.images and model.image:
-            seen = await self._viewer.look(request.images, model.image, call.owner)
+            seen = await self._viewer.look(request.images, model.image, call.key.id)
         work = GenerateRequest(
             request_id=call.request_id,
             model=model.id,

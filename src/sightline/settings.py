@@ -74,6 +74,19 @@ class RequestLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Whether requests are written down. Without a ledger there is no usage, no spending limit, no Idempotency-Key.
+
+    `assumed_completion_tokens` is how long an answer is taken to be, before work, when the request does not say.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    enabled: bool = True
+    assumed_completion_tokens: AtLeastOne = 256
+
+
+@dataclass(frozen=True, slots=True)
 class PriceSettings:
     """The price of a model in US dollars a token."""
 
@@ -96,6 +109,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()
+    ledger: LedgerSettings = LedgerSettings()
     engines: tuple[EngineSpec, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
     prices: dict[str, PriceSettings] = field(default_factory=dict)

@@ -16,10 +16,10 @@ from structlog.testing import capture_logs
 from sightline.admission.admit import Admission
 from sightline.api.failures import response_of
 from sightline.api.runtime import Runtime
-from sightline.app import compose, create_app
+from sightline.app import create_app
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import RateLimitExceeded
-from sightline.images.pool import ImagePool
+from sightline.service import Service
 from sightline.settings import ServerSettings, Settings
 from support.asgi import Call
 from support.bodies import CHAT, chat, events, image, raw
@@ -261,7 +261,7 @@ class Broken(ScriptedEngine):
 
 @pytest.fixture
 async def broken(
-    settings: Settings, app: Starlette, client: httpx2.AsyncClient, admission: Admission, pool: ImagePool
+    settings: Settings, app: Starlette, client: httpx2.AsyncClient, build: Callable[..., Service]
 ) -> Callable[[int], Any]:
     """Put a broken engine in the place of the scripted one."""
     runtime: Runtime = app.state.runtime
@@ -269,7 +269,7 @@ async def broken(
     async def replace_engine(pieces: int) -> None:
         engine = Broken(pieces)
         await engine.start()
-        service = compose(settings, [engine], pool, admission)
+        service = build(settings, engine)
         app.state.runtime = replace(runtime, service=service)
 
     return replace_engine

@@ -13,6 +13,7 @@ from typing import cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
+from sightline.admission.limits import rate_headers
 from sightline.api.body import header
 from sightline.ids import new_id
 from sightline.log import get_logger
@@ -45,6 +46,10 @@ class RequestLog:
                 status = message["status"]
                 ms = round((time.monotonic() - began) * 1000)
                 ours = [(b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % ms)]
+                call = scope["state"].get("call")
+                if call is not None:
+                    limits = rate_headers(call.requests, call.tokens)
+                    ours += [(name.encode(), value.encode()) for name, value in limits.items()]
                 message["headers"] = [*message["headers"], *ours]
             await send(message)
 

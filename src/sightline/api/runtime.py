@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
+from sightline.admission.limits import RateLimits
 from sightline.service import Service
 from sightline.settings import Settings
 
@@ -20,6 +21,7 @@ class Runtime:
     settings: Settings
     keys: Keys
     admission: Admission
+    limits: RateLimits
     service: Service
 
 

@@ -26,7 +26,7 @@ class Booking:
         self._ledger = ledger
         self._entry = entry
         self._reserving: asyncio.Task[None] | None = None
-        self._is_confirmed = False
+        self.is_confirmed = False
 
     async def begin(self) -> None:
         """Reserve the row; waits for it only where it may be refused, otherwise work may begin meanwhile.
@@ -42,10 +42,10 @@ class Booking:
 
         Raises: as `Ledger.reserve`.
         """
-        if not self._is_confirmed:
+        if not self.is_confirmed:
             assert self._reserving is not None
             await asyncio.shield(self._reserving)
-            self._is_confirmed = True
+            self.is_confirmed = True
 
     async def complete(self, ending: Ending) -> None:
         """Settle an answer that was made; its last byte may go out when this returns.
@@ -75,22 +75,3 @@ class Booking:
         elif isinstance(self._reserving.exception(), StoreUnavailable | None):
             # Where the database failed, the row may be there all the same.
             self._ledger.settle_later(self._entry, replace(ending, answer=None))
-
-
-class NoBooking:
-    """The booking of a service that keeps no ledger (`server.ledger = false`)."""
-
-    async def begin(self) -> None:
-        """Nothing is reserved."""
-
-    async def confirm(self) -> None:
-        """Nothing to wait for."""
-
-    async def complete(self, ending: Ending) -> None:
-        """Nothing is settled."""
-
-    def fail(self, error: ServiceError) -> None:
-        """Nothing is settled."""
-
-    def cancel(self, usage: Usage, cost: Cost, images: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing is settled."""
