@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,9 @@ import msgspec
 import structlog
 
 _SECRET = frozenset({"authorization", "key", "api_key", "secret", "token", "password", "prompt", "messages"})
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that is worked on; every event logged meanwhile carries it."""
+
 _json = msgspec.json.Encoder(enc_hook=repr)
 
 
@@ -24,7 +28,7 @@ def configure_logging(*, json: bool | None = None) -> None:
     for_person = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            add_request_id,
             _complete,
             *([structlog.processors.format_exc_info, _to_json] if as_json else [for_person]),
         ],
@@ -39,6 +43,14 @@ def configure_logging(*, json: bool | None = None) -> None:
 def get_logger(name: str) -> Any:
     """A logger whose events carry `name` as `module`."""
     return structlog.get_logger(module=name)
+
+
+def add_request_id(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say which request an event is of, when it is of one."""
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def _complete(_: Any, level: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope
 
 from sightline.errors import RequestTooLarge, UnsupportedMediaType
 
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
 
 def header(scope: Scope, name: bytes, absent: str = "") -> str:
     """The first header called `name`, which is in lower case; `absent` when it was not sent."""
@@ -36,7 +38,7 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> by
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send application/json.")
     declared = header(scope, b"content-length")
-    if re.fullmatch(r"[0-9]{1,18}", declared) and int(declared) >= limit_bytes:
+    if _LENGTH.fullmatch(declared) and int(declared) >= limit_bytes:
         raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes)
     chunks: list[bytes] = []
     size = 0

@@ -11,12 +11,11 @@ import time
 from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from sightline.admission.limits import rate_headers
 from sightline.api.body import header
 from sightline.ids import new_id
-from sightline.log import get_logger
+from sightline.log import REQUEST_ID, get_logger
 
 log = get_logger(__name__)
 
@@ -53,13 +52,13 @@ class RequestLog:
                 message["headers"] = [*message["headers"], *ours]
             await send(message)
 
-        bound = bind_contextvars(request_id=request_id)
+        bound = REQUEST_ID.set(request_id)
         try:
             await self._app(scope, receive, send_with_id)
         finally:
             ms = round((time.monotonic() - began) * 1000, 1)
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
-            reset_contextvars(**bound)
+            REQUEST_ID.reset(bound)
 
 
 class EndWithClient:

@@ -47,8 +47,8 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     Raises:
         InvalidRequest: not JSON, or not a request this service takes; `details` lists every problem.
     """
-    nonce = secrets.token_hex(8)
-    small, runs = _cut(body, nonce)
+    nonce = secrets.token_hex(8) if _BASE64 in body else ""
+    small, runs = _cut(body, nonce) if nonce else (body, [])
     try:
         raw = _load(small)
     except InvalidRequest:
