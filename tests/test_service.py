@@ -59,6 +59,31 @@ async def test_preview_counts_what_a_run_then_uses(service: Service, engine: Scr
     assert preview.images == tuple(replace(one, cache_hit=False) for one in last.images)
 
 
+@pytest.mark.parametrize(("detail", "views"), [("low", 1), ("auto", 1), ("high", 4)])
+async def test_detail_decides_on_closer_views(service: Service, detail: str, views: int) -> None:
+    request = chat(image(picture(width=99, height=33), detail=detail))
+
+    preview = await service.preview(request, CALL)
+    *_, last = await events(service, request)
+
+    assert isinstance(last, Completed)
+    (receipt,) = last.images
+    assert (receipt.views, receipt.detail) == (views, "high" if views > 1 else "low")
+    assert receipt.image_tokens == last.usage.image_tokens == preview.usage.image_tokens == 16 * views
+    assert preview.usage.prompt_tokens == last.usage.prompt_tokens
+    assert (receipt.seen_width, receipt.seen_height) == (32, 32)
+
+
+async def test_pictures_decoded_for_one_detail_are_not_taken_for_another(service: Service) -> None:
+    data = picture(width=99, height=33)
+
+    asked = ["low", "high", "auto", "high"]
+    runs = [await events(service, chat(image(data, detail=detail))) for detail in asked]
+
+    receipts = [last.images[0] for *_, last in runs if isinstance(last, Completed)]
+    assert [(one.views, one.cache_hit) for one in receipts] == [(1, False), (4, False), (1, True), (4, True)]
+
+
 async def test_cost_is_at_the_price_of_the_model(
     settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission
 ) -> None:
