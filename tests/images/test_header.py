@@ -52,6 +52,14 @@ def test_first_frame_larger_than_its_gif_screen_counts() -> None:
     assert read_header(bytes(data)) == Header("gif", 40, 30)
 
 
+@pytest.mark.parametrize("screen", [(0, 0), (0, 50), (50, 0)])
+def test_gif_screen_of_no_size_is_its_first_frame(screen: tuple[int, int]) -> None:
+    data = bytearray(picture("gif", 40, 30))
+    data[6:10] = struct.pack("<HH", *screen)
+
+    assert read_header(bytes(data)) == Header("gif", 40, 30)
+
+
 @pytest.mark.parametrize("options", [{"comment": b"x" * 700}, {"save_all": True, "loop": 0}])
 def test_gif_with_extensions_has_its_size(options: dict[str, object]) -> None:
     assert read_header(encoded(quarters(40, 30), "gif", **options)) == Header("gif", 40, 30)

@@ -21,7 +21,7 @@ from PIL import Image
 
 from sightline.core import Detail, ImageEncoding, Pixels
 from sightline.images import orientation
-from sightline.images.header import Broken, gif_frame
+from sightline.images.header import Broken, gif_frame, gif_screen
 from sightline.images.png import count_frames, without_ancillary
 from sightline.images.tokens import Box, View, views
 
@@ -185,16 +185,19 @@ def _open(data: bytes, image_type: str, reduction: float = 1) -> pyvips.Image:
             return pyvips.Image.jpegload_buffer(data, shrink=reduction, **options)
         case "webp":
             return pyvips.Image.webpload_buffer(data, scale=1 / reduction, **options)
-    return _clear_around(pyvips.Image.gifload_buffer(data, **options), gif_frame(data))
+    return _on_screen(pyvips.Image.gifload_buffer(data, **options), Box(*gif_frame(data)), gif_screen(data))
 
 
-def _clear_around(image: pyvips.Image, frame: tuple[int, int, int, int]) -> pyvips.Image:
-    """Make a GIF's canvas transparent where its first frame does not reach, as browsers do; libvips makes it black."""
-    left, top, width, height = frame
-    if image.hasalpha() or (left, top, width, height) == (0, 0, image.width, image.height):
+def _on_screen(image: pyvips.Image, frame: Box, screen: tuple[int, int]) -> pyvips.Image:
+    """Make a GIF's screen transparent where its first frame does not reach, as browsers do.
+
+    Libvips makes it black, and cuts off what is right of and below the frame on screens of certain sizes.
+    """
+    if frame == (0, 0, *screen):
         return image
-    inside = image.addalpha().crop(left, top, width, height)
-    return inside.embed(left, top, image.width, image.height, extend="background", background=[255, 255, 255, 0])
+    inside = image if image.hasalpha() else image.addalpha()
+    clear = [255] * (inside.bands - 1) + [0]
+    return inside.crop(*frame).embed(frame.left, frame.top, *screen, extend="background", background=clear)
 
 
 def _reduction(stored: _Stored, parts: Sequence[_Part]) -> float:

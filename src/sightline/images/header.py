@@ -120,10 +120,21 @@ def _png(data: bytes) -> Header:
 
 
 def _gif(data: bytes) -> Header:
+    return Header("gif", *gif_screen(data))
+
+
+def gif_screen(data: bytes) -> tuple[int, int]:
+    """Say how large the screen is that a GIF is drawn on: width, height in pixels, as browsers take it.
+
+    A first frame may be larger than the screen, which grows; a screen without width or height is the frame's.
+
+    Raises: as `gif_frame`.
+    """
     width, height = struct.unpack_from("<HH", data, 6)
     left, top, frame_width, frame_height = gif_frame(data)
-    # A first frame may be larger than the screen it is drawn on; decoders enlarge the screen.
-    return Header("gif", max(width, left + frame_width), max(height, top + frame_height))
+    if not (width and height):
+        width = height = 0
+    return max(width, left + frame_width), max(height, top + frame_height)
 
 
 def gif_frame(data: bytes) -> tuple[int, int, int, int]:
