@@ -15,11 +15,12 @@ import pytest
 from sightline.admission.admit import Admission
 from sightline.app import compose
 from sightline.core import ChatRequest, Delta, GenerateRequest
+from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import EngineError, EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages
 from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
-from sightline.service import Call, Completed, Piece, Service, _answers, check
+from sightline.service import Call, Completed, Piece, Service, _answers
 from sightline.settings import ImageLimits, PriceSettings, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import SCRIPTED, image, raw

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightline.core import ChatRequest, Detail, Usage, documented_estimate
+from sightline.engines.catalogue import check
 from sightline.errors import InvalidRequest, RequestTooLarge
 from sightline.images.source import open_image
 from sightline.images.tokens import Views, views
@@ -152,6 +153,7 @@ def estimate_request(messages: Sequence[dict[str, Any]], model: KnownModel, sett
     model_id = model.info.id
     try:
         request = _parse(write_body(model_id, messages), settings)
+        check(request, model.info)
         tokens = model.input_tokens(request)
     except InvalidRequest as error:
         return RequestEstimate(model_id, problem=error.message)
