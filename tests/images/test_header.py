@@ -120,6 +120,7 @@ def test_thumbnail_inside_exif_does_not_give_the_size() -> None:
         b"GIF89a",
         picture("gif")[:13],
         b"GIF89a\x05\0\x05\0\0\0\0;",
+        b"GIF89a\x05\0\x05\0\0\0\0,\0\0\0\0\0\0\5\0",
         b"GIF89a\x05\0\x05\0\0\0\0" + b"!\xfe\0" * 20_001,
         b"\xff\xd8\xff",
         b"\xff\xd8\xff\xd9",

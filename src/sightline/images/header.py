@@ -149,6 +149,8 @@ def gif_frame(data: bytes) -> tuple[int, int, int, int]:
     while blocks < _MOST_GIF_BLOCKS:
         if data[at] == 0x2C:
             left, top, width, height = struct.unpack_from("<HHHH", data, at + 1)
+            if not (width and height):
+                raise Broken
             return left, top, width, height
         if data[at] != 0x21:
             raise Broken
