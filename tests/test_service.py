@@ -17,10 +17,11 @@ from sightline.account import Call
 from sightline.admission.admit import Admission
 from sightline.admission.keys import ApiKey
 from sightline.core import ChatRequest, Delta, GenerateRequest, KeyLimits
+from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import EngineError, EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages
 from sightline.images.source import open_image
-from sightline.service import Completed, Piece, Service, _answers, check
+from sightline.service import Completed, Piece, Service, _answers
 from sightline.settings import ImageLimits, PriceSettings, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import SCRIPTED, image, raw
@@ -65,6 +66,31 @@ async def test_preview_counts_what_a_run_then_uses(service: Service, engine: Scr
     assert isinstance(last, Completed)
     assert preview.usage.prompt_tokens == last.usage.prompt_tokens
     assert preview.images == tuple(replace(one, cache_hit=False) for one in last.images)
+
+
+@pytest.mark.parametrize(("detail", "views"), [("low", 1), ("auto", 1), ("high", 4)])
+async def test_detail_decides_on_closer_views(service: Service, detail: str, views: int) -> None:
+    request = chat(image(picture(width=99, height=33), detail=detail))
+
+    preview = await service.preview(request, call())
+    *_, last = await events(service, request)
+
+    assert isinstance(last, Completed)
+    (receipt,) = last.images
+    assert (receipt.views, receipt.detail) == (views, "high" if views > 1 else "low")
+    assert receipt.image_tokens == last.usage.image_tokens == preview.usage.image_tokens == 16 * views
+    assert preview.usage.prompt_tokens == last.usage.prompt_tokens
+    assert (receipt.seen_width, receipt.seen_height) == (32, 32)
+
+
+async def test_pictures_decoded_for_one_detail_are_not_taken_for_another(service: Service) -> None:
+    data = picture(width=99, height=33)
+
+    asked = ["low", "high", "auto", "high"]
+    runs = [await events(service, chat(image(data, detail=detail))) for detail in asked]
+
+    receipts = [last.images[0] for *_, last in runs if isinstance(last, Completed)]
+    assert [(one.views, one.cache_hit) for one in receipts] == [(1, False), (4, False), (1, True), (4, True)]
 
 
 async def test_cost_is_at_the_price_of_the_model(

@@ -19,7 +19,7 @@ from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage
 from sightline.errors import ServiceError
 from sightline.ids import new_id
 from sightline.images.receipt import ImageReceipt
-from sightline.images.tokens import view
+from sightline.images.tokens import views
 from sightline.metering.booking import Booking
 from sightline.metering.count import Meter
 from sightline.metering.ledger import Ending, Entry, Ledger, Once
@@ -200,7 +200,9 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     """
     image_tokens = 0
     if model.image is not None:
-        image_tokens = sum(view(model.image, image.width, image.height).tokens for image in request.images)
+        image_tokens = sum(
+            views(model.image, image.width, image.height, image.detail).tokens for image in request.images
+        )
     characters = sum(
         len(part.text) for message in request.messages for part in message.parts if isinstance(part, TextPart)
     )

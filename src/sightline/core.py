@@ -27,6 +27,8 @@ USUAL_PERMISSIONS: frozenset[Permission] = frozenset({"inference", "usage"})
 Period = Literal["day", "month", "total"]
 Pixels = npt.NDArray[np.uint8]
 """RGB, shape (height, width, 3), as a person sees the picture."""
+ViewPixels = npt.NDArray[np.uint8]
+"""RGB of one image, shape (views, height, width, 3): the whole picture first, then the closer views of it, if any."""
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text"):
@@ -122,7 +124,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     """What an engine gets: one answer's worth of work, pixels ready.
 
-    `images[i]` belongs to `ImagePart(i)` and is already at the size the model sees. `image_tokens` is what the
+    `images[i]` belongs to `ImagePart(i)`, its views already at the size the model sees. `image_tokens` is what the
     receipt promises for all of them: an engine that counts otherwise refuses before it begins. Where `stream` is
     false nobody reads the answer before its end, so its pieces may be joined on the way.
     """
@@ -130,7 +132,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     request_id: str
     model: str
     messages: tuple[Message, ...]
-    images: tuple[Pixels, ...]
+    images: tuple[ViewPixels, ...]
     sampling: SamplingParams
     image_tokens: int = 0
     stream: bool = True
@@ -191,10 +193,27 @@ class Delta(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class PanAndScan:
+    """When and how a model takes closer views of a picture that is not square: cuts along its longer side.
+
+    A picture is cut from `min_ratio` (longer by shorter side) on, into two to `max_crops` parts, and not at all where
+    a part would have a side below `min_crop_px`. `by_default`: also where the sender leaves `detail` to the model.
+
+    Source: Gemma 3 (https://arxiv.org/abs/2503.19786, section 2.1); Transformers' Gemma3ImageProcessor.
+    """
+
+    min_crop_px: int = 256
+    max_crops: int = 4
+    min_ratio: float = 1.2
+    by_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImageEncoding:
     """How a model turns a picture into tokens.
 
-    `square`: stretched to `size_px` × `size_px`, always `tokens` tokens (Gemma 3).
+    `square`: stretched to `size_px` × `size_px`, always `tokens` tokens a view (Gemma 3). `pan_and_scan` says how it
+    takes closer views; None where it has none.
     `page`: kept in shape, reduced until its longer side is at most `size_px`; counted by the documented
     estimate, since the model has no tokens of its own (transcription).
     """
@@ -202,6 +221,7 @@ class ImageEncoding:
     kind: Literal["square", "page"]
     size_px: int
     tokens: int = 0
+    pan_and_scan: PanAndScan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,10 @@ from sightline.account import Accounts, Call, Timings
 from sightline.admission.admit import Admission
 from sightline.core import ChatRequest, Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.base import Engine
-from sightline.engines.catalogue import Catalogue
-from sightline.errors import InvalidRequest, TooManyImages, UnsupportedParameter
+from sightline.engines.catalogue import Catalogue, check
 from sightline.images.receipt import ImageReceipt
 from sightline.images.viewer import Seen, Viewer
 from sightline.metering.prices import Cost
-
-# Honoured by every engine, or by the service itself.
-_ALWAYS = frozenset(
-    {"model", "messages", "n", "stream", "stream_options", "metadata", "user", "max_completion_tokens"}
-    | {"store", "service_tier", "safety_identifier", "prompt_cache_key", "reasoning_effort", "verbosity"}
-    | {"parallel_tool_calls", "modalities", "response_format", "logprobs", "top_logprobs"}
-)
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -132,23 +124,6 @@ class Service:
             stream=request.stream,
         )
         return work, tuple(one.receipt for one in seen)
-
-
-def check(request: ChatRequest, model: ModelInfo) -> None:
-    """Refuse what `model` cannot do before any work is done for it.
-
-    Raises:
-        InvalidRequest: images it does not take, or too many.
-        UnsupportedParameter: a parameter it lacks; never silently dropped.
-    """
-    if request.images and model.image is None:
-        param = request.images[0].param.removesuffix(".image_url.url") + ".type"
-        raise InvalidRequest(f"{model.id} takes text only; send the image to another model.", param=param)
-    if len(request.images) > model.max_images:
-        message = f"{model.id} takes {model.max_images} images a request, {len(request.images)} were sent."
-        raise TooManyImages(message, param="messages")
-    for name in sorted(request.params_sent - _ALWAYS - model.supported_parameters):
-        raise UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name)
 
 
 async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Piece, None]:

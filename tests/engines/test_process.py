@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 
+import numpy as np
 import psutil
 import pytest
 from msgspec.structs import replace
@@ -37,6 +38,15 @@ async def test_pixels_and_text_cross_the_boundary(engine: ProcessEngine) -> None
     assert said(deltas) == "[32x32] [32x32] é <eos>"
     assert deltas[-1].usage is not None
     assert deltas[-1].usage.image_tokens == 32
+
+
+async def test_closer_views_cross_the_boundary_with_their_image(engine: ProcessEngine) -> None:
+    work = request(engine.models()[0], "a", images=2)
+    images = (np.concatenate([work.images[0]] * 3), work.images[1])
+
+    deltas = await answer(engine, replace(work, images=images, image_tokens=64))
+
+    assert said(deltas) == "[32x32][32x32][32x32] [32x32] a"
 
 
 async def test_an_answer_that_nobody_reads_before_its_end_comes_as_one_piece(engine: ProcessEngine) -> None:

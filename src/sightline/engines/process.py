@@ -221,7 +221,7 @@ def _head(number: int, request: GenerateRequest, only_count: bool) -> Generate:
         model=request.model,
         messages=request.messages,
         sampling=request.sampling,
-        sizes=tuple((image.shape[0], image.shape[1]) for image in request.images),
+        sizes=tuple((image.shape[0], image.shape[1], image.shape[2]) for image in request.images),
         image_tokens=request.image_tokens,
         stream=request.stream,
         only_count=only_count,

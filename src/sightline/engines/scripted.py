@@ -19,6 +19,7 @@ from sightline.core import (
     ImageEncoding,
     ImagePart,
     ModelInfo,
+    PanAndScan,
     TextPart,
     TokenLogprob,
     Usage,
@@ -30,7 +31,7 @@ IMAGE_TOKENS = 16
 
 
 class ScriptedEngine:
-    """Answers with its own prompt: text parts as they are, pictures as `[WIDTHxHEIGHT]`.
+    """Answers with its own prompt: text parts as they are, pictures as `[WIDTHxHEIGHT]`, once a view.
 
     A text that contains `<crash>` ends the process, `<fail>` raises.
     """
@@ -46,7 +47,7 @@ class ScriptedEngine:
             created=0,
             context_length=4096,
             description="A scripted engine for tests.",
-            image=ImageEncoding("square", size_px=32, tokens=IMAGE_TOKENS),
+            image=ImageEncoding("square", 32, IMAGE_TOKENS, PanAndScan(min_crop_px=32)),
             max_images=2,
             supported_parameters=frozenset({"max_tokens", "seed", "stop", "temperature", "logprobs"}),
         )
@@ -65,8 +66,8 @@ class ScriptedEngine:
         return (self._info,) if self._up else ()
 
     async def count(self, request: GenerateRequest) -> Usage:
-        """Count words, and `IMAGE_TOKENS` for each picture."""
-        image_tokens = IMAGE_TOKENS * len(request.images)
+        """Count words, and `IMAGE_TOKENS` for each view of a picture."""
+        image_tokens = IMAGE_TOKENS * sum(len(image) for image in request.images)
         if request.image_tokens != image_tokens:
             raise EngineError(f"The engine counts {image_tokens} image tokens, the receipt {request.image_tokens}.")
         return Usage(len(" ".join(_words(request)).split()) - len(request.images) + image_tokens, 0, image_tokens)
@@ -106,8 +107,8 @@ def _words(request: GenerateRequest) -> list[str]:
             if isinstance(part, TextPart):
                 words.append(part.text)
             elif isinstance(part, ImagePart):
-                height, width, _ = request.images[part.index].shape
-                words.append(f"[{width}x{height}]")
+                views, height, width, _ = request.images[part.index].shape
+                words.append(f"[{width}x{height}]" * views)
     return words
 
 

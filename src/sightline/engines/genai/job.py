@@ -38,7 +38,7 @@ class Work:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request's work, its pictures (as `images` once they are encoded), its growing answer and its clock."""
+    """A request's work, the views of its pictures (as `images` once encoded), its growing answer and its clock."""
 
     work: Work
     answer: Answer
@@ -53,7 +53,7 @@ class Job:
 
     @property
     def is_seen(self) -> bool:
-        """Whether every picture is encoded."""
+        """Whether every view is encoded."""
         return len(self.images) == len(self.pictures)
 
     def add(self, token_ids: Sequence[int], logprobs: Sequence[float]) -> Delta | None:
