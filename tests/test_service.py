@@ -138,6 +138,24 @@ async def test_closing_the_stream_ends_every_answer(
     assert admission.in_flight == 0
 
 
+async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_none(
+    settings: Settings, engine: ScriptedEngine, pool: ImagePool
+) -> None:
+    admission = Admission(1, 1)
+    service = compose(settings, [engine], pool, admission)
+
+    async with admission.admit(SCRIPTED, "another"):
+        task = asyncio.create_task(events(service, chat("a")))
+        await service.preview(chat("a"), CALL)
+        assert engine.steps == 0
+        assert admission.in_flight == 2
+    completed = (await task)[-1]
+
+    assert isinstance(completed, Completed)
+    assert completed.timings.queue_s > 0
+    assert admission.in_flight == 0
+
+
 async def test_place_is_given_back_when_an_image_does_not_decode(service: Service, admission: Admission) -> None:
     with pytest.raises(InvalidRequest, match="image 2 does not decode"):
         await events(service, chat(image(), image(picture()[:60])))

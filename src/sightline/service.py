@@ -95,7 +95,8 @@ class Service:
         """
         engine, model = self.catalogue.find(request.model)
         check(request, model)
-        with self._admission.admit():
+        asked = time.monotonic()
+        async with self._admission.admit(model.id, call.owner):
             began = time.monotonic()
             work, receipts = await self._prepare(request, model, call)
             image_s = time.monotonic() - began
@@ -109,7 +110,8 @@ class Service:
                     meter.count(piece.delta)
                     yield piece
             usage, engine_s = meter.usage(), meter.timings
-            timings = Timings(engine_s.queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
+            queue_s = began - asked + engine_s.queue_s
+            timings = Timings(queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
             yield Completed(usage, receipts, self.prices.cost(model.id, usage), timings)
 
     async def preview(self, request: ChatRequest, call: Call) -> Preview:
@@ -120,7 +122,7 @@ class Service:
         """
         engine, model = self.catalogue.find(request.model)
         check(request, model)
-        with self._admission.admit():
+        with self._admission.hold(call.owner):
             work, receipts = await self._prepare(request, model, call)
             usage = await engine.count(work)
         return Preview(usage, receipts, self.prices.cost(model.id, usage))
