@@ -107,7 +107,7 @@ class Service:
                 async for piece in pieces:
                     if isinstance(piece, Delta):
                         piece = Piece(0, piece)
-                    meter.count(piece.delta)
+                    meter.count(piece.delta, piece.choice)
                     yield piece
             usage, engine_s = meter.usage(), meter.timings
             queue_s = began - asked + engine_s.queue_s
