@@ -146,6 +146,7 @@ async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_
 
     async with admission.admit(SCRIPTED, "another"):
         task = asyncio.create_task(events(service, chat("a")))
+        await asyncio.sleep(0)
         await service.preview(chat("a"), CALL)
         assert engine.steps == 0
         assert admission.in_flight == 2
