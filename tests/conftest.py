@@ -98,7 +98,7 @@ async def engine() -> AsyncIterator[ScriptedEngine]:
 
 @pytest.fixture
 def admission(settings: Settings) -> Admission:
-    return Admission(settings.limits.max_in_flight)
+    return Admission.of(settings.limits)
 
 
 @pytest.fixture

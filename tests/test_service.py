@@ -16,11 +16,15 @@ import pytest
 from sightline.account import Call
 from sightline.admission.admit import Admission
 from sightline.admission.keys import ApiKey
+from sightline.admission.limits import RateLimits
+from sightline.app import compose
 from sightline.core import ChatRequest, Delta, GenerateRequest, KeyLimits
 from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import EngineError, EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages
+from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
+from sightline.metering.ledger import Ledger
 from sightline.service import Completed, Piece, Service, _answers
 from sightline.settings import ImageLimits, PriceSettings, Settings
 from sightline.wire.parse import parse_chat
@@ -169,6 +173,25 @@ async def test_closing_the_stream_ends_every_answer(
     await stream.aclose()
 
     assert engine.running == 0
+    assert admission.in_flight == 0
+
+
+async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_none(
+    settings: Settings, engine: ScriptedEngine, pool: ImagePool, limits: RateLimits, ledger: Ledger
+) -> None:
+    admission = Admission(1, 1)
+    service = compose(settings, [engine], pool, admission, limits, ledger)
+
+    async with admission.admit(SCRIPTED, "another"):
+        task = asyncio.create_task(events(service, chat("a")))
+        await asyncio.sleep(0)
+        await service.preview(chat("a"), call())
+        assert engine.steps == 0
+        assert admission.in_flight == 2
+    completed = (await task)[-1]
+
+    assert isinstance(completed, Completed)
+    assert completed.timings.queue_s > 0
     assert admission.in_flight == 0
 
 

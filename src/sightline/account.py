@@ -143,10 +143,10 @@ class Account:
         if self._booking is not None and not self._booking.is_confirmed:
             await self._booking.confirm()
 
-    def result(self, image_s: float) -> tuple[Usage, Cost, Timings]:
-        """What has been used, what it costs, where the time went."""
+    def result(self, waited_s: float, image_s: float) -> tuple[Usage, Cost, Timings]:
+        """What has been used, what it costs, where the time went: in line, on its images, in the engine."""
         usage, engine_s = self._meter.usage(), self._meter.timings
-        timings = Timings(engine_s.queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
+        timings = Timings(waited_s + engine_s.queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
         return usage, self._prices.cost(self._model.id, usage), timings
 
     async def complete(self, usage: Usage, cost: Cost, timings: Timings) -> None:

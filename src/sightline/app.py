@@ -50,7 +50,7 @@ def create_app(
     with a message when one can never start. Setting `draining` on `admission` refuses new requests.
     `engines` replaces those of the settings (tests).
     """
-    admission = admission or Admission(settings.limits.max_in_flight)
+    admission = admission or Admission.of(settings.limits)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -75,11 +75,13 @@ class Service:
         """
         engine, model = self.catalogue.find(request.model)
         check(request, model)
-        with self._admission.admit():
+        asked = time.monotonic()
+        async with self._admission.admit(model.id, call.key.id, call.key.limits.max_in_flight):
+            began = time.monotonic()
             async with self._accounts.open(request, model, call) as account:
-                began = time.monotonic()
+                looked = time.monotonic()
                 work, receipts = await self._prepare(request, model, call)
-                image_s = time.monotonic() - began
+                image_s = time.monotonic() - looked
                 account.saw(receipts)
                 # One answer is read from the engine itself: each generator in between would cost every request.
                 source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n)
@@ -90,7 +92,7 @@ class Service:
                         account.count(piece.delta, piece.choice)
                         await account.confirm()
                         yield piece
-                usage, cost, timings = account.result(image_s)
+                usage, cost, timings = account.result(began - asked, image_s)
                 yield Completed(usage, receipts, cost, timings)
                 await account.complete(usage, cost, timings)
 
@@ -102,7 +104,7 @@ class Service:
         """
         engine, model = self.catalogue.find(request.model)
         check(request, model)
-        with self._admission.admit():
+        with self._admission.hold(call.key.id, call.key.limits.max_in_flight):
             work, receipts = await self._prepare(request, model, call)
             usage = await engine.count(work)
         return Preview(usage, receipts, self.prices.cost(model.id, usage))

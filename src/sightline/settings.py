@@ -66,11 +66,16 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How many requests run or wait at once before further ones are refused with 503."""
+    """How many requests run at once and how many wait, a model, before further ones are refused with 503.
+
+    `max_in_flight` is for all models together, running or waiting.
+    """
 
     __pydantic_config__ = _STRICT
 
-    max_in_flight: AtLeastOne = 64
+    max_running: AtLeastOne = 16
+    max_waiting: Annotated[int, Field(ge=0)] = 48
+    max_in_flight: AtLeastOne = 256
 
 
 @dataclass(frozen=True, slots=True)

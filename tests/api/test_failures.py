@@ -210,7 +210,7 @@ async def test_limit_of_the_settings_is_the_limit(
 
 
 async def test_full_house_is_503_with_a_time_to_come_back(client: httpx2.AsyncClient, admission: Admission) -> None:
-    admission.in_flight = 64
+    admission.in_flight = 256
 
     response = await client.post(CHAT, json=chat("a"))
 
