@@ -53,7 +53,7 @@ def create_app(
         running = engines
         if running is None:
             running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
-        database = await asyncio.to_thread(Database.in_folder, settings.data.expanduser())
+        database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
         async with ImagePool() as pool:
             service = compose(settings, running, pool, admission)
             app.state.runtime = Runtime(settings, Keys(database), admission, service)
