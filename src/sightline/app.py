@@ -57,7 +57,7 @@ def create_app(
         running = engines
         if running is None:
             running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
-        database = await asyncio.to_thread(Database.in_folder, settings.data.expanduser())
+        database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
         limits = RateLimits()
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(ImagePool())

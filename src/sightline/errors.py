@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SMALLER_IMAGES = "Send smaller images: resize them, save them as JPEG or WebP, or run `sightline fit`."
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -99,12 +101,9 @@ class RequestTooLarge(InvalidRequest):
     code = "request_too_large"
 
     @classmethod
-    def by(cls, size: str, limit_bytes: int) -> RequestTooLarge:
+    def by(cls, size: str, limit_bytes: int, remedy: str = SMALLER_IMAGES) -> RequestTooLarge:
         """Say how large the body is, in words, and what to do."""
-        return cls(
-            f"The body is {size} bytes, it must be less than {limit_bytes:,}. "
-            "Send smaller images: resize them, save them as JPEG or WebP, or run `sightline fit`."
-        )
+        return cls(f"The body is {size} bytes, it must be less than {limit_bytes:,}. {remedy}")
 
 
 class UnsupportedMediaType(InvalidRequest):

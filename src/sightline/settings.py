@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from sightline.errors import ConfigError
 
@@ -103,7 +103,8 @@ class PriceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole tree. `data` holds the database; `engines` are started in this order.
+    """The whole tree. `data` holds the database unless `database` is the URL of a Postgres, which hides itself when
+    shown since it may carry a password; `engines` are started in this order.
 
     `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
     """
@@ -111,6 +112,7 @@ class Settings:
     __pydantic_config__ = _STRICT
 
     data: Path = Path("~/.sightline")
+    database: SecretStr | None = None
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()
@@ -118,6 +120,11 @@ class Settings:
     engines: tuple[EngineSpec, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
     prices: dict[str, PriceSettings] = field(default_factory=dict)
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database as it is, to open it and nothing else; empty for the one in `data`."""
+        return self.database.get_secret_value() if self.database else ""
 
 
 def load_settings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -237,6 +238,23 @@ def test_last_admin_key_stays(any_keys: Keys) -> None:
 
     assert any_keys.find(last.id).state(NOON) == "valid"
     assert any_keys.revoke(last.id), "who has the machine may revoke any key"
+
+
+def test_two_last_admins_cannot_revoke_each_other(any_keys: Keys) -> None:
+    """Each is allowed alone; at the same time one must find that it is the last."""
+    admins = [any_keys.create(NewKey(name, permissions=frozenset({"admin"})))[0] for name in ("a", "b")]
+
+    def revoke(key_id: str) -> bool:
+        try:
+            return any_keys.revoke(key_id, keep_an_admin=True)
+        except LastAdminKey:
+            return False
+
+    with ThreadPoolExecutor(2) as pool:
+        revoked = list(pool.map(revoke, [key.id for key in admins]))
+
+    assert sorted(revoked) == [False, True]
+    assert sorted(key.state(NOON) for key in any_keys.all()) == ["revoked", "valid"]
 
 
 def test_what_is_spent_is_that_of_the_limits_own_period(any_database: Database) -> None:

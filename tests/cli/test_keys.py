@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from sightline import __version__
+from sightline.admission.keys import Keys
 from sightline.cli.main import app
+from sightline.metering.ledger import period_of
+from sightline.settings import load_settings
+from sightline.store.database import Database
+from sightline.store.tables import key_spend
 
 Run = Callable[..., Result]
 
@@ -20,6 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command with the data folder in a temporary place."""
     monkeypatch.setenv("SIGHTLINE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("SIGHTLINE_DATABASE", raising=False)
     monkeypatch.delenv("INFERENCE_API_KEY", raising=False)
     monkeypatch.delenv("SIGHTLINE_BASE_URL", raising=False)
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
@@ -55,6 +63,102 @@ def test_revoked_key_is_shown_as_such(run: Run) -> None:
     again = run("keys", "revoke", key_id)
     assert again.exit_code == 1
     assert "No valid key has the id" in again.stderr
+
+
+def test_list_has_what_a_key_may_do_and_has_spent(run: Run, tmp_path: Path) -> None:
+    terms = ["--permission", "admin", "--permission", "usage", "--model", "gpt-4o", "--requests-per-min", "60"]
+    terms += ["--tokens-per-min", "9000", "--max-in-flight", "4", "--spend-limit", "5.00", "--spend-period", "month"]
+    assert run("keys", "create", "Ada", "--expires", "2099-01-31", *terms).exit_code == 0
+    assert run("keys", "create", "Bob").exit_code == 0
+    spend(tmp_path / "data", 1_250_000_000)
+
+    head, ada, bob = run("keys", "list").stdout.splitlines()
+
+    assert head.split()[-3:] == ["models", "limits", "spent"]
+    assert "valid until 2099-01-31 00:00" in ada
+    assert "admin usage      gpt-4o  60 requests/min, 9000 tokens/min, 4 at once  $1.25 of $5 this month" in ada
+    assert "valid " in bob
+    assert bob.rstrip().endswith("inference usage  all     none")
+
+
+def spend(data: Path, nanos: int) -> None:
+    """Write down, as the ledger would, that the key with a limit has spent so much this month."""
+    database = Database.in_folder(data)
+    [key] = [key for key in Keys(database).all() if key.spending]
+    period = period_of("month", datetime.now(UTC))
+    row = {"key_id": key.id, "period": period, "reserved_nanos": 7, "settled_nanos": nanos}
+    database.transaction(lambda connection: connection.execute(insert(key_spend).values(row)))
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("expires", "hours"), [("30d", 720), ("12h", 12), ("2099-01-31T10:00", None), ("2099-01-31T10:00+02:00", None)]
+)
+def test_expiry_is_a_span_or_a_moment(run: Run, tmp_path: Path, expires: str, hours: int | None) -> None:
+    assert run("keys", "create", "Ada", "--expires", expires).exit_code == 0
+
+    database = Database.in_folder(tmp_path / "data")
+    [key] = Keys(database).all()
+    database.close()
+    assert key.expires_at is not None
+    if hours is not None:
+        assert abs(key.expires_at - datetime.now(UTC) - timedelta(hours=hours)) < timedelta(minutes=5)
+    else:
+        assert key.expires_at == datetime(2099, 1, 31, 8 if "+02" in expires else 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentences"),
+    [
+        (("--expires", "soon"), ["--expires takes days or hours"]),
+        (("--expires", "9999999d"), ["--expires takes days or hours"]),
+        (("--expires", "2020-01-01"), ["--expires must be in the future"]),
+        (("--permission", "root"), ["--permission must be 'inference', 'usage' or 'admin'"]),
+        (("--model", ""), ["--model must have 1 or more characters"]),
+        (("--spend-period", "day"), ["--spend-period is only for a spending limit"]),
+        (("--spend-limit", "$5", "--requests-per-min", "0"), ["--spend-limit must match", "--requests-per-min must"]),
+    ],
+)
+def test_terms_that_cannot_be_are_named_by_their_flags(
+    run: Run, arguments: tuple[str, ...], sentences: list[str]
+) -> None:
+    result = run("keys", "create", "Ada", *arguments)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert all(sentence in result.stderr for sentence in sentences)
+
+
+def test_name_that_cannot_be_seen_is_refused(run: Run) -> None:
+    assert "NAME must be text that can be seen" in run("keys", "create", "a\nb").stderr
+
+
+def test_keys_of_a_postgres_are_there_for_every_folder(run: Run, empty_postgres: str, tmp_path: Path) -> None:
+    assert run("keys", "create", "Ada", "--database", empty_postgres).exit_code == 0
+
+    assert "Ada" in run("keys", "list", "--database", empty_postgres, "--data", str(tmp_path / "other")).stdout
+    assert "Ada" not in run("keys", "list").stdout
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hunter2@127.0.0.1:1/x",
+        "postgresql://ada@127.0.0.1:1/x?password=hunter2",
+        "postgresql://ada:hunter2@127.0.0.1:port/x",
+        "postgresql://ada:hun@ter2@127.0.0.1:1/x",
+        "mysql://ada:hunter2@127.0.0.1:1/x",
+        "hunter2",
+    ],
+)
+@pytest.mark.parametrize("command", [("keys", "list"), ("serve",)])
+def test_password_of_a_database_is_never_shown(run: Run, url: str, command: tuple[str, ...]) -> None:
+    result = run(*command, "--database", url)
+
+    assert result.exit_code == 1, result.exception
+    assert result.stderr.startswith("error: ")
+    assert "ter2" not in result.output
+    assert "ter2" not in repr(load_settings({"database": url}))
 
 
 def test_folder_that_cannot_be_used_is_a_sentence(run: Run, tmp_path: Path) -> None:

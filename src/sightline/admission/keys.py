@@ -104,7 +104,8 @@ class Keys:
                 return [_key(row) for row in connection.execute(query)]
             last = connection.execute(select(api_keys.c.created_at).where(api_keys.c.id == after)).scalar()
             if last is None:
-                raise InvalidRequest("after is the id of no key; leave it out to begin.", param="after")
+                message = "after is the id of no key; leave it out to begin with the oldest."
+                raise InvalidRequest(message, param="after", code="invalid_value")
             later = api_keys.c.created_at > last
             same = and_(api_keys.c.created_at == last, api_keys.c.id > after)
             return [_key(row) for row in connection.execute(query.where(or_(later, same)))]

@@ -9,7 +9,7 @@ import re
 
 from starlette.types import Receive, Scope
 
-from sightline.errors import RequestTooLarge, UnsupportedMediaType
+from sightline.errors import SMALLER_IMAGES, RequestTooLarge, UnsupportedMediaType
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -27,8 +27,8 @@ def headers(scope: Scope, name: bytes) -> list[str]:
     return [str(value, "latin-1") for key, value in scope["headers"] if key == name]
 
 
-async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
-    """Read a JSON body of fewer than `limit_bytes`.
+async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, remedy: str = SMALLER_IMAGES) -> bytes:
+    """Read a JSON body of fewer than `limit_bytes`; `remedy` says what to do about one that is longer.
 
     Raises:
         UnsupportedMediaType: declared as something other than JSON.
@@ -39,7 +39,7 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> by
         raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send application/json.")
     declared = header(scope, b"content-length")
     if _LENGTH.fullmatch(declared) and int(declared) >= limit_bytes:
-        raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes)
+        raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes, remedy)
     chunks: list[bytes] = []
     size = 0
     more = True
@@ -48,7 +48,7 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int) -> by
         chunk = message.get("body", b"")
         size += len(chunk)
         if size >= limit_bytes:
-            raise RequestTooLarge.by(f"{size:,} or more", limit_bytes)
+            raise RequestTooLarge.by(f"{size:,} or more", limit_bytes, remedy)
         chunks.append(chunk)
         more = message.get("more_body", False)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

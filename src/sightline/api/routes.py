@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
+from sightline.api import admin
 from sightline.api.chat import ChatCompletions, InputTokens
 from sightline.api.health import live, ready
 from sightline.api.models import get_model, list_models
@@ -13,6 +14,8 @@ ROUTES = [
     Route("/v1/chat/completions/input_tokens", InputTokens(), methods=["POST"]),
     Route("/v1/models", list_models),
     Route("/v1/models/{model_id:path}", get_model),
+    Route("/v1/admin/keys", admin.keys, methods=["GET", "POST"]),
+    Route("/v1/admin/keys/{id}", admin.key, methods=["GET", "DELETE"]),
     Route("/health/live", live),
     Route("/health/ready", ready),
 ]

@@ -2,65 +2,163 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from sightline.admission.keys import Keys
-from sightline.cli.terminal import err, fail, out
-from sightline.core import NewKey
-from sightline.errors import ConfigError
+from sightline.admission.keys import ApiKey, Keys
+from sightline.cli.terminal import DatabaseUrl, err, fail, out
+from sightline.errors import ConfigError, InvalidRequest, StoreUnavailable
+from sightline.metering.prices import dollars
+from sightline.metering.spending import Spent, spent_by
 from sightline.settings import load_settings
 from sightline.store.database import Database
+from sightline.wire.admin import new_key
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 Data = Annotated[Path | None, typer.Option("--data", help="The service's data folder. [~/.sightline]")]
+_FLAGS = {"name": "NAME", "expires_at": "--expires", "permissions": "--permission", "models": "--model"}
 
 
 @contextmanager
-def _keys(data: Path | None) -> Iterator[Keys]:
+def _keys(data: Path | None, url: str | None) -> Iterator[Keys]:
     try:
-        settings = load_settings({"data": data})
-        database = Database.in_folder(settings.data.expanduser())
+        settings = load_settings({"data": data, "database": url})
+        database = Database.open(settings.data.expanduser(), settings.database_url)
     except ConfigError as error:
         fail(str(error))
     try:
         yield Keys(database)
+    except StoreUnavailable as error:
+        fail(f"The database cannot be used at this moment: {error.__cause__}".partition("\n")[0])
     finally:
         database.close()
 
 
 @app.command()
-def create(name: Annotated[str, typer.Argument(help="Whose key it is.")], data: Data = None) -> None:
+def create(
+    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+    expires: Annotated[
+        str | None, typer.Option(help="30d, 12h, or the moment from which it is refused: 2027-01-31 (UTC). [never]")
+    ] = None,
+    permission: Annotated[
+        list[str] | None, typer.Option(help="inference, usage or admin; repeatable. [inference and usage]")
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model or alias it may use; repeatable. [all]")] = None,
+    requests_per_min: Annotated[int | None, typer.Option(help="[without limit]")] = None,
+    tokens_per_min: Annotated[int | None, typer.Option(help="[without limit]")] = None,
+    max_in_flight: Annotated[int | None, typer.Option(help="Requests at once. [without limit]")] = None,
+    spend_limit: Annotated[str | None, typer.Option(help="US dollars, for example 5.00 [without limit]")] = None,
+    spend_period: Annotated[
+        str | None, typer.Option(help="The limit is for each day, month or in total. [total]")
+    ] = None,
+    data: Data = None,
+    database: DatabaseUrl = None,
+) -> None:
     """Make a key and print it, once; only its hash is stored."""
-    with _keys(data) as keys:
-        key, secret = keys.create(NewKey(name))
+    fields = {
+        "name": name,
+        "expires_at": None if expires is None else _moment(expires),
+        "permissions": permission or None,
+        "models": model or None,
+        "requests_per_min": requests_per_min,
+        "tokens_per_min": tokens_per_min,
+        "max_in_flight": max_in_flight,
+        "spend_limit": spend_limit,
+        "spend_period": spend_period,
+    }
+    try:
+        new = new_key({field: value for field, value in fields.items() if value is not None})
+    except InvalidRequest as error:
+        fail("\n".join(_in_flags(problem.message, problem.param or "") for problem in error.details))
+    with _keys(data, database) as keys:
+        key, secret = keys.create(new)
     err.print(f"{key.id} for {key.name}; the key is shown this once:", markup=False)
     out.print(secret, markup=False)
 
 
 @app.command("list")
-def list_(data: Data = None) -> None:
-    """List all keys: who, when, whether revoked. The keys themselves cannot be shown."""
-    with _keys(data) as keys:
+def list_(data: Data = None, database: DatabaseUrl = None) -> None:
+    """List all keys: who, until when, what each may do and has spent. The keys themselves cannot be shown."""
+    now = datetime.now(UTC)
+    with _keys(data, database) as keys:
         rows = keys.all()
+        limits = {key.id: key.spending for key in rows if key.spending}
+        spent = keys.database.read(lambda connection: spent_by(connection, limits, now))
     table = Table(box=None, pad_edge=False)
-    for column in ("id", "name", "ends in", "created", "state"):
+    for column in ("id", "name", "ends in", "created", "state", "may", "models", "limits", "spent"):
         table.add_column(column, no_wrap=True)
     for key in rows:
-        state = "valid" if key.revoked_at is None else f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
-        table.add_row(key.id, key.name, f"…{key.hint}", f"{key.created_at:%Y-%m-%d %H:%M}", state)
-    out.print(table)
+        cells = [key.id, key.name, f"…{key.hint}", _when(key.created_at), _state(key, now)]
+        cells += [" ".join(sorted(key.permissions)), " ".join(sorted(key.models or ("all",)))]
+        table.add_row(*cells, _limits(key), _spent(key, spent.get(key.id, Spent())))
+    out.print(table, width=10_000)  # a line a key: the terminal may wrap it, nothing is cut off
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The id, from: sightline keys list")], data: Data = None) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The id, from: sightline keys list")],
+    data: Data = None,
+    database: DatabaseUrl = None,
+) -> None:
     """Refuse a key from now on; a running service notices within a second."""
-    with _keys(data) as keys:
+    with _keys(data, database) as keys:
         if not keys.revoke(key_id):
             fail(f"No valid key has the id {key_id}. See: sightline keys list")
     err.print(f"{key_id} is revoked.", markup=False)
+
+
+def _moment(text: str) -> int:
+    """Unix seconds of `30d`, `12h` from now, or of a date or time, in UTC unless it says otherwise."""
+    try:
+        if span := re.fullmatch(r"([0-9]{1,7})([dh])", text):
+            hours = int(span[1]) * (24 if span[2] == "d" else 1)
+            return int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        fail("--expires takes days or hours (30d, 12h) or a date (2027-01-31), before the year 10000.")
+
+
+def _in_flags(message: str, param: str) -> str:
+    """A problem of a field, said of the flag that the field came from."""
+    field = param.partition(".")[0]
+    return message.replace(param, _FLAGS.get(field, "--" + field.replace("_", "-")), 1) if param else message
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _state(key: ApiKey, now: datetime) -> str:
+    match key.state(now), key.revoked_at, key.expires_at:
+        case "revoked", datetime() as revoked_at, _:
+            return f"revoked {_when(revoked_at)}"
+        case "expired", _, datetime() as expires_at:
+            return f"expired {_when(expires_at)}"
+        case _, _, datetime() as expires_at:
+            return f"valid until {_when(expires_at)}"
+    return "valid"
+
+
+def _limits(key: ApiKey) -> str:
+    limits = key.limits
+    each = (
+        (limits.requests_per_min, "requests/min"),
+        (limits.tokens_per_min, "tokens/min"),
+        (limits.max_in_flight, "at once"),
+    )
+    return ", ".join(f"{limit} {of}" for limit, of in each if limit is not None) or "none"
+
+
+def _spent(key: ApiKey, spent: Spent) -> str:
+    if key.spending is None:
+        return ""
+    period = {"day": " today", "month": " this month", "total": ""}[key.spending.period]
+    return f"${dollars(spent.settled_nanos)} of ${dollars(key.spending.nanos)}{period}"

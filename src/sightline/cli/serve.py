@@ -16,7 +16,7 @@ import uvicorn
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.app import create_app
-from sightline.cli.terminal import err, fail
+from sightline.cli.terminal import DatabaseUrl, err, fail
 from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import ConfigError
 from sightline.log import configure_logging
@@ -67,6 +67,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [8000]")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder for the database. [~/.sightline]")] = None,
+    database: DatabaseUrl = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
@@ -80,12 +81,18 @@ def serve(
 
     Stop it with Ctrl-C or SIGTERM: running requests finish first; a second Ctrl-C does not wait.
     """
-    flags = {"server.host": host, "server.port": port, "data": data, "aliases": _pairs(alias)}
+    flags = {
+        "server.host": host,
+        "server.port": port,
+        "data": data,
+        "database": database,
+        "aliases": _pairs(alias),
+    }
     try:
         settings = load_settings(flags, file=config)
         if model:
             settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
-        Database.in_folder(settings.data.expanduser()).close()
+        _open(settings).close()
         listener = _listen(settings.server.host, settings.server.port)
     except ConfigError as error:
         fail(str(error))
@@ -142,8 +149,12 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"Cannot listen on {_url(host, port)}: {reason}. Choose another --port.") from error
 
 
+def _open(settings: Settings) -> Database:
+    return Database.open(settings.data.expanduser(), settings.database_url)
+
+
 def _first_key(settings: Settings) -> str | None:
-    database = Database.in_folder(settings.data.expanduser())
+    database = _open(settings)
     try:
         keys = Keys(database)
         return None if keys.all() else keys.create(NewKey("first", permissions=PERMISSIONS))[1]

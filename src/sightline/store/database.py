@@ -68,20 +68,25 @@ class Database:
 
     @classmethod
     def at(cls, url: str) -> Database:
-        """Open a Postgres, `postgresql://user:password@host/name`."""
+        """Open a Postgres, `postgresql://user:password@host/name`.
+
+        Raises:
+            ConfigError: it cannot be used; the message says why and carries no password.
+        """
+        if url.count("@") > 1:  # what stands between them is half a password, and would be shown as the host
+            raise ConfigError("--database has more than one @; write one within a password as %40.")
         try:
             parsed = make_url(url)
+            shown = parsed.set(query={}).render_as_string()
             if parsed.get_backend_name() != "postgresql":
                 raise ConfigError("--database takes postgresql://…; for SQLite leave it out and give --data.")
             return cls(parsed.set(drivername="postgresql+psycopg"))
-        except ArgumentError as error:
-            raise ConfigError("--database is no URL; write postgresql://user@host/name") from error
+        except (ArgumentError, ValueError):
+            raise ConfigError("--database is no URL; write postgresql://user@host/name") from None
         except DatabaseError as error:
-            raise ConfigError(f"The database {parsed.render_as_string()} cannot be used: {error.orig}.") from error
+            raise ConfigError(f"The database {shown} cannot be used: {error.orig}.") from error
         except CommandError as error:
-            raise ConfigError(
-                f"{parsed.render_as_string()} was made by a newer Sightline; upgrade this one."
-            ) from error
+            raise ConfigError(f"The database {shown} was made by a newer Sightline; upgrade this one.") from error
 
     @classmethod
     def in_folder(cls, folder: Path) -> Database:

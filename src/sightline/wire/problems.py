@@ -12,6 +12,8 @@ from pydantic_core import ErrorDetails
 from sightline.errors import Problem
 from sightline.wire.protocol import REFUSED, REFUSED_KINDS, REFUSED_OF_ASSISTANT
 
+SAID = "said"
+"""The type of a finding of our own; its message goes on after the name: `must be in the future`."""
 _EXPECTED = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -42,6 +44,8 @@ def describe(error: ErrorDetails, raw: Any) -> Problem:
         return Problem(f"{param} is not a parameter of this service; leave it out.", param, "unknown_parameter")
     if kind == "missing":
         return Problem(f"{param} is required.", param, "missing_required_parameter")
+    if kind == SAID:
+        return Problem(f"{param} {error['msg']}, and is {_show(value)}.", param, "invalid_value")
     if kind in ("union_tag_not_found", "union_tag_invalid"):
         field = str(context["discriminator"]).strip("'")
         param = f"{param}.{field}" if param else field
@@ -88,6 +92,8 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
             return f"must have {context['max_length']} or fewer entries"
         case "string_too_short":
             return f"must have {context['min_length']} or more characters"
+        case "string_too_long":
+            return f"must have {context['max_length']} or fewer characters"
         case "string_pattern_mismatch":
             return f"must match {context['pattern']}"
     return "does not have an accepted value"
