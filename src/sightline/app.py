@@ -64,7 +64,7 @@ def create_app(
             ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
             stack.push_async_callback(limits.close)
             service = compose(settings, running, pool, admission, limits, ledger)
-            app.state.runtime = Runtime(settings, Keys(database), admission, limits, service)
+            app.state.runtime = Runtime(settings, Keys(database), admission, limits, service, database)
             starting = asyncio.create_task(_start(running, on_ready, on_failure))
             try:
                 yield

@@ -7,12 +7,15 @@ from starlette.routing import Route
 from sightline.api.chat import ChatCompletions, InputTokens
 from sightline.api.health import live, ready
 from sightline.api.models import get_model, list_models
+from sightline.api.usage import usage, usage_requests
 
 ROUTES = [
     Route("/v1/chat/completions", ChatCompletions(), methods=["POST"]),
     Route("/v1/chat/completions/input_tokens", InputTokens(), methods=["POST"]),
     Route("/v1/models", list_models),
     Route("/v1/models/{model_id:path}", get_model),
+    Route("/v1/usage", usage),
+    Route("/v1/usage/requests", usage_requests),
     Route("/health/live", live),
     Route("/health/ready", ready),
 ]
