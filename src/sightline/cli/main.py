@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sightline import __version__
-from sightline.cli import ask, estimate, fit, keys, models, serve, usage
+from sightline.cli import ask, estimate, fit, keys, ledger, models, serve, usage
 
 app = typer.Typer(
     name="sightline",
@@ -23,6 +23,7 @@ app.command("estimate")(estimate.estimate)
 app.command("fit")(fit.fit)
 app.add_typer(keys.app, name="keys")
 app.command("usage")(usage.usage)
+app.add_typer(ledger.app, name="ledger")
 
 
 def _version(wanted: bool) -> None:
