@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 
 import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from sightline.admission.keys import ApiKey, Keys
+from sightline.admission.keys import Keys
+from sightline.core import NewKey, Permission
 from sightline.store.database import Database
 from support.failures import assert_error
 from support.ledgers import DONE, FAILED, NOON, entry, fill
@@ -23,17 +24,29 @@ TOTALS, REQUESTS = "/v1/usage", "/v1/usage/requests"
 DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Admin(ApiKey):
-    """A key that sees everything."""
+Client = Callable[..., httpx2.AsyncClient]
 
-    permissions: tuple[str, ...] = ("usage", "admin")
+
+@pytest.fixture
+async def client_with(app: Starlette, keys: Keys) -> AsyncIterator[Client]:
+    """Make clients whose keys have these permissions."""
+    async with AsyncExitStack() as stack:
+
+        def make(*permissions: Permission) -> httpx2.AsyncClient:
+            _, secret = keys.create(NewKey("other", permissions=frozenset(permissions)))
+            transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+            headers = {"authorization": f"Bearer {secret}"}
+            client = httpx2.AsyncClient(transport=transport, base_url="http://sightline.test", headers=headers)
+            stack.push_async_callback(client.aclose)
+            return client
+
+        yield make
 
 
 @pytest.fixture
 async def own(app: Starlette, keys: Keys, database: Database) -> AsyncIterator[httpx2.AsyncClient]:
     """A client whose key has three requests, besides one of somebody else."""
-    key, secret = keys.create("Ada")
+    key, secret = keys.create(NewKey("Ada"))
     written = [
         (entry(key_id=key.id), DONE),
         (entry(NOON + DAY, key_id=key.id, model="b/model"), DONE),
@@ -45,18 +58,6 @@ async def own(app: Starlette, keys: Keys, database: Database) -> AsyncIterator[h
     headers = {"authorization": f"Bearer {secret}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://sightline.test", headers=headers) as client:
         yield client
-
-
-@pytest.fixture
-async def admin(own: httpx2.AsyncClient, app: Starlette, monkeypatch: pytest.MonkeyPatch) -> httpx2.AsyncClient:
-    find = Keys.authenticate
-
-    async def authenticate(keys: Keys, authorization: str | None) -> ApiKey:
-        key = await find(keys, authorization)
-        return Admin(**{item.name: getattr(key, item.name) for item in fields(ApiKey)})
-
-    monkeypatch.setattr(Keys, "authenticate", authenticate)
-    return own
 
 
 async def test_totals_are_by_day_and_of_the_key_that_asks(own: httpx2.AsyncClient) -> None:
@@ -74,7 +75,8 @@ async def test_totals_are_by_day_and_of_the_key_that_asks(own: httpx2.AsyncClien
     }
 
 
-async def test_admin_sees_all_keys_or_the_one_asked_for(admin: httpx2.AsyncClient) -> None:
+async def test_admin_sees_all_keys_or_the_one_asked_for(own: httpx2.AsyncClient, client_with: Client) -> None:
+    admin = client_with("usage", "admin")
     every = (await admin.get(TOTALS, params={"group_by": "key"})).json()["data"]
     other = (await admin.get(REQUESTS, params={"key_id": "key_1"})).json()["data"]
 
@@ -165,6 +167,11 @@ async def test_no_key_no_usage(own: httpx2.AsyncClient, path: str) -> None:
     del own.headers["authorization"]
 
     assert_error(await own.get(path), 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("path", [TOTALS, REQUESTS])
+async def test_a_key_that_may_not_see_usage_is_denied(client_with: Client, path: str) -> None:
+    assert_error(await client_with("inference").get(path), 403, "permission_denied")
 
 
 async def test_nothing_used_is_an_empty_list(client: httpx2.AsyncClient) -> None:

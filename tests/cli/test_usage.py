@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from sightline.admission.keys import Keys
 from sightline.cli.main import app
+from sightline.core import NewKey
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from support.databases import fresh_database
@@ -36,7 +37,7 @@ def run(settings_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def settings_folder(tmp_path: Path) -> Path:
     """A data folder with five requests of two keys on two days that are three apart."""
     database = Database.in_folder(tmp_path)
-    key, _ = Keys(database).create("Ada")
+    key, _ = Keys(database).create(NewKey("Ada"))
     rows = [
         (entry(key_id=key.id), DONE),
         (entry(key_id=key.id), FAILED),

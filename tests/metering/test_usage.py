@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from sightline.admission.keys import Keys
+from sightline.core import NewKey
 from sightline.errors import InvalidRequest
 from sightline.metering.ledger import Ending
 from sightline.metering.prices import Cost
@@ -44,7 +45,7 @@ def lines(database: Database, selection: Selection = ALL, **page: Any) -> Page[L
 
 
 async def test_totals_add_up_by_day_key_and_model(any_database: Database) -> None:
-    key, _ = Keys(any_database).create("Ada")
+    key, _ = Keys(any_database).create(NewKey("Ada"))
     await fill(
         any_database,
         [
@@ -122,7 +123,7 @@ async def test_every_page_is_gone_through(any_database: Database) -> None:
 
 
 async def test_a_line_has_the_whole_row(any_database: Database) -> None:
-    key, _ = Keys(any_database).create("Ada")
+    key, _ = Keys(any_database).create(NewKey("Ada"))
     one = entry(key_id=key.id)
     ending = Ending("completed", 200, DONE.usage, Cost(7, 8), images=DONE.images, timings_ms={"queue": 1.5})
     await fill(any_database, [(one, ending)])
@@ -171,7 +172,7 @@ def test_a_span_of_time_reads_its_range_of_an_index(database: Database, selectio
 
 def test_keys_are_found_by_name_or_id(database: Database) -> None:
     keys = Keys(database)
-    one, two = keys.create("Ada")[0], keys.create("Ada")[0]
+    one, two = keys.create(NewKey("Ada"))[0], keys.create(NewKey("Ada"))[0]
 
     assert database.read(partial(key_ids, name_or_id="Ada")) == tuple(sorted((one.id, two.id)))
     assert database.read(partial(key_ids, name_or_id=two.id)) == (two.id,)

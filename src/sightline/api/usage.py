@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sightline.admission.keys import ApiKey
+from sightline.api.caller import caller
 from sightline.api.runtime import runtime_of
 from sightline.errors import InvalidRequest, PermissionDenied, Problem
 from sightline.metering.report import (
@@ -49,10 +50,9 @@ class Query:
 
 async def usage(request: Request) -> Response:
     """Totals, grouped by day unless `group_by` says otherwise."""
-    runtime = runtime_of(request)
-    key = await runtime.keys.authenticate(request.headers.get("authorization"))
+    key = await caller(request.scope, "usage")
     query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"))
-    page = await runtime.database.run_read(
+    page = await runtime_of(request.scope).database.run_read(
         lambda connection: totals(connection, query.by, query.selection, limit=query.limit, after=query.after)
     )
     bodies = [total_body(row, query.by) for row in page.rows]
@@ -61,18 +61,12 @@ async def usage(request: Request) -> Response:
 
 async def usage_requests(request: Request) -> Response:
     """Single requests, the newest first."""
-    runtime = runtime_of(request)
-    key = await runtime.keys.authenticate(request.headers.get("authorization"))
+    key = await caller(request.scope, "usage")
     query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"))
-    page = await runtime.database.run_read(
+    page = await runtime_of(request.scope).database.run_read(
         lambda connection: requests(connection, query.selection, limit=query.limit, after=query.after)
     )
     return _answer([line_body(row) for row in page.rows], line_columns(), page.next, query.format)
-
-
-def permissions_of(key: ApiKey) -> frozenset[str]:
-    """What a key may do beside asking models."""
-    return frozenset(getattr(key, "permissions", ("usage",)))
 
 
 def read_query(params: QueryParams, key: ApiKey, names: Sequence[str], formats: Sequence[str]) -> Query:
@@ -90,7 +84,7 @@ def read_query(params: QueryParams, key: ApiKey, names: Sequence[str], formats: 
     form = reader.one("format", lambda value: _one_of(formats, value))
     if reader.problems:
         raise InvalidRequest.of(reader.problems)
-    if "admin" not in permissions_of(key):
+    if "admin" not in key.permissions:
         if key_id not in (None, key.id):
             raise PermissionDenied("This key sees its own usage only; leave key_id out, or use a key that may admin.")
         key_id = key.id

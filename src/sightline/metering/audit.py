@@ -180,7 +180,7 @@ def _orphans(connection: Connection) -> Iterator[str]:
 def _left_by(connection: Connection, dead: set[int]) -> Iterator[str]:
     query = select(_row.id).where(_row.outcome == "reserved", _row.server.in_(dead))
     for row in connection.execute(query.order_by(_row.id)):
-        yield f"Row {row.id} is reserved by a process that is gone; the service marks it when it starts."
+        yield f"Row {row.id} is reserved by a process that is gone; a running service marks it interrupted."
 
 
 def _try_to_change(database: Database) -> list[str]:
