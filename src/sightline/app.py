@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from sightline import metrics
 from sightline.account import Accounts
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
@@ -58,6 +59,7 @@ def create_app(
         if running is None:
             running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
         database = await asyncio.to_thread(Database.in_folder, settings.data.expanduser())
+        metrics.in_flight.read = lambda: admission.in_flight
         limits = RateLimits()
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(ImagePool())

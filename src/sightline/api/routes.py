@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from sightline.api.chat import ChatCompletions, InputTokens
+from sightline.api.exposition import show_metrics
 from sightline.api.health import live, ready
 from sightline.api.models import get_model, list_models
 from sightline.api.usage import usage, usage_requests
@@ -16,6 +17,7 @@ ROUTES = [
     Route("/v1/models/{model_id:path}", get_model),
     Route("/v1/usage", usage),
     Route("/v1/usage/requests", usage_requests),
+    Route("/metrics", show_metrics),
     Route("/health/live", live),
     Route("/health/ready", ready),
 ]
