@@ -7,12 +7,14 @@ settled on the real counts; a failure costs nothing. Knows nothing of engines or
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 
 import msgspec
 
+from sightline import metrics
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import RateLimits, Window
 from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage
@@ -104,6 +106,8 @@ class Account:
         self._meter = Meter(0)
         self._receipts: Sequence[ImageReceipt] = ()
         self._is_complete = False
+        self._has_begun = False
+        self._opened_s = time.monotonic()
 
     async def __aenter__(self) -> Account:
         """Set aside what the request may take.
@@ -125,6 +129,8 @@ class Account:
     def saw(self, receipts: Sequence[ImageReceipt]) -> None:
         """Take note of what the model sees; answers are held to its count of image tokens."""
         self._receipts = receipts
+        if receipts:
+            metrics.images_taken(sum(receipt.bytes for receipt in receipts))
         self._meter = Meter(sum(receipt.image_tokens for receipt in receipts))
 
     def count(self, delta: Delta, choice: int) -> None:
@@ -140,6 +146,9 @@ class Account:
 
         Raises: as entering.
         """
+        if not self._has_begun:
+            self._has_begun = True
+            metrics.first_token(self._model.id, time.monotonic() - self._opened_s)
         if self._booking is not None and not self._booking.is_confirmed:
             await self._booking.confirm()
 
@@ -169,6 +178,7 @@ class Account:
             )
             await self._booking.complete(ending)
         self._is_complete = True
+        metrics.answered(self._model.id, usage, cost.total_nanos)
         await self._settle_tokens(usage.total_tokens)
 
     async def __aexit__(
