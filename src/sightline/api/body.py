@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 from starlette.requests import Request
@@ -22,11 +23,11 @@ async def read_json_body(request: Request, limit_bytes: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if re.fullmatch(r"[0-9]{1,18}", declared) and int(declared) >= limit_bytes:
         raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes)
-    chunks: list[bytes] = []
+    body = io.BytesIO()  # not a list: pieces of one byte would take thirty times their size
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size >= limit_bytes:
             raise RequestTooLarge.by(f"{size:,} or more", limit_bytes)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        body.write(chunk)
+    return body.getvalue()
