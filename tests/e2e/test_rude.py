@@ -155,7 +155,7 @@ def test_leaver_with_a_request_in_waiting_frees_its_place(tmp_path_factory: pyte
             client.send(head(key, f"content-length: {len(long)}") + long)
             assert client.socket.recv(100)
             client.send(GET + b"\r\n")
-        service.wait_for(f'"path":"{CHAT}","status":200')
+        service.wait_for(f'"path":"{CHAT}","status":200', timeout_s=20)
         with RawClient(service.url) as client:
             client.send(head(key, f"content-length: {len(BODY)}", "connection: close") + BODY)
             received, _ = client.until_closed()
