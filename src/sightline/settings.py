@@ -49,7 +49,7 @@ class ServerSettings:
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
-    max_held_bytes: AtLeastOne = 100_663_296
+    max_held_bytes: AtLeastOne = 67_108_864
     max_connections: AtLeastOne = 16_384
     head_s: Seconds = 10.0
     body_s: Seconds = 30.0

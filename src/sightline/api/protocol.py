@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 from collections.abc import Collection
 from typing import Any, ClassVar
 
@@ -26,11 +27,14 @@ log = get_logger(__name__)
 
 _NEVER = math.inf
 _SWEEP_S = 0.5
-_AT_ONCE = 50  # a thousand connections may be overdue at once, and others wait meanwhile
+_AT_ONCE = 10  # a thousand connections may be overdue at once, and others wait meanwhile
+_PAUSE_S = 0.001
 _GRACE_S = 2.0  # a body that is late is answered by `Intake`; what nobody reads any more is closed here
 _LINGER_S = 2.0
 _MAX_HEADERS = 100
 _MAX_PIPELINED = 8
+_SEND_BUFFER_BYTES = 131_072
+"""Of an answer that is not read, so much waits in the system, which would take megabytes a connection."""
 
 
 def protocol_of(settings: ServerSettings) -> type[Connection]:
@@ -48,7 +52,7 @@ async def close_overdue(connections: Collection[Any]) -> None:
         for number, connection in enumerate(overdue, 1):
             connection.expire()
             if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)
+                await asyncio.sleep(_PAUSE_S)
         if overdue:
             log.info("slow_clients", overdue=len(overdue), connections=len(connections))
 
@@ -66,6 +70,7 @@ class Connection(HttpToolsProtocol):
         self._answering: RequestResponseCycle | None = None
         self._is_receiving = self._is_in_head = self._is_deaf = False
         self._head_bytes = self._undelivered_bytes = 0
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         if len(self.connections) > self.settings.max_connections:
             self._refuse(UploadRefused("Too many connections are open here. Try again in a moment.", retry_after_s=1))
 
