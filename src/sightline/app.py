@@ -16,6 +16,7 @@ from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.admission.limits import RateLimits
 from sightline.api.failures import AnswerBugs, on_http_error, on_service_error
+from sightline.api.intake import Intake
 from sightline.api.middleware import EndWithClient, RequestLog
 from sightline.api.routes import ROUTES
 from sightline.api.runtime import Runtime
@@ -78,7 +79,10 @@ def create_app(
     return Starlette(
         routes=ROUTES,
         lifespan=lifespan,
-        middleware=[Middleware(RequestLog), Middleware(EndWithClient), Middleware(AnswerBugs)],
+        middleware=[
+            *(Middleware(RequestLog), Middleware(EndWithClient), Middleware(AnswerBugs)),
+            Middleware(Intake, settings.server.max_held_bytes, settings.server.body_s),
+        ],
         exception_handlers={ServiceError: on_service_error, HTTPException: on_http_error},
     )
 

@@ -8,12 +8,14 @@ ServiceError                       status, type, code, param
 ├─ InvalidRequest 400              UnsupportedParameter · ContextLengthExceeded · ModelNotFound 404
 │  │                               RequestTooLarge 413 · UnsupportedMediaType 415 · RequestTimeout 408
 │  │                               KeyNotFound 404 · LastAdminKey 409
+│  │                               MalformedHttp · HeadTooLarge 431
 │  └─ ImageError 400               ImageAddressUnsupported · ImageFormatUnsupported · ImageTooLarge
 │                                  ImageUndecodable · TooManyImages · ImageMisplaced
 ├─ AuthenticationError 401         PermissionDenied 403 · ModelNotAllowed · OriginNotAllowed
 ├─ RateLimitExceeded 429           QuotaExceeded 402
 ├─ StoreUnavailable 503            IdempotencyConflict 409
-└─ EngineError 500                 EngineOverloaded 503 · EngineUnavailable 503 · EngineTimeout 504
+└─ EngineError 500                 EngineOverloaded 503 (UploadRefused) · EngineUnavailable 503
+                                   EngineTimeout 504
 ConfigError                        start-up only; lists every problem at once
 
 Source: contract.md section 5; https://platform.openai.com/docs/guides/error-codes
@@ -42,6 +44,7 @@ class ServiceError(Exception):
     status = 500
     type = "server_error"
     code: str | None = None
+    ends_connection = False  # the rest of the request is not going to be read
 
     def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -99,6 +102,7 @@ class RequestTooLarge(InvalidRequest):
 
     status = 413
     code = "request_too_large"
+    ends_connection = True
 
     @classmethod
     def by(cls, size: str, limit_bytes: int, remedy: str = SMALLER_IMAGES) -> RequestTooLarge:
@@ -114,10 +118,26 @@ class UnsupportedMediaType(InvalidRequest):
 
 
 class RequestTimeout(InvalidRequest):
-    """The body did not arrive in time."""
+    """The head or the body did not arrive in time."""
 
     status = 408
     code = "request_timeout"
+    ends_connection = True
+
+
+class MalformedHttp(InvalidRequest):
+    """The bytes on the connection are no HTTP/1.1 request."""
+
+    code = "invalid_http"
+    ends_connection = True
+
+
+class HeadTooLarge(InvalidRequest):
+    """The request's line and headers are over the limit."""
+
+    status = 431
+    code = "request_head_too_large"
+    ends_connection = True
 
 
 class KeyNotFound(InvalidRequest):
@@ -229,6 +249,12 @@ class EngineOverloaded(EngineError):
 
     status = 503
     code = "overloaded"
+
+
+class UploadRefused(EngineOverloaded):
+    """There is no room for this body beside those of other requests, or no room for another connection."""
+
+    ends_connection = True
 
 
 class EngineUnavailable(EngineError):

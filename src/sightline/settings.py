@@ -22,6 +22,7 @@ TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 BUNDLED = {"sightline/peek-10m/bf-16": "peek-10m"}
 _STRICT = ConfigDict(extra="forbid")
 AtLeastOne = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,10 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the service listens, how much it reads, how long it lets running requests finish.
+    """Where the service listens, how much it reads, how long it waits for clients and lets running requests finish.
 
+    `head_s` and `body_s` are for a request's head and body to arrive, `write_s` for a client to go on reading its
+    answer, `keep_alive_s` for the next request on a connection. `max_held_bytes` is for the bodies of all requests.
     `open_metrics` shows `/metrics` to callers without a key.
     """
 
@@ -45,7 +48,14 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
+    max_held_bytes: AtLeastOne = 67_108_864
+    max_connections: AtLeastOne = 16_384
+    head_s: Seconds = 10.0
+    body_s: Seconds = 30.0
+    write_s: Seconds = 30.0
+    keep_alive_s: Seconds = 15.0
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     open_metrics: bool = False
 

@@ -31,11 +31,11 @@ def response_of(error: ServiceError) -> Response:
         headers["retry-after"] = str(math.ceil(error.retry_after_s or 1))
         headers["x-should-retry"] = "true"
     elif error.status < 500:
-        headers["x-should-retry"] = "false"
+        headers["x-should-retry"] = "true" if error.status == 408 else "false"
     if error.status == 401:
         headers["www-authenticate"] = "Bearer"
-    if error.status == 413:
-        headers["connection"] = "close"  # the rest of the body is not going to be read
+    if error.ends_connection:
+        headers["connection"] = "close"
     return Response(encode(error_body(error)), error.status, headers, "application/json")
 
 

@@ -15,7 +15,9 @@ import uvicorn
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
+from sightline.api.protocol import close_overdue, protocol_of
 from sightline.app import create_app
+from sightline.cli.descriptors import with_room_for_connections
 from sightline.cli.terminal import DatabaseUrl, err, fail
 from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import ConfigError
@@ -36,8 +38,9 @@ class Server(uvicorn.Server):
         self.config.app = create_app(settings, self.admission, on_ready=self._engines_ready, on_failure=self.fail)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; greet if the engines were quicker."""
+        """Listen, with an eye on slow clients; greet if the engines were quicker."""
         await super().startup(sockets)
+        self._sweep = asyncio.create_task(close_overdue(self.server_state.connections))
         if self.started and self._are_engines_ready:
             self._greet()
 
@@ -97,6 +100,7 @@ def serve(
     except ConfigError as error:
         fail(str(error))
     configure_logging()
+    settings = with_room_for_connections(settings)
     logging.getLogger("uvicorn.error").addFilter(_is_failure)
     server = Server(settings)
     err.print(
@@ -129,13 +133,14 @@ def _uvicorn(settings: Settings) -> uvicorn.Config:
         app="",
         host=settings.server.host,
         port=settings.server.port,
-        http="httptools",
+        http=protocol_of(settings.server),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=settings.server.keep_alive_s,  # type: ignore[arg-type]  # given to call_later
         timeout_graceful_shutdown=round(settings.server.drain_s),
     )
 

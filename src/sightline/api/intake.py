@@ -1,0 +1,127 @@
+"""Bodies as they arrive: each has a deadline, and all together a limit of bytes held in memory.
+
+When the limit is reached, the upload that has been silent for longest makes room: thousands of clients that stop
+in the middle of a body take nothing from those that send theirs. Knows nothing of what a body means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sightline.errors import RequestTimeout, UploadRefused
+
+_SILENT_S = 1.0
+"""An upload that has sent nothing for this long may be dropped for another's sake."""
+
+_SMALL_BYTES = 4096
+"""An upload that holds less is not worth dropping: all the connections there may be hold less than the limit so."""
+
+
+class Intake:
+    """The innermost middleware: what it raises while a body is read is answered as any failure.
+
+    Bytes count from the moment that they are received to the end of their request, since an answer's pictures and
+    text are views of the body.
+    """
+
+    def __init__(self, app: ASGIApp, max_held_bytes: int, body_s: float) -> None:
+        self.body_s = body_s
+        self.held_bytes = 0
+        self._app = app
+        self._max_held_bytes = max_held_bytes
+        self._arriving: dict[Upload, None] = {}  # the one that has been silent for longest comes first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        upload = Upload(self, receive)
+        try:
+            await self._app(scope, upload.receive, send)
+        finally:
+            self._arriving.pop(upload, None)
+            self._free(upload)
+
+    def hold(self, upload: Upload, size_bytes: int) -> None:
+        """Count another piece of `upload`, and drop silent uploads until there is room for it.
+
+        Raises:
+            UploadRefused: there is none to drop.
+        """
+        self._arriving.pop(upload, None)
+        upload.held_bytes += size_bytes
+        self.held_bytes += size_bytes
+        while self.held_bytes > self._max_held_bytes:
+            silent = next(iter(self._arriving), None)
+            if silent is None or not silent.drop():
+                raise UploadRefused(
+                    "The service holds as many bytes of other requests' bodies as it may. Send the request again.",
+                    retry_after_s=1,
+                )
+            del self._arriving[silent]
+            self._free(silent)
+        if upload.is_arriving and upload.held_bytes > _SMALL_BYTES:
+            self._arriving[upload] = None
+
+    def _free(self, upload: Upload) -> None:
+        self.held_bytes -= upload.held_bytes
+        upload.held_bytes = 0
+
+
+class Upload:
+    """One request's body on its way in."""
+
+    __slots__ = ("_due_s", "_intake", "_is_dropped", "_latest_s", "_patience", "_receive", "held_bytes", "is_arriving")
+
+    def __init__(self, intake: Intake, receive: Receive) -> None:
+        self.held_bytes = 0
+        self.is_arriving = True
+        self._intake = intake
+        self._receive = receive
+        self._latest_s = asyncio.get_running_loop().time()
+        self._due_s = self._latest_s + intake.body_s
+        self._patience: asyncio.Timeout | None = None
+        self._is_dropped = False
+
+    async def receive(self) -> Message:
+        """Receive a piece of the body; once it is whole, whatever comes.
+
+        Raises:
+            RequestTimeout: it was not whole in time.
+            UploadRefused: there is no room for it.
+        """
+        if not self.is_arriving:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._due_s) as self._patience:
+                message = await self._receive()
+        except TimeoutError as error:
+            raise self._refusal() from error
+        finally:
+            self._patience = None
+        self._latest_s = asyncio.get_running_loop().time()
+        self.is_arriving = message.get("more_body", False)
+        self._intake.hold(self, len(message.get("body", b"")))
+        return message
+
+    def drop(self) -> bool:
+        """Stop waiting for this upload; False when it has sent something a moment ago."""
+        now_s = asyncio.get_running_loop().time()
+        if self._patience is None or now_s - self._latest_s < _SILENT_S:
+            return False
+        self._is_dropped = True
+        self._patience.reschedule(now_s)
+        return True
+
+    def _refusal(self) -> UploadRefused | RequestTimeout:
+        if self._is_dropped:
+            return UploadRefused(
+                "The body stopped arriving while the service had no room for further bodies. Send the request again.",
+                retry_after_s=1,
+            )
+        return RequestTimeout(
+            f"The body did not arrive within {self._intake.body_s:g} seconds. "
+            "Send it faster, or make it smaller: save pictures as JPEG or WebP, or run `sightline fit`."
+        )

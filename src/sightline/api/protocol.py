@@ -1,0 +1,245 @@
+"""A connection: uvicorn's HTTP protocol, with an end to its patience and a limit to what it buffers.
+
+uvicorn waits for ever for a head, for a body that nobody reads and for a client that does not read its answer, and
+keeps a head of any size. Here each of these has a limit. Deadlines are two numbers that `close_overdue` compares
+twice a second for all connections at once, so that a request pays for no timer. What is no HTTP is refused in
+OpenAI's shape.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+from httptools import HttpParserError, HttpParserUpgrade
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from sightline.api.failures import response_of
+from sightline.errors import HeadTooLarge, MalformedHttp, RequestTimeout, ServiceError, UploadRefused
+from sightline.ids import new_id
+from sightline.log import get_logger
+from sightline.settings import ServerSettings
+
+log = get_logger(__name__)
+
+_NEVER = math.inf
+_SWEEP_S = 0.5
+_AT_ONCE = 10  # a thousand connections may be overdue at once, and others wait meanwhile
+_PAUSE_S = 0.001
+_GRACE_S = 2.0  # a body that is late is answered by `Intake`; what nobody reads any more is closed here
+_LINGER_S = 2.0
+_MAX_HEADERS = 100
+_MAX_PIPELINED = 8
+_SEND_BUFFER_BYTES = 131_072
+"""Of an answer that is not read, so much waits in the system, which would take megabytes a connection."""
+
+
+def protocol_of(settings: ServerSettings) -> type[Connection]:
+    """The protocol for `uvicorn.Config(http=…)`, with these limits."""
+    return type("Connection", (Connection,), {"settings": settings})
+
+
+async def close_overdue(connections: Collection[Any]) -> None:
+    """Close connections whose deadline has passed, for ever."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        now_s = loop.time()
+        overdue = [one for one in connections if one.read_due_s <= now_s or one.write_due_s <= now_s]
+        for number, connection in enumerate(overdue, 1):
+            connection.expire()
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(_PAUSE_S)
+        if overdue:
+            log.info("slow_clients", overdue=len(overdue), connections=len(connections))
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection. `read_due_s` and `write_due_s` are in the loop's time."""
+
+    settings: ClassVar[ServerSettings] = ServerSettings()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a head; refuse a connection too many."""
+        super().connection_made(transport)
+        self.read_due_s = self.loop.time() + self.settings.head_s
+        self.write_due_s = _NEVER
+        self._answering: RequestResponseCycle | None = None
+        self._is_receiving = self._is_in_head = self._is_deaf = False
+        self._head_bytes = self._undelivered_bytes = 0
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        if len(self.connections) > self.settings.max_connections:
+            self._refuse(UploadRefused("Too many connections are open here. Try again in a moment.", retry_after_s=1))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered, which is not uvicorn's latest when requests are pipelined."""
+        super().connection_lost(exc)
+        if self._is_busy() and self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come; refuse what is no request, or more of a head than is allowed."""
+        self._unset_keepalive_if_required()
+        if self._is_deaf:
+            return
+        if self.read_due_s == _NEVER:
+            self.read_due_s = self.loop.time() + self.settings.head_s
+        self._undelivered_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._is_deaf = True  # the request is answered as any other, and the connection ends
+        except HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, ServiceError) else MalformedHttp("This is no HTTP/1.1 request."))
+        else:
+            if self._undelivered_bytes > self.settings.max_head_bytes:
+                self._refuse(self._head_too_large())
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._is_receiving = self._is_in_head = True
+        self._head_bytes = 0
+        if self.read_due_s == _NEVER:  # several requests in one piece
+            self.read_due_s = self.loop.time() + self.settings.head_s
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the request's address."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer behind a chunked body: those are dropped, for the request has begun without them."""
+        self._count(len(name) + len(value) + 4)
+        if len(self.headers) >= _MAX_HEADERS:
+            raise self._head_too_large()
+        if self._is_in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Start the request, or let it wait for those before it."""
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            raise MalformedHttp(f"More than {_MAX_PIPELINED} requests wait on this connection.")
+        super().on_headers_complete()
+        self._is_in_head = False
+        self._undelivered_bytes = 0
+        self.read_due_s = self.loop.time() + self.settings.body_s + _GRACE_S
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Part of the body."""
+        self._undelivered_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole. One that was answered before it was leaves the connection idle now."""
+        self._is_receiving = False
+        self._undelivered_bytes = 0
+        self.read_due_s = _NEVER
+        super().on_message_complete()
+        if not self._is_busy() and not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write."""
+        super().pause_writing()
+        self.write_due_s = self.loop.time() + self.settings.write_s
+
+    def resume_writing(self) -> None:
+        """It has read most of what was waiting."""
+        super().resume_writing()
+        self.write_due_s = _NEVER
+
+    def on_response_complete(self) -> None:
+        """The answer is written: wait for the next request, or for the client to have read what it is to have read."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._give_last_deadline()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        super().timeout_keep_alive_handler()
+        self._give_last_deadline()
+
+    def _give_last_deadline(self) -> None:
+        """uvloop closes a connection when all is read, and waits for that without end."""
+        self.write_due_s = min(self.write_due_s, self.loop.time() + self.settings.write_s)
+
+    def expire(self) -> None:
+        """Do what a deadline that has passed asks for."""
+        now_s = self.loop.time()
+        if self.write_due_s <= now_s or self.transport.is_closing():
+            self.transport.abort()
+        elif self.flow.read_paused:
+            self.read_due_s = now_s + self.settings.body_s  # it is we who do not read
+        elif not self._is_busy():
+            self._end_idle()
+        elif self._is_receiving:
+            self.transport.abort()
+        else:
+            self.read_due_s = _NEVER  # only line breaks have come since the last request
+
+    def _end_idle(self) -> None:
+        if self._is_in_head and not self._is_deaf:
+            seconds = f"{self.settings.head_s:g}"
+            self._refuse(RequestTimeout(f"The request's head did not arrive within {seconds} seconds."))
+        elif self._is_deaf:
+            self.transport.abort()
+        else:
+            self.transport.close()
+            self._give_last_deadline()
+
+    def _is_busy(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
+
+    def _count(self, size_bytes: int) -> None:
+        self._head_bytes += size_bytes
+        if self._head_bytes > self.settings.max_head_bytes:
+            raise self._head_too_large()
+
+    def _head_too_large(self) -> HeadTooLarge:
+        return HeadTooLarge(
+            f"The request's line and headers are over the limit of {self.settings.max_head_bytes:,} bytes "
+            f"or {_MAX_HEADERS} headers; send less of them."
+        )
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Listen to this client no more, and say why unless that would fall into the middle of an answer."""
+        self._is_deaf = True
+        answering = self._answering
+        if answering is not None and not answering.response_complete:
+            if not answering.more_body:  # the bytes behind it are bad: it is answered all the same, and is the last
+                answering.keep_alive = False
+                self.read_due_s = _NEVER
+                return
+            answering.disconnected = True
+            answering.message_event.set()
+            if answering.response_started:
+                self.transport.abort()
+                return
+        self._say(error)
+        self.transport.write_eof()  # closing at once could take the answer from the client: what it sends is unread
+        self.read_due_s = self.loop.time() + _LINGER_S
+
+    def _say(self, error: ServiceError) -> None:
+        response = response_of(error)
+        headers = [
+            *self.server_state.default_headers,
+            *response.raw_headers,
+            (b"x-request-id", new_id("req_").encode()),
+        ]
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)]))
+        log.info("refused", status=error.status, code=error.code)

@@ -1,0 +1,236 @@
+"""Clients that stop: each is closed at its deadline, whatever it stopped in, and its work with it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from support.bodies import chat, raw
+from support.failures import assert_error_body
+from support.live import wait_for
+from support.running import Running
+from support.sockets import RawClient, answers, head
+from support.watching import MemoryWatch
+
+pytestmark = pytest.mark.e2e
+
+TOML = """
+[server]
+head_s = 1.0
+body_s = 2.0
+write_s = 2.0
+keep_alive_s = 0.5
+max_connections = 40
+max_held_bytes = 3_000_000
+[limits]
+max_in_flight = 2
+"""
+ANSWER = "x" * 20_000
+BODY = raw("hello", max_tokens=1)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(tmp_path_factory.mktemp("slow"), toml=TOML) as service:
+        yield service
+
+
+@pytest.fixture
+def key(service: Running) -> str:
+    return service.wait_for(r"INFERENCE_API_KEY=(sk-sl-\S+)")
+
+
+def ask(service: Running, key: str) -> httpx2.Response:
+    headers = {"authorization": f"Bearer {key}"}
+    return httpx2.post(f"{service.url}/v1/chat/completions", json=chat("hello"), headers=headers, timeout=30)
+
+
+def drip(client: RawClient, data: bytes, every_s: float = 0.2) -> float:
+    """Send a byte at a time until the other side closes; gives the seconds until then."""
+    began = time.monotonic()
+    for byte in data:
+        if client.is_closed():
+            return time.monotonic() - began
+        client.send(bytes([byte]))
+        time.sleep(every_s)
+    raise AssertionError("it was not closed")
+
+
+def test_silent_connection_is_closed(service: Running) -> None:
+    with RawClient(service.url) as client:
+        received, took_s = client.until_closed()
+
+    assert received == b""
+    assert 0.9 < took_s < 3
+
+
+@pytest.mark.parametrize("sent", [b"G", b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx: y"])
+def test_half_a_head_is_closed_with_a_word(service: Running, sent: bytes) -> None:
+    with RawClient(service.url) as client:
+        client.send(sent)
+        received, took_s = client.until_closed()
+
+    [(status, body)] = answers(received)
+    assert_error_body(body, status, "request_timeout")
+    assert status == 408
+    assert 0.9 < took_s < 3
+
+
+def test_byte_of_a_head_now_and_then_does_not_help(service: Running, key: str) -> None:
+    with RawClient(service.url) as client:
+        assert drip(client, head(key)) < 4
+
+
+def test_line_breaks_between_requests_do_not_help(service: Running) -> None:
+    with RawClient(service.url) as client:
+        client.send(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+        client.socket.recv(1000)
+        assert drip(client, b"\r\n" * 30) < 4
+
+
+def test_idle_connection_is_closed_and_one_in_use_is_not(service: Running) -> None:
+    with RawClient(service.url) as client:
+        for _ in range(8):
+            client.send(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += client.socket.recv(1000)
+            assert b" 200 " in answer
+            time.sleep(0.25)
+        received, took_s = client.until_closed()
+
+    assert received == b""
+    assert took_s < 2
+
+
+@pytest.mark.parametrize("sent", [b"", b"x", BODY[:-1], b" " * 900_000])
+def test_half_a_body_is_answered_408_and_closed(service: Running, key: str, sent: bytes) -> None:
+    with RawClient(service.url) as client:
+        client.send(head(key, "content-length: 1000000") + sent)
+        received, took_s = client.until_closed()
+
+    [(status, body)] = answers(received)
+    assert_error_body(body, status, "request_timeout")
+    assert status == 408
+    assert b"connection: close" in received
+    assert 1.8 < took_s < 5
+
+
+@pytest.mark.parametrize("secret", ["right", "wrong"])
+def test_byte_of_a_body_now_and_then_does_not_help(service: Running, key: str, secret: str) -> None:
+    """With a wrong key the answer is long there: nobody reads the body, and still it must end."""
+    with RawClient(service.url) as client:
+        client.send(head(key if secret == "right" else "sk-sl-no", "content-length: 1000000"))
+        assert drip(client, b" " * 100) < 7
+
+
+def test_connection_answered_before_its_body_was_whole_is_idle_then(service: Running) -> None:
+    with RawClient(service.url) as client:
+        client.send(head("sk-sl-no", "content-length: 5"))
+        assert b" 401 " in client.socket.recv(1000)
+        client.send(b"hello")
+        received, took_s = client.until_closed()
+
+    assert received == b""
+    assert took_s < 2
+
+
+def test_reader_that_stops_loses_its_stream_and_its_place(tmp_path: Path) -> None:
+    toml = TOML.replace("max_in_flight = 2", "max_in_flight = 1")
+    body = raw("word " * 4000, stream=True, n=4)
+    with Running(tmp_path, toml=toml) as service:
+        key = service.wait_for(r"INFERENCE_API_KEY=(sk-sl-\S+)")
+        assert ask(service, key).status_code == 200
+        with RawClient(service.url, receive_buffer_bytes=4096) as client:
+            client.send(head(key, f"content-length: {len(body)}") + body)
+            assert client.socket.recv(10)
+            with MemoryWatch(service.process.pid) as watch:
+                while_stalled = ask(service, key)
+                began = time.monotonic()
+                wait_for(lambda: ask(service, key).status_code == 200)
+                took_s = time.monotonic() - began
+
+    assert while_stalled.status_code == 503
+    assert took_s < 15
+    assert watch.growth_bytes < 20_000_000
+
+
+def test_answer_that_nobody_reads_does_not_stay(service: Running, key: str) -> None:
+    """All of it is in buffers: the request is over, and the connection must end too."""
+    with RawClient(service.url, receive_buffer_bytes=4096) as client:
+        for _ in range(300):
+            client.send(b"GET /v1/none HTTP/1.1\r\nhost: x\r\n\r\n" * 5)
+        began = time.monotonic()
+        wait_for(lambda: client.is_closed(), 20)
+
+    assert time.monotonic() - began < 10
+
+
+def test_connection_too_many_is_refused_and_others_go_on(service: Running, key: str) -> None:
+    with httpx2.Client(base_url=service.url, headers={"authorization": f"Bearer {key}"}) as before:
+        before.get("/v1/models")
+        crowd = [RawClient(service.url) for _ in range(60)]
+        during = before.get("/v1/models")
+        received, took_s = crowd[-1].until_closed()
+        for one in crowd:
+            one.socket.close()
+
+    [(status, body)] = answers(received)
+    assert_error_body(body, status, "overloaded")
+    assert status == 503
+    assert b"retry-after: 1\r\n" in received
+    assert took_s < 1
+    assert during.status_code == 200
+    wait_for(lambda: ask(service, key).status_code == 200)
+
+
+def test_uploads_that_stop_do_not_fill_the_memory(service: Running, key: str) -> None:
+    with MemoryWatch(service.process.pid) as watch:
+        crowd = []
+        for _ in range(30):
+            client = RawClient(service.url)
+            client.send(head(key, "content-length: 1000000") + b" " * 990_000)
+            crowd.append(client)
+        time.sleep(1.2)  # from now on they are silent
+        status = ask(service, key).status_code
+        for one in crowd:
+            one.socket.close()
+
+    assert status == 200
+    assert watch.growth_bytes < 12_000_000
+
+
+def test_service_stops_with_stalled_clients(tmp_path: Path) -> None:
+    with Running(tmp_path, toml=TOML) as service:
+        key = service.wait_for(r"INFERENCE_API_KEY=(sk-sl-\S+)")
+        clients = [RawClient(service.url) for _ in range(3)]
+        clients[1].send(head(key)[:-4])
+        clients[2].send(head(key, "content-length: 1000") + b"x")
+        time.sleep(0.2)
+        service.process.terminate()
+
+        assert service.end(20) == 0
+        for client in clients:
+            client.socket.close()
+
+    assert "Traceback" not in service.said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sets the limit of another process")
+def test_service_without_descriptors_recovers(tmp_path: Path) -> None:
+    import resource
+
+    with Running(tmp_path) as service:
+        resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (80, 4000))
+        crowd = [RawClient(service.url) for _ in range(150)]
+        for one in crowd:
+            one.socket.close()
+
+        wait_for(lambda: httpx2.get(f"{service.url}/health/live").status_code == 200)
+
+    assert "Traceback" not in service.said
