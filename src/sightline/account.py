@@ -7,12 +7,14 @@ settled on the real counts; a failure costs nothing. Knows nothing of engines or
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 
 import msgspec
 
+from sightline import metrics
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import RateLimits, Window
 from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage
@@ -104,6 +106,8 @@ class Account:
         self._meter = Meter(0)
         self._receipts: Sequence[ImageReceipt] = ()
         self._is_complete = False
+        self._began_s = time.monotonic()
+        self._has_piece = False
 
     async def __aenter__(self) -> Account:
         """Set aside what the request may take.
@@ -125,6 +129,8 @@ class Account:
     def saw(self, receipts: Sequence[ImageReceipt]) -> None:
         """Take note of what the model sees; answers are held to its count of image tokens."""
         self._receipts = receipts
+        if receipts:
+            metrics.images_taken(sum(receipt.bytes for receipt in receipts))
         self._meter = Meter(sum(receipt.image_tokens for receipt in receipts))
 
     def count(self, delta: Delta, choice: int) -> None:
@@ -133,6 +139,9 @@ class Account:
         Raises:
             EngineError: see `Meter.count`.
         """
+        if not self._has_piece:
+            self._has_piece = True
+            metrics.first_token(self._model.id, time.monotonic() - self._began_s)
         self._meter.count(delta, choice)
 
     async def confirm(self) -> None:
@@ -169,6 +178,7 @@ class Account:
             )
             await self._booking.complete(ending)
         self._is_complete = True
+        metrics.answered(self._model.id, usage, cost.total_nanos)
         await self._settle_tokens(usage.total_tokens)
 
     async def __aexit__(
@@ -182,8 +192,10 @@ class Account:
         usage = Usage(0, 0)
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             usage = self._meter.usage()
+            cost = self._prices.cost(self._model.id, usage)
+            metrics.answered(self._model.id, usage, cost.total_nanos)
             if self._booking is not None:
-                self._booking.cancel(usage, self._prices.cost(self._model.id, usage), _digests(self._receipts))
+                self._booking.cancel(usage, cost, _digests(self._receipts))
         elif self._booking is not None:
             self._booking.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
         await self._settle_tokens(usage.total_tokens)
