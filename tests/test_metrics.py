@@ -18,7 +18,7 @@ from sightline.api.middleware import RequestLog
 from sightline.core import NewKey, Usage
 from sightline.settings import ServerSettings, Settings
 from sightline.store.database import Database
-from support.bodies import CHAT, chat
+from support.bodies import CHAT, chat, image
 from support.failures import assert_error
 from support.ledgers import DONE, entry, fill
 
@@ -151,12 +151,25 @@ async def test_ledger_writes_are_timed(database: Database, grown: Read) -> None:
     assert grown("sightline_ledger_write_seconds_count") == 2
 
 
+async def test_an_answer_over_http_is_counted(client: httpx2.AsyncClient, grown: Read) -> None:
+    model, first = "sightline/scripted", "sightline_time_to_first_token_seconds_count"
+    grown("sightline_tokens_total", model=model, kind="prompt")
+    grown("sightline_image_bytes_total")
+    grown(first, model=model)
+
+    answer = (await client.post(CHAT, json=chat("one two three", image(), n=2))).json()
+
+    assert grown("sightline_tokens_total", model=model, kind="prompt") == answer["usage"]["prompt_tokens"]
+    assert grown("sightline_image_bytes_total") == answer["sightline"]["images"][0]["bytes"]
+    assert grown(first, model=model) == 1
+
+
 async def test_places_taken_are_shown(app: Starlette, admission: Admission, settings: Settings) -> None:
     metrics.in_flight.read = lambda: admission.in_flight
 
-    with admission.admit():
-        assert read("sightline_requests_in_flight") == 1
-    assert read("sightline_requests_in_flight") == 0
+    for places in (1, 0):
+        admission.in_flight = places
+        assert read("sightline_requests_in_flight") == places
 
 
 async def test_metrics_are_for_admins(client: httpx2.AsyncClient, keys: Keys) -> None:

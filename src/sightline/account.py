@@ -106,8 +106,8 @@ class Account:
         self._meter = Meter(0)
         self._receipts: Sequence[ImageReceipt] = ()
         self._is_complete = False
-        self._has_begun = False
-        self._opened_s = time.monotonic()
+        self._began_s = time.monotonic()
+        self._has_piece = False
 
     async def __aenter__(self) -> Account:
         """Set aside what the request may take.
@@ -139,6 +139,9 @@ class Account:
         Raises:
             EngineError: see `Meter.count`.
         """
+        if not self._has_piece:
+            self._has_piece = True
+            metrics.first_token(self._model.id, time.monotonic() - self._began_s)
         self._meter.count(delta, choice)
 
     async def confirm(self) -> None:
@@ -146,9 +149,6 @@ class Account:
 
         Raises: as entering.
         """
-        if not self._has_begun:
-            self._has_begun = True
-            metrics.first_token(self._model.id, time.monotonic() - self._opened_s)
         if self._booking is not None and not self._booking.is_confirmed:
             await self._booking.confirm()
 
@@ -192,8 +192,10 @@ class Account:
         usage = Usage(0, 0)
         if isinstance(error, asyncio.CancelledError | GeneratorExit):
             usage = self._meter.usage()
+            cost = self._prices.cost(self._model.id, usage)
+            metrics.answered(self._model.id, usage, cost.total_nanos)
             if self._booking is not None:
-                self._booking.cancel(usage, self._prices.cost(self._model.id, usage), _digests(self._receipts))
+                self._booking.cancel(usage, cost, _digests(self._receipts))
         elif self._booking is not None:
             self._booking.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
         await self._settle_tokens(usage.total_tokens)

@@ -103,9 +103,9 @@ first_token_seconds = Histogram(
     "sightline_time_to_first_token_seconds", "From admission to an answer's first piece.", _ANSWER_S, ("model",)
 )
 model_tokens = Counter(
-    "sightline_tokens", "Tokens of answers; image and cached ones are among the prompt's.", ("model", "kind")
+    "sightline_tokens", "Tokens that were charged for; image and cached ones are among the prompt's.", ("model", "kind")
 )
-model_cost = Counter("sightline_cost_dollars", "What answers were charged, in US dollars.", ("model",))
+model_cost = Counter("sightline_cost_dollars", "What was charged, in US dollars.", ("model",))
 image_bytes = Counter("sightline_image_bytes", "Bytes of images as they were sent.")
 in_flight = Gauge("sightline_requests_in_flight", "Requests that hold a place now.")
 waiting = Gauge("sightline_requests_waiting", "Requests that wait for an engine now.")

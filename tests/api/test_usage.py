@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from datetime import timedelta
 
 import httpx2
@@ -15,7 +15,9 @@ from starlette.applications import Starlette
 
 from sightline.admission.keys import Keys
 from sightline.core import NewKey, Permission
+from sightline.metering.audit import check
 from sightline.store.database import Database
+from support.bodies import CHAT, chat, image
 from support.failures import assert_error
 from support.ledgers import DONE, FAILED, NOON, entry, fill
 
@@ -177,3 +179,20 @@ async def test_a_key_that_may_not_see_usage_is_denied(client_with: Client, path:
 async def test_nothing_used_is_an_empty_list(client: httpx2.AsyncClient) -> None:
     for path in (TOTALS, REQUESTS):
         assert (await client.get(path)).json()["data"] == []
+
+
+async def test_what_was_answered_is_what_is_shown(client: httpx2.AsyncClient, database: Database) -> None:
+    answers = [(await client.post(CHAT, json=chat("what?", image()))).json() for _ in range(2)]
+    await client.post(CHAT, json=chat("x", image(), model="no/such"))
+
+    [day] = (await client.get(TOTALS)).json()["data"]
+    lines = (await client.get(REQUESTS)).json()["data"]
+
+    for name in ("prompt_tokens", "completion_tokens"):
+        assert day[name] == sum(answer["usage"][name] for answer in answers) == sum(line[name] for line in lines)
+    assert day["requests"] == 2
+    [shown] = lines[0]["images"]
+    receipt = answers[1]["sightline"]["images"][0]
+    assert shown == {name: receipt[name] for name in ("sha256", "width", "height", "bytes")}
+    with closing(database.presence()) as presence:
+        assert check(database, presence).discrepancies == ()
