@@ -15,11 +15,15 @@ from starlette.applications import Starlette
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
+from sightline.admission.limits import RateLimits
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
 from sightline.core import NewKey
+from sightline.engines.base import Engine
 from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
+from sightline.metering.books import open_ledger
+from sightline.metering.ledger import Ledger
 from sightline.service import Service
 from sightline.settings import Settings
 from sightline.store.database import Database
@@ -101,19 +105,40 @@ async def engine() -> AsyncIterator[ScriptedEngine]:
 
 @pytest.fixture
 def admission(settings: Settings) -> Admission:
-    return Admission(settings.limits.max_in_flight)
+    return Admission.of(settings.limits)
 
 
 @pytest.fixture
-def service(settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission) -> Service:
-    return compose(settings, [engine], pool, admission)
+def limits() -> RateLimits:
+    return RateLimits()
 
 
 @pytest.fixture
-def app(settings: Settings, keys: Keys, admission: Admission, service: Service) -> Starlette:
+async def ledger(database: Database) -> AsyncIterator[Ledger]:
+    async with open_ledger(database) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def build(pool: ImagePool, admission: Admission, limits: RateLimits, ledger: Ledger) -> Callable[..., Service]:
+    """Put a service together from settings and engines."""
+
+    def compose_with(settings: Settings, *engines: Engine) -> Service:
+        return compose(settings, engines, pool, admission, limits, ledger)
+
+    return compose_with
+
+
+@pytest.fixture
+def service(settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]) -> Service:
+    return build(settings, engine)
+
+
+@pytest.fixture
+def app(settings: Settings, keys: Keys, admission: Admission, limits: RateLimits, service: Service) -> Starlette:
     """The application, as its lifespan would set it up, but with the shared pool."""
     app = create_app(settings, admission, engines=[])
-    app.state.runtime = Runtime(settings, keys, admission, service)
+    app.state.runtime = Runtime(settings, keys, admission, limits, service)
     return app
 
 

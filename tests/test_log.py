@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sightline.log import configure_logging, get_logger
+from sightline.log import REQUEST_ID, configure_logging, get_logger
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +25,9 @@ def fail() -> None:
 def test_json_has_event_level_time_module_and_request(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging()
 
-    with structlog.contextvars.bound_contextvars(request_id="req_1"):
-        get_logger("somewhere").info("happened", ms=3)
+    bound = REQUEST_ID.set("req_1")
+    get_logger("somewhere").info("happened", ms=3)
+    REQUEST_ID.reset(bound)
 
     line = json.loads(capsys.readouterr().err)
     assert line.pop("timestamp").endswith("Z")

@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import pytest
 
+from sightline.account import Call
 from sightline.admission.admit import Admission
+from sightline.admission.keys import ApiKey
+from sightline.admission.limits import RateLimits
 from sightline.app import compose
-from sightline.core import ChatRequest, Delta, GenerateRequest
+from sightline.core import ChatRequest, Delta, GenerateRequest, KeyLimits
+from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import EngineError, EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages
 from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
-from sightline.service import Call, Completed, Piece, Service, _answers, check
+from sightline.metering.ledger import Ledger
+from sightline.service import Completed, Piece, Service, _answers
 from sightline.settings import ImageLimits, PriceSettings, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import SCRIPTED, image, raw
 from support.pictures import picture
 
 pytestmark = pytest.mark.anyio
-CALL = Call("req_1", "key_1")
+KEY = ApiKey(
+    *("key_1", "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None),
+    *(frozenset({"inference"}), None, KeyLimits(), None),
+)
 
 
 def chat(*parts: Any, **more: Any) -> ChatRequest:
     return parse_chat(raw(*parts, **more), partial(open_image, limits=ImageLimits(max_images=5)))
 
 
+def call() -> Call:
+    return Call("req_1", KEY)
+
+
 async def events(service: Service, request: ChatRequest) -> list[Piece | Completed]:
-    async with aclosing(service.run(request, CALL)) as found:
+    async with aclosing(service.run(request, call())) as found:
         return [event async for event in found]
 
 
@@ -50,7 +63,7 @@ async def test_pieces_come_first_and_completed_last(service: Service, admission:
 async def test_preview_counts_what_a_run_then_uses(service: Service, engine: ScriptedEngine) -> None:
     request = chat("a b", image(), image())
 
-    preview = await service.preview(request, CALL)
+    preview = await service.preview(request, call())
 
     assert engine.steps == 0
     last = (await events(service, request))[-1]
@@ -59,11 +72,36 @@ async def test_preview_counts_what_a_run_then_uses(service: Service, engine: Scr
     assert preview.images == tuple(replace(one, cache_hit=False) for one in last.images)
 
 
+@pytest.mark.parametrize(("detail", "views"), [("low", 1), ("auto", 1), ("high", 4)])
+async def test_detail_decides_on_closer_views(service: Service, detail: str, views: int) -> None:
+    request = chat(image(picture(width=99, height=33), detail=detail))
+
+    preview = await service.preview(request, call())
+    *_, last = await events(service, request)
+
+    assert isinstance(last, Completed)
+    (receipt,) = last.images
+    assert (receipt.views, receipt.detail) == (views, "high" if views > 1 else "low")
+    assert receipt.image_tokens == last.usage.image_tokens == preview.usage.image_tokens == 16 * views
+    assert preview.usage.prompt_tokens == last.usage.prompt_tokens
+    assert (receipt.seen_width, receipt.seen_height) == (32, 32)
+
+
+async def test_pictures_decoded_for_one_detail_are_not_taken_for_another(service: Service) -> None:
+    data = picture(width=99, height=33)
+
+    asked = ["low", "high", "auto", "high"]
+    runs = [await events(service, chat(image(data, detail=detail))) for detail in asked]
+
+    receipts = [last.images[0] for *_, last in runs if isinstance(last, Completed)]
+    assert [(one.views, one.cache_hit) for one in receipts] == [(1, False), (4, False), (1, True), (4, True)]
+
+
 async def test_cost_is_at_the_price_of_the_model(
-    settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission
+    settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
 ) -> None:
     prices = {SCRIPTED: PriceSettings(Decimal("0.000000001"), Decimal("0.000000002"))}
-    service = compose(replace(settings, prices=prices), [engine], pool, admission)
+    service = build(replace(settings, prices=prices), engine)
 
     last = (await events(service, chat("a b c")))[-1]
 
@@ -110,11 +148,11 @@ class FailingSecond(ScriptedEngine):
 
 
 async def test_one_failing_answer_ends_all_and_gives_the_place_back(
-    settings: Settings, pool: ImagePool, admission: Admission
+    settings: Settings, admission: Admission, build: Callable[..., Service]
 ) -> None:
     engine = FailingSecond()
     await engine.start()
-    service = compose(settings, [engine], pool, admission)
+    service = build(settings, engine)
 
     with pytest.raises(EngineError, match="the second failed"):
         await events(service, chat("a", n=4))
@@ -129,12 +167,31 @@ async def test_closing_the_stream_ends_every_answer(
     service: Service, engine: ScriptedEngine, admission: Admission, n: int
 ) -> None:
     engine.step_s = 0.001
-    stream = service.run(chat("word " * 500, n=n), CALL)
+    stream = service.run(chat("word " * 500, n=n), call())
     await anext(stream)
 
     await stream.aclose()
 
     assert engine.running == 0
+    assert admission.in_flight == 0
+
+
+async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_none(
+    settings: Settings, engine: ScriptedEngine, pool: ImagePool, limits: RateLimits, ledger: Ledger
+) -> None:
+    admission = Admission(1, 1)
+    service = compose(settings, [engine], pool, admission, limits, ledger)
+
+    async with admission.admit(SCRIPTED, "another"):
+        task = asyncio.create_task(events(service, chat("a")))
+        await asyncio.sleep(0)
+        await service.preview(chat("a"), call())
+        assert engine.steps == 0
+        assert admission.in_flight == 2
+    completed = (await task)[-1]
+
+    assert isinstance(completed, Completed)
+    assert completed.timings.queue_s > 0
     assert admission.in_flight == 0
 
 
@@ -164,9 +221,9 @@ async def test_unknown_model_and_starting_model_differ(service: Service, engine:
 
 
 async def test_alias_answers_for_its_model(
-    settings: Settings, engine: ScriptedEngine, pool: ImagePool, admission: Admission
+    settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
 ) -> None:
-    service = compose(replace(settings, aliases={"gpt-4o": SCRIPTED}), [engine], pool, admission)
+    service = build(replace(settings, aliases={"gpt-4o": SCRIPTED}), engine)
 
     assert service.catalogue.find("gpt-4o")[1].id == SCRIPTED
     assert service.catalogue.aliases_of(SCRIPTED) == ["gpt-4o"]

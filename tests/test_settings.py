@@ -91,7 +91,12 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
     [
         *(("server.port", -1), ("server.port", 65_536), ("server.max_body_bytes", 0), ("server.drain_s", -1)),
         *(("server.drain_s", float("inf")), ("server.drain_s", float("nan")), ("images.max_images", 0)),
-        *(("images.max_pixels", 0), ("limits.max_in_flight", 0), ("images.cache_bytes", -1)),
+        *(
+            ("images.max_pixels", 0),
+            ("limits.max_in_flight", 0),
+            ("limits.max_waiting", -1),
+            ("images.cache_bytes", -1),
+        ),
     ],
 )
 def test_value_without_sense_is_refused(name: str, value: object) -> None:

@@ -231,8 +231,13 @@ def clear_pair(scene: Scene, rng: np.random.Generator, axis: str) -> tuple[Thing
     return None
 
 
-def ask_side(scene: Scene, rng: np.random.Generator, axis: str = "x") -> Fact | None:
-    """Ask which of two things is left (or above); half of the questions name the other thing first."""
+def ask_side(
+    scene: Scene, rng: np.random.Generator, axis: str = "x", styles: tuple[float, float] = (0.45, 0.8)
+) -> Fact | None:
+    """Ask which of two things is left (or above); half of the questions name the other thing first.
+
+    `styles` are the shares, added up, of "is it left or right" and then of "is it left", yes or no.
+    """
     pair = clear_pair(scene, rng, axis)
     if pair is None:
         return None
@@ -245,7 +250,7 @@ def ask_side(scene: Scene, rng: np.random.Generator, axis: str = "x") -> Fact | 
     truth = 1 if flipped else 0
     told = f"The {a} is {(before, after)[truth]} the {b}."
     style = rng.random()
-    if style < 0.45:
+    if style < styles[0]:
         frames = [f"Is the {a} {before} or {after} the {b}?"]
         if axis == "x":
             frames += [
@@ -260,7 +265,7 @@ def ask_side(scene: Scene, rng: np.random.Generator, axis: str = "x") -> Fact | 
                 f"Above or below the {b}: the {a}?",
             ]
         return Fact(skill, pick(rng, frames), told, words[truth], "position", words[truth])
-    if style < 0.8:
+    if style < styles[1]:
         claim = int(rng.integers(2))
         question = f"Is the {a} {(before, after)[claim]} the {b}?"
         yes = claim == truth

@@ -2,7 +2,7 @@
 
 In: a `Fact`, or the keys and values of a JSON record. Out: a `Turn`. Forms: a sentence, the bare answer, JSON asked
 for in words, and JSON that nothing in the question asks for, as when a server forces a schema by grammar: there the
-frame is given and only the values are taught.
+keys are given and all else is taught.
 """
 
 from __future__ import annotations
@@ -177,25 +177,24 @@ def hint(value: Value) -> Value:
 
 
 def write_json(value: object, *, compact: bool) -> list[Piece]:
-    """Return JSON in pieces; the values and what follows a list's items are taught, the frame is given.
+    """Return JSON in pieces; all but the keys is taught, for a grammar gives the keys and leaves blanks to the model.
 
-    Whether a list goes on is the model's to say, so the sign after each item belongs to what is taught.
+    A model that was never taught what follows a key or a value writes blanks there until its tokens are spent.
     """
     comma, colon = (",", ":") if compact else (", ", ": ")
     if isinstance(value, dict):
         pieces: list[Piece] = [("{", False)]
         for i, (key, inner) in enumerate(value.items()):
-            pieces.append((f'{comma if i else ""}"{key}"{colon}', False))
+            pieces += [(f'{comma if i else ""}"', True), (key, False), (f'"{colon}', True)]
             pieces += write_json(inner, compact=compact)
-        return [*pieces, ("}", False)]
+        return [*pieces, ("}", True)]
     if isinstance(value, list):
-        pieces = [("[", False)]
+        pieces = [("[", True)]
         for i, inner in enumerate(value):
             if i:
-                pieces.append((comma[0], True))
-                pieces.append((comma[1:], False))
+                pieces.append((comma, True))
             pieces += write_json(inner, compact=compact)
         return [*pieces, ("]", True)]
     if isinstance(value, str):
-        return [('"', False), (f'{value}"', True)]
+        return [(f'"{value}"', True)]
     return [(json.dumps(value), True)]

@@ -7,6 +7,7 @@ how they lie in a sequence. Knows no tokens and no pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from facts import Fact, ask_colour, ask_count, ask_height, ask_shape, ask_side, ask_what_end, pick
@@ -16,8 +17,10 @@ from portraits import ASKERS, ask_describe, record
 from scenes import COLOUR_NAMES, SHAPE_NAMES, Scene, sample_scene
 
 MOST_TURNS = 8
-APART = [ask_colour, ask_shape, ask_side, ask_height, ask_what_end, ask_describe, ask_count]
-APART_WEIGHTS = np.array([1.5, 1.5, 6.0, 1.0, 1.5, 0.5, 4.0])
+# Left or right is learnt soon from "left or right?"; "is it left?" and "which is further left?" take longer.
+HARD_SIDE = partial(ask_side, styles=(0.2, 0.68))
+APART = [ask_colour, ask_shape, HARD_SIDE, ask_height, ask_what_end, ask_describe, ask_count]
+APART_WEIGHTS = np.array([1.2, 1.2, 7.0, 1.0, 1.5, 0.5, 5.0])
 
 
 @dataclass(frozen=True, slots=True)

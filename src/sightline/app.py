@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from sightline.account import Accounts
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
+from sightline.admission.limits import RateLimits
 from sightline.api.failures import AnswerBugs, on_http_error, on_service_error
 from sightline.api.middleware import EndWithClient, RequestLog
 from sightline.api.routes import ROUTES
@@ -24,6 +26,8 @@ from sightline.images.cache import ImageCache
 from sightline.images.pool import ImagePool
 from sightline.images.viewer import Viewer
 from sightline.log import get_logger
+from sightline.metering.books import open_ledger
+from sightline.metering.ledger import Ledger
 from sightline.metering.prices import Prices
 from sightline.service import Service
 from sightline.settings import Settings, default_engines
@@ -46,7 +50,7 @@ def create_app(
     with a message when one can never start. Setting `draining` on `admission` refuses new requests.
     `engines` replaces those of the settings (tests).
     """
-    admission = admission or Admission(settings.limits.max_in_flight)
+    admission = admission or Admission.of(settings.limits)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -54,9 +58,13 @@ def create_app(
         if running is None:
             running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
-        async with ImagePool() as pool:
-            service = compose(settings, running, pool, admission)
-            app.state.runtime = Runtime(settings, Keys(database), admission, service)
+        limits = RateLimits()
+        async with AsyncExitStack() as stack:
+            pool = await stack.enter_async_context(ImagePool())
+            ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
+            stack.push_async_callback(limits.close)
+            service = compose(settings, running, pool, admission, limits, ledger)
+            app.state.runtime = Runtime(settings, Keys(database), admission, limits, service)
             starting = asyncio.create_task(_start(running, on_ready, on_failure))
             try:
                 yield
@@ -73,13 +81,20 @@ def create_app(
     )
 
 
-def compose(settings: Settings, engines: Sequence[Engine], pool: ImagePool, admission: Admission) -> Service:
+def compose(
+    settings: Settings,
+    engines: Sequence[Engine],
+    pool: ImagePool,
+    admission: Admission,
+    limits: RateLimits,
+    ledger: Ledger | None,
+) -> Service:
     """Put the pipeline together from its parts."""
     return Service(
         Catalogue(engines, settings.aliases),
         Viewer(pool, ImageCache(settings.images.cache_bytes)),
         admission,
-        Prices(settings.prices),
+        Accounts(Prices(settings.prices), limits, ledger, settings.ledger.assumed_completion_tokens),
     )
 
 

@@ -1,20 +1,21 @@
 """The values every stage shares, from a parsed request to the last piece of an answer.
 
-All are frozen: a stage that changes one uses `dataclasses.replace`. Nothing here validates (the wire did)
-and nothing here does work. The two kinds of part are msgspec structs, not dataclasses, because they cross
-process boundaries as one tagged union.
+All are frozen: a stage that changes one uses `msgspec.structs.replace`. Nothing here validates (the wire did)
+and nothing here does work. What every request makes are msgspec structs: they are made in a tenth of a frozen
+dataclass's time, and cross process boundaries. What must not show its bytes, or is made once, is a dataclass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Detail = Literal["auto", "low", "high"]
@@ -26,6 +27,8 @@ USUAL_PERMISSIONS: frozenset[Permission] = frozenset({"inference", "usage"})
 Period = Literal["day", "month", "total"]
 Pixels = npt.NDArray[np.uint8]
 """RGB, shape (height, width, 3), as a person sees the picture."""
+ViewPixels = npt.NDArray[np.uint8]
+"""RGB of one image, shape (views, height, width, 3): the whole picture first, then the closer views of it, if any."""
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text"):
@@ -43,8 +46,7 @@ class ImagePart(msgspec.Struct, frozen=True, tag="image"):
 Part = TextPart | ImagePart
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One turn. Parts keep the sender's order."""
 
     role: Role
@@ -81,16 +83,14 @@ class EncodedImage:
     param: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseFormat:
+class ResponseFormat(msgspec.Struct, frozen=True):
     """The form an answer must have. `schema` is JSON text, only for `json_schema`."""
 
     type: Literal["text", "json_object", "json_schema"] = "text"
     schema: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SamplingParams:
+class SamplingParams(msgspec.Struct, frozen=True):
     """How to choose tokens. `max_tokens` None means up to the end of the context."""
 
     max_tokens: int | None = None
@@ -105,8 +105,7 @@ class SamplingParams:
     response_format: ResponseFormat = ResponseFormat()
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """A parsed `POST /v1/chat/completions`: what the sender asked, before any limit or pixel was looked at.
 
     `params_sent` names the body's fields that were given a value, for engines that lack some of them.
@@ -122,11 +121,10 @@ class ChatRequest:
     params_sent: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GenerateRequest:
+class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     """What an engine gets: one answer's worth of work, pixels ready.
 
-    `images[i]` belongs to `ImagePart(i)` and is already at the size the model sees. `image_tokens` is what the
+    `images[i]` belongs to `ImagePart(i)`, its views already at the size the model sees. `image_tokens` is what the
     receipt promises for all of them: an engine that counts otherwise refuses before it begins. Where `stream` is
     false nobody reads the answer before its end, so its pieces may be joined on the way.
     """
@@ -134,14 +132,13 @@ class GenerateRequest:
     request_id: str
     model: str
     messages: tuple[Message, ...]
-    images: tuple[Pixels, ...]
+    images: tuple[ViewPixels, ...]
     sampling: SamplingParams
     image_tokens: int = 0
     stream: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
+class TokenLogprob(msgspec.Struct, frozen=True):
     """One chosen token, its natural-log probability, and the most likely alternatives, best first."""
 
     token: str
@@ -150,8 +147,7 @@ class TokenLogprob:
     top: tuple[TokenLogprob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one answer. `cached_tokens` of the prompt were not computed again."""
 
     prompt_tokens: int
@@ -170,8 +166,7 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
 
-@dataclass(frozen=True, slots=True)
-class EngineTimings:
+class EngineTimings(msgspec.Struct, frozen=True):
     """Where an engine's time went, in seconds: waiting for a place, up to the first token, after it."""
 
     queue_s: float
@@ -179,9 +174,8 @@ class EngineTimings:
     decode_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """A piece of an answer. The last one carries `finish_reason`, `usage` and `timings`; others carry none."""
+class Delta(msgspec.Struct, frozen=True):
+    """A piece of an answer. `usage` is of the answer so far; the last one carries `finish_reason` and `timings` too."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
@@ -199,10 +193,27 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class PanAndScan:
+    """When and how a model takes closer views of a picture that is not square: cuts along its longer side.
+
+    A picture is cut from `min_ratio` (longer by shorter side) on, into two to `max_crops` parts, and not at all where
+    a part would have a side below `min_crop_px`. `by_default`: also where the sender leaves `detail` to the model.
+
+    Source: Gemma 3 (https://arxiv.org/abs/2503.19786, section 2.1); Transformers' Gemma3ImageProcessor.
+    """
+
+    min_crop_px: int = 256
+    max_crops: int = 4
+    min_ratio: float = 1.2
+    by_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImageEncoding:
     """How a model turns a picture into tokens.
 
-    `square`: stretched to `size_px` × `size_px`, always `tokens` tokens (Gemma 3).
+    `square`: stretched to `size_px` × `size_px`, always `tokens` tokens a view (Gemma 3). `pan_and_scan` says how it
+    takes closer views; None where it has none.
     `page`: kept in shape, reduced until its longer side is at most `size_px`; counted by the documented
     estimate, since the model has no tokens of its own (transcription).
     """
@@ -210,6 +221,7 @@ class ImageEncoding:
     kind: Literal["square", "page"]
     size_px: int
     tokens: int = 0
+    pan_and_scan: PanAndScan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +248,7 @@ class SpendingLimit:
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """How much a key may ask at a time; None is without a limit."""
+    """What a key may use: a minute, and at once (running and waiting). None is no limit."""
 
     requests_per_min: int | None = None
     tokens_per_min: int | None = None

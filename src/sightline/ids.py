@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 
 
 def new_id(prefix: str) -> str:
     """Make an id: `prefix`, 12 hex digits of milliseconds since 1970, 16 random hex digits."""
-    return f"{prefix}{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+    return f"{prefix}{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"

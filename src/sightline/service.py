@@ -10,46 +10,29 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import msgspec
+from msgspec.structs import replace
+
+from sightline.account import Accounts, Call, Timings
 from sightline.admission.admit import Admission
 from sightline.core import ChatRequest, Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.base import Engine
-from sightline.engines.catalogue import Catalogue
-from sightline.errors import InvalidRequest, TooManyImages, UnsupportedParameter
+from sightline.engines.catalogue import Catalogue, check
 from sightline.images.receipt import ImageReceipt
-from sightline.images.viewer import Viewer
-from sightline.metering.count import Meter
-from sightline.metering.prices import Cost, Prices
-
-# Honoured by every engine, or by the service itself.
-_ALWAYS = frozenset(
-    {"model", "messages", "n", "stream", "stream_options", "metadata", "user", "max_completion_tokens"}
-    | {"store", "service_tier", "safety_identifier", "prompt_cache_key", "reasoning_effort", "verbosity"}
-    | {"parallel_tool_calls", "modalities", "response_format", "logprobs", "top_logprobs"}
-)
+from sightline.images.viewer import Seen, Viewer
+from sightline.metering.prices import Cost
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """The next piece of answer number `choice` (0-based)."""
 
     choice: int
     delta: Delta
 
 
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Where a request's time went, in seconds."""
-
-    queue_s: float
-    image_s: float
-    prefill_s: float
-    decode_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """The end of a request: what it used, what the model saw, what it costs, how long it took."""
 
     usage: Usage
@@ -67,22 +50,15 @@ class Preview:
     cost: Cost
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Which request this is, and whose: `owner` is the id of the key."""
-
-    request_id: str
-    owner: str
-
-
 class Service:
     """Answers requests with the engines it is given."""
 
-    def __init__(self, catalogue: Catalogue, viewer: Viewer, admission: Admission, prices: Prices) -> None:
+    def __init__(self, catalogue: Catalogue, viewer: Viewer, admission: Admission, accounts: Accounts) -> None:
         self.catalogue = catalogue
-        self.prices = prices
+        self.prices = accounts.prices
         self._viewer = viewer
         self._admission = admission
+        self._accounts = accounts
 
     def is_ready(self) -> bool:
         """Whether every engine can answer and the service is not about to stop."""
@@ -91,23 +67,34 @@ class Service:
     async def run(self, request: ChatRequest, call: Call) -> AsyncGenerator[Piece | Completed, None]:
         """Carry out one request.
 
+        The request is settled after `Completed`: only when the events have ended may an answer's last byte go out.
+
         Raises (at the first piece, or later once it has begun):
             ServiceError: whatever kept it from being carried out; nothing was charged.
+            Replay: the caller's Idempotency-Key has an answer already.
         """
         engine, model = self.catalogue.find(request.model)
         check(request, model)
-        with self._admission.admit():
+        asked = time.monotonic()
+        async with self._admission.admit(model.id, call.key.id, call.key.limits.max_in_flight):
             began = time.monotonic()
-            work, receipts = await self._prepare(request, model, call)
-            image_s = time.monotonic() - began
-            meter = Meter(work.image_tokens)
-            async with aclosing(_answers(engine, work, request.n)) as pieces:
-                async for piece in pieces:
-                    meter.count(piece.delta)
-                    yield piece
-            usage, engine_s = meter.usage(), meter.timings
-            timings = Timings(engine_s.queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
-            yield Completed(usage, receipts, self.prices.cost(model.id, usage), timings)
+            async with self._accounts.open(request, model, call) as account:
+                looked = time.monotonic()
+                work, receipts = await self._prepare(request, model, call)
+                image_s = time.monotonic() - looked
+                account.saw(receipts)
+                # One answer is read from the engine itself: each generator in between would cost every request.
+                source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n)
+                async with aclosing(source) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Delta):
+                            piece = Piece(0, piece)
+                        account.count(piece.delta, piece.choice)
+                        await account.confirm()
+                        yield piece
+                usage, cost, timings = account.result(began - asked, image_s)
+                yield Completed(usage, receipts, cost, timings)
+                await account.complete(usage, cost, timings)
 
     async def preview(self, request: ChatRequest, call: Call) -> Preview:
         """Say what a request would use without running the model; refuses what `run` would refuse.
@@ -117,7 +104,7 @@ class Service:
         """
         engine, model = self.catalogue.find(request.model)
         check(request, model)
-        with self._admission.admit():
+        with self._admission.hold(call.key.id, call.key.limits.max_in_flight):
             work, receipts = await self._prepare(request, model, call)
             usage = await engine.count(work)
         return Preview(usage, receipts, self.prices.cost(model.id, usage))
@@ -126,7 +113,9 @@ class Service:
         self, request: ChatRequest, model: ModelInfo, call: Call
     ) -> tuple[GenerateRequest, tuple[ImageReceipt, ...]]:
         """Turn images into what `model` sees; the receipt's count goes along, for the engine to check its own by."""
-        seen = await self._viewer.look(request.images, model.image, call.owner) if model.image else []
+        seen: list[Seen] = []
+        if request.images and model.image:
+            seen = await self._viewer.look(request.images, model.image, call.key.id)
         work = GenerateRequest(
             request_id=call.request_id,
             model=model.id,
@@ -139,30 +128,8 @@ class Service:
         return work, tuple(one.receipt for one in seen)
 
 
-def check(request: ChatRequest, model: ModelInfo) -> None:
-    """Refuse what `model` cannot do before any work is done for it.
-
-    Raises:
-        InvalidRequest: images it does not take, or too many.
-        UnsupportedParameter: a parameter it lacks; never silently dropped.
-    """
-    if request.images and model.image is None:
-        param = request.images[0].param.removesuffix(".image_url.url") + ".type"
-        raise InvalidRequest(f"{model.id} takes text only; send the image to another model.", param=param)
-    if len(request.images) > model.max_images:
-        message = f"{model.id} takes {model.max_images} images a request, {len(request.images)} were sent."
-        raise TooManyImages(message, param="messages")
-    for name in sorted(request.params_sent - _ALWAYS - model.supported_parameters):
-        raise UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name)
-
-
 async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Piece, None]:
     """Run `n` answers side by side and yield their pieces as they come; a seed gives each its own."""
-    if n == 1:
-        async with aclosing(engine.generate(request)) as deltas:
-            async for delta in deltas:
-                yield Piece(0, delta)
-        return
     pieces: asyncio.Queue[Piece | asyncio.Task[None]] = asyncio.Queue()
 
     async def answer(choice: int) -> None:

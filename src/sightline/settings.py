@@ -66,11 +66,29 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How many requests run or wait at once before further ones are refused with 503."""
+    """How many requests run at once and how many wait, a model, before further ones are refused with 503.
+
+    `max_in_flight` is for all models together, running or waiting.
+    """
 
     __pydantic_config__ = _STRICT
 
-    max_in_flight: AtLeastOne = 64
+    max_running: AtLeastOne = 16
+    max_waiting: Annotated[int, Field(ge=0)] = 48
+    max_in_flight: AtLeastOne = 256
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Whether requests are written down. Without a ledger there is no usage, no spending limit, no Idempotency-Key.
+
+    `assumed_completion_tokens` is how long an answer is taken to be, before work, when the request does not say.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    enabled: bool = True
+    assumed_completion_tokens: AtLeastOne = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +116,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()
+    ledger: LedgerSettings = LedgerSettings()
     engines: tuple[EngineSpec, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
     prices: dict[str, PriceSettings] = field(default_factory=dict)

@@ -1,41 +1,334 @@
-"""A place for each running request, given back however it ends."""
+"""A place for each running request: who gets it, who waits, who is refused, given back however it ends."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sightline.admission.admit import Admission
-from sightline.errors import EngineOverloaded
+from sightline.errors import EngineOverloaded, RateLimitExceeded
+from support.virtual_time import run_virtually
+
+pytestmark = pytest.mark.anyio
+always = settings(max_examples=200, derandomize=True, deadline=None)
 
 
-def test_place_is_given_back_after_use_and_after_failure() -> None:
-    admission = Admission(1)
+class Request:
+    """A request in a task of its own, which runs until it is told to end."""
 
-    with admission.admit():
+    def __init__(self, admission: Admission, key: str = "key", model: str = "model") -> None:
+        self.key = key
+        self.has_place = False
+        self._end = asyncio.Event()
+        self._failure: Exception | None = None
+        self.task = asyncio.create_task(self._run(admission, model))
+
+    async def _run(self, admission: Admission, model: str) -> None:
+        async with admission.admit(model, self.key):
+            self.has_place = True
+            try:
+                await self._end.wait()
+                if self._failure:
+                    raise self._failure
+            finally:
+                self.has_place = False
+
+    def end(self, failure: Exception | None = None) -> None:
+        self._failure = failure
+        self._end.set()
+
+
+async def turns(count: int = 5) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def fill(admission: Admission, *keys: str) -> list[Request]:
+    requests = []
+    for key in keys:
+        requests.append(Request(admission, key))
+        await turns(1)
+    return requests
+
+
+async def refused_at_once(admission: Admission, key: str = "key", model: str = "model") -> EngineOverloaded:
+    """Try without giving the loop a single turn."""
+    with pytest.raises(EngineOverloaded) as caught:
+        admission.admit(model, key).__aenter__().send(None)  # type: ignore[attr-defined]
+    return caught.value
+
+
+async def end_all(admission: Admission, requests: list[Request]) -> None:
+    for request in requests:
+        request.end()
+    await asyncio.gather(*(request.task for request in requests), return_exceptions=True)
+    assert admission.in_flight == 0
+    assert all(line.running == line.waiting == 0 for line in admission._lines.values())
+    assert not admission._of_key
+
+
+async def test_place_is_given_back_after_use_and_after_failure() -> None:
+    admission = Admission(1, 0)
+
+    async with admission.admit("model", "key"):
         assert admission.in_flight == 1
-    with pytest.raises(ZeroDivisionError), admission.admit():
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        async with admission.admit("model", "key"):
+            raise ZeroDivisionError
 
-    assert admission.in_flight == 0
-
-
-def test_one_more_than_the_places_is_refused() -> None:
-    admission = Admission(2)
-
-    with admission.admit(), admission.admit(), pytest.raises(EngineOverloaded, match="limit is 2") as caught:
-        admission.admit().__enter__()
-
-    assert caught.value.retry_after_s == 1
-    assert admission.in_flight == 0
+    await end_all(admission, [])
 
 
-def test_draining_refuses_new_ones_and_lets_the_rest_finish() -> None:
-    admission = Admission(2)
+async def test_one_more_than_run_waits_and_one_more_than_wait_is_refused_at_once() -> None:
+    admission = Admission(1, 1)
+    running, waiting = requests = await fill(admission, "key", "key")
 
-    with admission.admit():
-        admission.draining = True
-        with pytest.raises(EngineOverloaded, match="stopping"):
-            admission.admit().__enter__()
+    refusal = await refused_at_once(admission)
+
+    assert (running.has_place, waiting.has_place) == (True, False)
+    assert "1 requests to this model are running and 1 are waiting, the limits are 1 and 1" in refusal.message
+    assert refusal.retry_after_s == 1
+    running.end()
+    await turns()
+    assert waiting.has_place
+    await end_all(admission, requests)
+
+
+async def test_models_have_lines_of_their_own() -> None:
+    admission = Admission(1, 0)
+
+    async with admission.admit("one", "key"), admission.admit("other", "key"):
+        assert admission.in_flight == 2
+
+
+async def test_keys_take_turns_and_a_keys_own_requests_keep_their_order() -> None:
+    admission = Admission(1, 9)
+    first, *waiting = requests = await fill(admission, "x", "a", "a", "a", "b", "b", "c")
+    order = []
+    first.end()
+    for _ in waiting:
+        await turns()
+        [now] = [request for request in waiting if request.has_place]
+        order.append(f"{now.key}{[one for one in waiting if one.key == now.key].index(now)}")
+        now.end()
+
+    assert order == ["a0", "b0", "c0", "a1", "b1", "a2"]
+    await end_all(admission, requests)
+
+
+async def test_newest_of_the_greediest_key_gives_way_to_one_with_fewer() -> None:
+    admission = Admission(1, 3)
+    *_, oldest, middle, newest = requests = await fill(admission, "greedy", "greedy", "greedy", "greedy")
+
+    [light] = await fill(admission, "light")
+    await turns()
+
+    with pytest.raises(EngineOverloaded, match="send the request again"):
+        newest.task.result()
+    assert not oldest.task.done()
+    assert not middle.task.done()
+    assert not light.task.done()
+    await refused_at_once(admission, "greedy")
+    requests[0].end()
+    await turns()
+    assert oldest.has_place
+    oldest.end()
+    await turns()
+    assert light.has_place
+    await end_all(admission, [*requests, light])
+
+
+async def test_waiting_is_not_taken_from_one_who_has_no_more() -> None:
+    """Else two keys would throw each other out for ever, and nothing would be gained."""
+    admission = Admission(1, 2)
+    requests = await fill(admission, "x", "a", "b")
+
+    await refused_at_once(admission, "c")
+    await refused_at_once(admission, "a")
+    await refused_at_once(admission, "x")
+
+    await end_all(admission, requests)
+
+
+async def test_single_waiting_place_does_not_stay_with_the_greedy_key() -> None:
+    admission = Admission(1, 1)
+    requests = await fill(admission, "greedy", "greedy")
+
+    requests += await fill(admission, "light")
+
+    await refused_at_once(admission, "greedy")
+    requests[0].end()
+    await turns()
+    assert requests[2].has_place
+    await end_all(admission, requests)
+
+
+async def test_key_has_no_more_in_flight_than_its_own_limit() -> None:
+    admission = Admission(1, 9)
+    requests = await fill(admission, "mine", "mine", "other")
+
+    refusal = admission.would_refuse("mine", 2)
+    with pytest.raises(
+        RateLimitExceeded, match="2 requests of this key are running or waiting, its limit is 2"
+    ) as caught:
+        async with admission.admit("model", "mine", 2):
+            pass
+
+    assert isinstance(refusal, RateLimitExceeded)
+    assert refusal.retry_after_s == caught.value.retry_after_s == 1
+    assert admission.would_refuse("mine", 3) is None
+    assert admission.would_refuse("mine") is None
+    assert admission.would_refuse("other", 2) is None
+    never = admission.would_refuse("other", 0)
+    assert never
+    assert never.retry_after_s is None
+    await end_all(admission, requests)
+
+
+async def test_process_has_no_more_in_flight_than_the_total() -> None:
+    admission = Admission(1, 1, max_in_flight=2)
+
+    with admission.hold("key"), admission.hold("key"):
+        refusal = admission.would_refuse("another")
+        assert isinstance(refusal, EngineOverloaded)
+        assert "2 requests are running or waiting, the limit is 2" in refusal.message
+        await refused_at_once(admission, "another")
+        with pytest.raises(EngineOverloaded), admission.hold("key"):
+            pass
+
+    assert admission.would_refuse("another") is None
+    await end_all(admission, [])
+
+
+async def test_draining_refuses_new_ones_and_lets_the_rest_finish() -> None:
+    admission = Admission(1, 5)
+    running, waiting = requests = await fill(admission, "key", "key")
+
+    admission.draining = True
+
+    assert "stopping" in (await refused_at_once(admission)).message
+    assert admission.in_flight == 2
+    running.end()
+    await turns()
+    assert waiting.has_place
+    await end_all(admission, requests)
+
+
+async def test_leaver_in_the_line_frees_its_place_at_once() -> None:
+    admission = Admission(1, 1)
+    running, waiting = requests = await fill(admission, "key", "key")
+
+    waiting.task.cancel()
+    await turns(1)
+
+    assert admission.in_flight == 1
+    requests += await fill(admission, "key")
+    running.end()
+    await turns()
+    assert requests[2].has_place
+    await end_all(admission, requests)
+
+
+@pytest.mark.parametrize(
+    "steps", ["end cancel", "cancel end", "end turn cancel", "cancel turn end", "cancel cancel end"]
+)
+async def test_leaver_at_the_instant_of_its_turn_hands_it_on(steps: str) -> None:
+    admission = Admission(1, 5)
+    running, leaver, following = requests = await fill(admission, "a", "a", "b")
+    does: dict[str, Callable[[], Awaitable[None] | bool | None]] = {
+        "end": running.end,
+        "cancel": leaver.task.cancel,
+    }
+
+    for step in steps.split():
+        if step == "turn":
+            await turns(1)
+        else:
+            does[step]()
+    await turns()
+
+    assert leaver.task.cancelled()
+    assert following.has_place
+    await end_all(admission, requests)
+
+
+async def test_cancelled_and_refused_in_one_instant_is_gone_once() -> None:
+    admission = Admission(1, 1)
+    running, victim = requests = await fill(admission, "greedy", "greedy")
+    async with AsyncExitStack() as stack:
+        entering = asyncio.create_task(stack.enter_async_context(admission.admit("model", "light")))
+        await turns(1)
+
+        victim.task.cancel()
+        await turns()
+        running.end()
+        await entering
+
+        assert victim.task.cancelled()
         assert admission.in_flight == 1
+    await end_all(admission, requests)
 
-    assert admission.in_flight == 0
+
+def test_time_to_come_back_follows_the_service_time_and_the_line() -> None:
+    async def after(service_s: float, waiting: int) -> float | None:
+        admission = Admission(2, waiting)
+        async with admission.admit("model", "key"):
+            await asyncio.sleep(service_s)
+        requests = await fill(admission, *["key"] * (2 + waiting))
+        refusal = await refused_at_once(admission)
+        own = admission.would_refuse("key", 1)
+        assert own
+        assert own.retry_after_s == max(1, service_s)
+        await end_all(admission, requests)
+        return refusal.retry_after_s
+
+    assert run_virtually(after(0.01, 5)) == 1
+    assert run_virtually(after(4, 5)) == 12
+    assert run_virtually(after(4, 0)) == 2
+    assert run_virtually(after(60, 47)) == 48 * 60 / 2
+
+
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("come"), st.sampled_from("aaaabbc")),
+        st.tuples(st.sampled_from(["end", "fail", "cancel"]), st.integers(0, 30)),
+        st.tuples(st.just("turn"), st.integers(1, 3)),
+    ),
+    max_size=80,
+)
+
+
+@always
+@given(max_running=st.integers(1, 3), max_waiting=st.integers(0, 4), steps=operations)
+def test_no_order_of_events_loses_a_place(max_running: int, max_waiting: int, steps: list[tuple[str, object]]) -> None:
+    async def play() -> None:
+        admission, requests = Admission(max_running, max_waiting), list[Request]()
+        for kind, which in steps:
+            if kind == "come":
+                requests.append(Request(admission, str(which)))
+            elif kind == "turn":
+                await turns(int(str(which)))
+            elif requests:
+                request = requests[int(str(which)) % len(requests)]
+                if kind == "cancel":
+                    request.task.cancel()
+                else:
+                    request.end(ZeroDivisionError() if kind == "fail" else None)
+            for line in admission._lines.values():
+                assert line.running <= max_running
+                assert line.waiting <= max_waiting
+                assert not line.waiting or line.running == max_running
+        await turns()
+        assert admission.in_flight == sum(not request.task.done() for request in requests)
+        assert sum(request.has_place for request in requests) == min(admission.in_flight, max_running)
+        await end_all(admission, requests)
+        for request in requests:
+            with suppress(asyncio.CancelledError):
+                assert isinstance(request.task.exception(), EngineOverloaded | ZeroDivisionError | None)
+
+    run_virtually(play())

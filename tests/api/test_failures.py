@@ -10,14 +10,16 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.applications import Starlette
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from sightline.admission.admit import Admission
+from sightline.api.failures import response_of
 from sightline.api.runtime import Runtime
-from sightline.app import compose, create_app
+from sightline.app import create_app
 from sightline.engines.scripted import ScriptedEngine
-from sightline.images.pool import ImagePool
+from sightline.errors import RateLimitExceeded
+from sightline.log import add_request_id
+from sightline.service import Service
 from sightline.settings import ServerSettings, Settings
 from support.asgi import Call
 from support.bodies import CHAT, chat, events, image, raw
@@ -208,12 +210,20 @@ async def test_limit_of_the_settings_is_the_limit(
 
 
 async def test_full_house_is_503_with_a_time_to_come_back(client: httpx2.AsyncClient, admission: Admission) -> None:
-    admission.in_flight = 64
+    admission.in_flight = 256
 
     response = await client.post(CHAT, json=chat("a"))
 
     assert_error(response, 503, "overloaded")
     assert response.headers["retry-after"] == "1"
+
+
+def test_refusal_that_waiting_does_not_help_is_not_sent_again() -> None:
+    later, never = response_of(RateLimitExceeded("", retry_after_s=2.1)), response_of(RateLimitExceeded(""))
+
+    assert (later.headers["retry-after"], later.headers["x-should-retry"]) == ("3", "true")
+    assert "retry-after" not in never.headers
+    assert never.headers["x-should-retry"] == "false"
 
 
 async def test_draining_is_503(client: httpx2.AsyncClient, admission: Admission) -> None:
@@ -251,7 +261,7 @@ class Broken(ScriptedEngine):
 
 @pytest.fixture
 async def broken(
-    settings: Settings, app: Starlette, client: httpx2.AsyncClient, admission: Admission, pool: ImagePool
+    settings: Settings, app: Starlette, client: httpx2.AsyncClient, build: Callable[..., Service]
 ) -> Callable[[int], Any]:
     """Put a broken engine in the place of the scripted one."""
     runtime: Runtime = app.state.runtime
@@ -259,7 +269,7 @@ async def broken(
     async def replace_engine(pieces: int) -> None:
         engine = Broken(pieces)
         await engine.start()
-        service = compose(settings, [engine], pool, admission)
+        service = build(settings, engine)
         app.state.runtime = replace(runtime, service=service)
 
     return replace_engine
@@ -271,7 +281,7 @@ async def test_bug_is_500_with_a_fixed_text_and_one_trace_in_the_log(
 ) -> None:
     await broken(0)
 
-    with capture_logs(processors=[merge_contextvars]) as logs:
+    with capture_logs(processors=[add_request_id]) as logs:
         response = await client.post(CHAT, json=body)
 
     error = assert_error(response, 500, None)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from sightline.cli.main import app
 from sightline.settings import BUNDLED
+from support.models import with_pictures
 from support.pictures import encoded, picture, png_header, quarters
 
 MODEL = next(iter(BUNDLED))
@@ -36,6 +37,18 @@ def test_estimate_shows_sizes_tokens_and_price(folder: Path) -> None:
     size = f"{len(picture(width=640, height=480)):,}"
     assert row == ["small.png", "png", "640", "×", "480", size, "1,830", "36", "yes"]
     assert price == ["$0.00036"]
+
+
+def test_estimate_counts_closer_views(folder: Path) -> None:
+    with_pictures(folder / "closer", pan_and_scan_min_crop_size=64)
+
+    low, high = (run("estimate", "small.png", "--model", "closer", "--detail", one) for one in ("low", "high"))
+
+    assert low.exit_code == high.exit_code == 0, low.output + high.output
+    assert low.output.splitlines()[-1].split()[-2:] == ["36", "yes"]
+    *_, row, views = (line.split() for line in high.output.splitlines())
+    assert row[-2:] == ["108", "yes"]
+    assert views == ["3", "views"]
 
 
 def test_estimate_of_a_prompt_counts_the_request(folder: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from sightline.core import ModelInfo
 from sightline.engines.base import Engine
@@ -51,7 +51,9 @@ async def test_model_says_what_it_takes(model: ModelInfo) -> None:
 
 
 @pytest.mark.parametrize("images", [1, 2])
-async def test_last_delta_alone_carries_reason_usage_and_timings(engine: Engine, model: ModelInfo, images: int) -> None:
+async def test_deltas_carry_the_usage_so_far_and_the_last_reason_and_timings(
+    engine: Engine, model: ModelInfo, images: int
+) -> None:
     work = request(model, images=min(images, model.max_images))
 
     *deltas, last = await answer(engine, work)
@@ -62,7 +64,12 @@ async def test_last_delta_alone_carries_reason_usage_and_timings(engine: Engine,
     assert min(last.timings.queue_s, last.timings.prefill_s, last.timings.decode_s) >= 0
     assert last.usage.image_tokens == work.image_tokens
     assert last.usage.prompt_tokens >= last.usage.image_tokens
-    assert all((delta.finish_reason, delta.usage, delta.timings) == (None, None, None) for delta in deltas)
+    assert all((delta.finish_reason, delta.timings) == (None, None) for delta in deltas)
+    assert all(delta.usage for delta in deltas)
+    spent = [delta.usage.completion_tokens for delta in (*deltas, last) if delta.usage]
+    assert spent == sorted(spent)
+    prompts = {(delta.usage.prompt_tokens, delta.usage.image_tokens) for delta in (*deltas, last) if delta.usage}
+    assert len(prompts) == 1
 
 
 async def test_count_is_what_an_answer_then_uses(engine: Engine, model: ModelInfo) -> None:

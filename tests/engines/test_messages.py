@@ -44,7 +44,7 @@ MODEL = ModelInfo("a/b", "me", 1, 2, "d", ImageEncoding("page", 9), 2, frozenset
 LOGPROB = TokenLogprob("é", -1.5, (195, 169), (TokenLogprob("e", -2.0),))
 
 
-@pytest.mark.parametrize("message", [Generate(1, "req", "m", MESSAGES, SAMPLING, ((2, 3),), 16, True), Cancel(7)])
+@pytest.mark.parametrize("message", [Generate(1, "req", "m", MESSAGES, SAMPLING, ((1, 2, 3),), 16, True), Cancel(7)])
 def test_what_the_child_gets_is_what_was_sent(message: ToChild) -> None:
     assert to_child.decode(encoder.encode(message)) == message
 

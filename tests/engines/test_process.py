@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
+import numpy as np
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from sightline.core import Delta
-from sightline.engines.process import ProcessEngine
+from sightline.engines.process import Answer, ProcessEngine
 from sightline.errors import ConfigError, EngineError, EngineUnavailable
 from sightline.settings import EngineSpec
 from support.asgi import until
@@ -37,6 +38,15 @@ async def test_pixels_and_text_cross_the_boundary(engine: ProcessEngine) -> None
     assert said(deltas) == "[32x32] [32x32] é <eos>"
     assert deltas[-1].usage is not None
     assert deltas[-1].usage.image_tokens == 32
+
+
+async def test_closer_views_cross_the_boundary_with_their_image(engine: ProcessEngine) -> None:
+    work = request(engine.models()[0], "a", images=2)
+    images = (np.concatenate([work.images[0]] * 3), work.images[1])
+
+    deltas = await answer(engine, replace(work, images=images, image_tokens=64))
+
+    assert said(deltas) == "[32x32][32x32][32x32] [32x32] a"
 
 
 async def test_an_answer_that_nobody_reads_before_its_end_comes_as_one_piece(engine: ProcessEngine) -> None:
@@ -100,13 +110,10 @@ async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEng
     await deltas.aclose()
 
     assert not engine._answers
-    late: list[object] = []
-    engine._answers[1] = queue = asyncio.Queue()
+    engine._answers[1] = late = Answer()
     await answer(engine, request(model, "a b c d e f"))
-    while not queue.empty():
-        late.append(queue.get_nowait())
     del engine._answers[1]
-    assert len(late) <= 1
+    assert len(late._events) <= 1
 
 
 async def test_stop_ends_the_process(engine: ProcessEngine) -> None:
@@ -164,7 +171,7 @@ async def test_child_ends_with_its_parent() -> None:
     program = """
 import asyncio, sys
 from sightline.core import Delta
-from sightline.engines.process import ProcessEngine
+from sightline.engines.process import Answer, ProcessEngine
 from sightline.log import configure_logging
 from sightline.settings import EngineSpec
 configure_logging()

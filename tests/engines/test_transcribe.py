@@ -71,7 +71,14 @@ def request(*images: Pixels, model: str = MODEL_ID, **sampling: Any) -> Generate
     parts = (*(ImagePart(at) for at in range(len(images))), TextPart("What does it say?"))
     tokens = sum(documented_estimate(image.shape[1], image.shape[0]) for image in images)
     params = SamplingParams(**sampling)
-    return GenerateRequest("request", model, (Message("user", parts),), images, params, image_tokens=tokens)
+    return GenerateRequest(
+        "request",
+        model,
+        (Message("user", parts),),
+        tuple(image[np.newaxis] for image in images),
+        params,
+        image_tokens=tokens,
+    )
 
 
 @pytest.fixture(scope="module")

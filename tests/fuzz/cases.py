@@ -10,7 +10,7 @@ from random import Random
 
 from fuzz.bodies import body
 from fuzz.pictures import broken
-from sightline.core import EncodedImage, ImageEncoding, ImageReference
+from sightline.core import Detail, EncodedImage, ImageEncoding, ImageReference, PanAndScan
 from sightline.errors import ImageError, InvalidRequest
 from sightline.images.decode import Undecodable, decode
 from sightline.images.source import open_image
@@ -20,7 +20,8 @@ from sightline.wire.render import encode, error_body
 from support.failures import assert_error_body
 
 _LIMITS = ImageLimits(max_pixels=1_000_000)
-_ENCODINGS = (ImageEncoding("square", 32, 16), ImageEncoding("page", 256))
+_ENCODINGS = (ImageEncoding("square", 32, 16, PanAndScan(min_crop_px=8)), ImageEncoding("page", 256))
+_DETAILS: tuple[Detail, ...] = ("low", "high")
 _PICTURES_SHARE = 0.2
 
 
@@ -64,8 +65,8 @@ def _picture(data: bytes, random: Random) -> str:
 
 def _decoded(image: EncodedImage, random: Random) -> str:
     try:
-        decoded = decode(image.data, image.type, random.choice(_ENCODINGS))
+        decoded = decode(image.data, image.type, random.choice(_ENCODINGS), random.choice(_DETAILS))
     except Undecodable:
         return "picture does not decode"
-    assert len(decoded.rgb) == decoded.width * decoded.height * 3
+    assert len(decoded.rgb) == decoded.views * decoded.width * decoded.height * 3
     return "picture decoded"

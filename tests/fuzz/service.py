@@ -11,11 +11,13 @@ import structlog
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
+from sightline.admission.limits import RateLimits
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
 from sightline.core import NewKey
 from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
+from sightline.metering.books import open_ledger
 from sightline.settings import Settings
 from sightline.store.database import Database
 
@@ -25,13 +27,15 @@ async def service(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the application, with a key."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     settings = Settings(data=folder)
-    engine, admission = ScriptedEngine(), Admission(settings.limits.max_in_flight)
+    engine, admission = ScriptedEngine(), Admission.of(settings.limits)
     await engine.start()
     database = Database.in_folder(folder)
-    async with ImagePool() as pool:
+    limits = RateLimits()
+    async with ImagePool() as pool, open_ledger(database) as ledger:
         app = create_app(settings, admission, engines=[])
         keys = Keys(database)
-        app.state.runtime = Runtime(settings, keys, admission, compose(settings, [engine], pool, admission))
+        composed = compose(settings, [engine], pool, admission, limits, ledger)
+        app.state.runtime = Runtime(settings, keys, admission, limits, composed)
         headers = {"authorization": f"Bearer {keys.create(NewKey('fuzz'))[1]}"}
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://fuzz.test", headers=headers) as client:

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from sightline.core import ImageEncoding
 from sightline.images.decode import Decoded, Undecodable, decode
+from sightline.images.header import read_header
 from support.pictures import (
     BLACK,
     BLUE,
@@ -173,6 +174,24 @@ def test_transparent_gif_is_white_where_nothing_is() -> None:
     colours, _ = seen(encoded(image, "gif"), "gif")
 
     assert_close(colours, [WHITE, GREEN, BLUE, WHITE])
+
+
+@pytest.mark.parametrize("screen", [(0, 0), (0, 200), (20, 20), (100, 50), (640, 480), (3000, 10)])
+@pytest.mark.parametrize("at", [(0, 0), (5, 7)])
+def test_gif_is_seen_on_its_screen_as_browsers_show_it(screen: tuple[int, int], at: tuple[int, int]) -> None:
+    """Sizes that some programs once wrote for every GIF, like 640 × 480, are sizes all the same."""
+    data = bytearray(picture("gif", 64, 32))
+    data[6:10] = struct.pack("<HH", *screen)
+    frame = data.index(b",", 13 + (3 << ((data[10] & 7) + 1)))
+    data[frame + 1 : frame + 5] = struct.pack("<HH", *at)
+    header = read_header(bytes(data))
+    assert header is not None
+
+    decoded = decode(bytes(data), "gif", ImageEncoding("page", 4000))
+
+    expected = Image.new("RGB", (header.width, header.height), WHITE)
+    expected.paste(quarters(64, 32), at)
+    assert np.array_equal(pixels(decoded), np.asarray(expected))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])

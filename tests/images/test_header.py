@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
+from contextlib import suppress
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,6 +48,14 @@ def test_every_kind_of_webp_has_its_size(options: dict[str, object]) -> None:
 def test_first_frame_larger_than_its_gif_screen_counts() -> None:
     data = bytearray(picture("gif", 40, 30))
     data[6:10] = struct.pack("<HH", 5, 5)
+
+    assert read_header(bytes(data)) == Header("gif", 40, 30)
+
+
+@pytest.mark.parametrize("screen", [(0, 0), (0, 50), (50, 0)])
+def test_gif_screen_of_no_size_is_its_first_frame(screen: tuple[int, int]) -> None:
+    data = bytearray(picture("gif", 40, 30))
+    data[6:10] = struct.pack("<HH", *screen)
 
     assert read_header(bytes(data)) == Header("gif", 40, 30)
 
@@ -108,6 +120,7 @@ def test_thumbnail_inside_exif_does_not_give_the_size() -> None:
         b"GIF89a",
         picture("gif")[:13],
         b"GIF89a\x05\0\x05\0\0\0\0;",
+        b"GIF89a\x05\0\x05\0\0\0\0,\0\0\0\0\0\0\5\0",
         b"GIF89a\x05\0\x05\0\0\0\0" + b"!\xfe\0" * 20_001,
         b"\xff\xd8\xff",
         b"\xff\xd8\xff\xd9",
@@ -132,6 +145,53 @@ def test_run_of_fill_bytes_is_passed_over_in_linear_time() -> None:
         read_header(data[:2] + b"\xff" * 700_000 + b"\0")
 
 
+def _lines_run(data: bytes) -> int:
+    """How many lines of Python the header of `data` takes: its work, whatever else the machine does."""
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with suppress(Broken):
+            read_header(data)
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+_JPEG, _GIF = picture("jpeg"), picture("gif")
+_BEHIND_SCREEN = 13 + (3 << ((_GIF[10] & 7) + 1))
+_SCANS = b"\xff\xda\0\2" * 21
+
+
+def _full(piece: bytes) -> bytes:
+    return piece * (750_000 // len(piece))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(_JPEG[:2] + _full(piece) + _JPEG[2:] for piece in (b"\xff", b"\xff\0", b"\xff\xd0", b"\xff\xfe\0\2", b"\0")),
+        *(
+            _JPEG[:-2] + _SCANS + _full(piece) + _JPEG[-2:]
+            for piece in (b"\xff\xda\0\2", b"\xff\xfe\0\2", b"\xff", b"\xff\0", b"\xff\1", b"\xff\xff\xfe\0\2")
+        ),
+        bombs.jpeg_of_scans(9_999, 500, 500),
+        _GIF[:_BEHIND_SCREEN] + b"!\xfe" + _full(b"\1a") + b"\0" + _GIF[_BEHIND_SCREEN:],
+        _GIF[:_BEHIND_SCREEN] + _full(b"!\xfe\0") + _GIF[_BEHIND_SCREEN:],
+    ],
+    ids=range(14),
+)
+def test_no_header_takes_much_work(data: bytes) -> None:
+    """It is read on the event loop, which nothing may hold up over 5 ms; a line takes some 0.1 µs."""
+    assert _lines_run(data) < 40_000
+
+
 def test_more_segments_than_a_camera_writes_are_broken() -> None:
     with pytest.raises(Broken):
         read_header(b"\xff\xd8" + b"\xff\xe0\0\2" * 5_000 + picture("jpeg")[2:])
@@ -142,6 +202,13 @@ def test_more_scans_than_anyone_allows_are_not_counted_to_the_end() -> None:
 
     assert header is not None
     assert header.scans == MOST_SCANS + 1
+
+
+def test_scans_beyond_those_that_are_walked_are_never_too_few() -> None:
+    header = read_header(_jpeg_of_scans(700, between=b"\xff\xfe\0\2"))
+
+    assert header is not None
+    assert header.scans == 709
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ def last(prompt: int, completion: int, images: int = 0, cached: int = 0) -> Delt
 
 def test_prompt_is_counted_once_and_completions_add_up() -> None:
     meter = Meter(16)
-    for delta in (Delta("a"), last(20, 3, 16, 4), Delta("b"), last(20, 5, 16, 4)):
-        meter.count(delta)
+    assert meter.usage() == Usage(0, 0)
+    for choice, delta in ((0, last(20, 1, 16, 4)), (1, last(20, 5, 16, 4)), (0, last(20, 3, 16, 4))):
+        meter.count(delta, choice)
 
     assert meter.usage() == Usage(20, 8, 16, 4)
 

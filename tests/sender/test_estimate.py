@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import sightline
 from sightline.errors import ConfigError
 from sightline.sender.estimate import Estimate
 from sightline.settings import BUNDLED, TRANSCRIBER, ImageLimits, PriceSettings, ServerSettings, Settings
+from support.models import with_pictures
 from support.pictures import data_uri, encoded, picture, png_header, quarters
 
 MODEL = next(iter(BUNDLED))
@@ -140,6 +142,18 @@ def test_request_that_would_be_refused_says_why() -> None:
     assert "this model's context is 2,048 tokens" in too_long.problem
     assert nonsense.problem is not None
     assert not any(request.fits for request in (too_many, too_long, nonsense))
+
+
+def test_model_that_takes_one_image_is_not_offered_two(tmp_path: Path) -> None:
+    folder = with_pictures(tmp_path / "single")
+    card = json.loads((folder / "sightline.json").read_text())
+    (folder / "sightline.json").unlink()
+    (folder / "sightline.json").write_text(json.dumps(card | {"id": "a/b", "max_images": 1}))
+
+    one, two = (_request([picture()] * number, str(folder), "a") for number in (1, 2))
+
+    assert one.fits
+    assert two.problem == "a/b takes 1 image a request, 2 were sent; send fewer."
 
 
 def test_text_that_spells_a_control_token_is_text() -> None:

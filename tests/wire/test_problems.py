@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sightline.errors import Problem
+from sightline.errors import InvalidRequest, Problem
+from sightline.wire.parse import parse_chat
 from sightline.wire.problems import describe
 from sightline.wire.protocol import ChatBody
 from support.bodies import chat, text
@@ -20,6 +22,15 @@ def problems(raw: Any) -> list[Problem]:
     with pytest.raises(ValidationError) as caught:
         ChatBody.model_validate(raw)
     return [describe(item, raw) for item in caught.value.errors(include_url=False)]
+
+
+def refused(body: Any) -> list[Problem]:
+    """What a whole body is refused with."""
+    try:
+        parse_chat(json.dumps(body).encode(), lambda *_: pytest.fail("there is no image"))
+    except InvalidRequest as error:
+        return list(error.details) or [Problem(error.message, error.param, error.code)]
+    return []
 
 
 @pytest.mark.parametrize(
@@ -62,6 +73,41 @@ def problems(raw: Any) -> list[Problem]:
 )
 def test_problem_says_what_was_expected_and_what_was_sent(body: Any, message: str) -> None:
     assert message in [problem.message for problem in problems(body)]
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ({"role": "assistant", "content": None, "tool_calls": [{"id": "a"}]}, "tool_calls"),
+        ({"role": "assistant", "tool_calls": [{"id": "a"}]}, "tool_calls"),
+        ({"role": "assistant", "content": "a", "tool_calls": []}, "tool_calls"),
+        ({"role": "assistant", "function_call": {"name": "f", "arguments": ""}}, "function_call"),
+        ({"role": "assistant", "content": "a", "audio": {"id": "a"}}, "audio"),
+        ({"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}, "content.[0].type"),
+        ({"role": "user", "content": [{"type": "file", "file": {}}]}, "content.[0].type"),
+        ({"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}, "content.[0].type"),
+        ({"role": "function", "name": "f", "content": "a"}, "role"),
+    ],
+)
+def test_what_openai_has_and_we_lack_is_refused_by_name(message: dict[str, Any], param: str) -> None:
+    (problem,) = refused(chat(messages=[{"role": "user", "content": "a"}, message]))
+
+    assert (problem.param, problem.code) == (f"messages.[1].{param}", "unsupported_parameter")
+    assert "is not supported by this service; leave it out." in problem.message
+
+
+def test_null_asks_for_nothing() -> None:
+    echoed = {"role": "assistant", "content": "a", "tool_calls": None, "function_call": None, "audio": None}
+
+    assert not refused(chat(messages=[echoed, {"role": "user", "content": "b"}]))
+
+
+def test_other_problems_of_a_message_that_calls_tools_are_told_too() -> None:
+    found = refused(chat(messages=[{"role": "assistant", "content": 3, "tool_calls": [], "mood": 1}]))
+
+    assert {problem.param for problem in found} == {
+        f"messages.[0].{name}" for name in ("content", "tool_calls", "mood")
+    }
 
 
 def test_name_equal_to_a_role_does_not_lead_astray() -> None:

@@ -1,39 +1,98 @@
-"""A place for each running request, so that too many are refused at once instead of queued without bound."""
+"""A place for each request, so that too many are refused at once instead of queued without bound.
+
+Three bounds: the line before each model (`line`), what one key may have in flight, and what the whole process may.
+Everything is counted in this process; nothing waits in here but in a line.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
-from sightline.errors import EngineOverloaded
+from sightline.admission.line import Line
+from sightline.errors import EngineOverloaded, RateLimitExceeded, ServiceError
+from sightline.settings import RequestLimits
 
 
 class Admission:
-    """Hands out at most `max_in_flight` places. Draining hands out none and lets the rest finish."""
+    """Hands out places: `max_running` a model, before which `max_waiting` wait; `max_in_flight` in all.
 
-    def __init__(self, max_in_flight: int) -> None:
+    Draining hands out none and lets those finish who run or wait.
+    """
+
+    def __init__(self, max_running: int, max_waiting: int, max_in_flight: int = 256) -> None:
         self._max_in_flight = max_in_flight
+        self._lines: defaultdict[str, Line] = defaultdict(partial(Line, max_running, max_waiting))
+        self._of_key: Counter[str] = Counter()
         self.in_flight = 0
         self.draining = False
 
-    @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Hold a place for the length of a request.
+    @classmethod
+    def of(cls, limits: RequestLimits) -> Admission:
+        """Admission as the settings have it."""
+        return cls(limits.max_running, limits.max_waiting, limits.max_in_flight)
 
-        Raises:
-            EngineOverloaded: every place is taken, or the service is about to stop.
+    def would_refuse(self, key_id: str, max_in_flight: int | None = None) -> ServiceError | None:
+        """Why a request of this key would be refused whatever it says, so that its body need not be read.
+
+        `max_in_flight` is the key's own limit.
         """
         if self.draining:
-            message = "The service is stopping; send the request again in a moment."
-            raise EngineOverloaded(message, retry_after_s=5)
+            return EngineOverloaded("The service is stopping; send the request again in a moment.", retry_after_s=5)
+        if max_in_flight is not None and self._of_key[key_id] >= max_in_flight:
+            return self._too_many_of_key(self._of_key[key_id], max_in_flight)
         if self.in_flight >= self._max_in_flight:
-            raise EngineOverloaded(
-                f"{self.in_flight} requests are running, the limit is {self._max_in_flight}; "
-                "send the request again in a moment.",
-                retry_after_s=1,
+            seconds = max((line.wait_s() for line in self._lines.values()), default=1)
+            return EngineOverloaded(
+                f"{self.in_flight} requests are running or waiting, the limit is {self._max_in_flight}; "
+                f"send the request again in {seconds} s.",
+                retry_after_s=seconds,
             )
+        return None
+
+    @contextmanager
+    def hold(self, key_id: str, max_in_flight: int | None = None) -> Iterator[None]:
+        """Count a request as long as it lasts, one that needs no model's place.
+
+        Raises:
+            EngineOverloaded: as many are in flight as may be, or the service is about to stop.
+            RateLimitExceeded: the key has `max_in_flight` in flight, its own limit.
+        """
+        refusal = self.would_refuse(key_id, max_in_flight)
+        if refusal is not None:
+            raise refusal
         self.in_flight += 1
+        self._of_key[key_id] += 1
         try:
             yield
         finally:
             self.in_flight -= 1
+            self._of_key[key_id] -= 1
+            if not self._of_key[key_id]:
+                del self._of_key[key_id]
+
+    @asynccontextmanager
+    async def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
+        """Hold one of `model`'s places for the length of a request, once it is its turn.
+
+        A refusal comes at once, before anything waits, unless the request gives way to a key that has fewer.
+
+        Raises:
+            EngineOverloaded, RateLimitExceeded: as `hold`; or the model's line is full.
+        """
+        with self.hold(key_id, max_in_flight):
+            async with self._lines[model].place(key_id):
+                yield
+
+    def _too_many_of_key(self, has: int, limit: int) -> RateLimitExceeded:
+        if limit < 1:
+            return RateLimitExceeded("This key may make no requests; ask whoever runs this service to raise its limit.")
+        seconds = math.ceil(max([1.0, *(line.service_s for line in self._lines.values())]))
+        return RateLimitExceeded(
+            f"{has} requests of this key are running or waiting, its limit is {limit}; "
+            f"wait for one to end, about {seconds} s.",
+            retry_after_s=seconds,
+        )

@@ -26,6 +26,7 @@ from sightline.wire.render import encode
 
 log = get_logger(__name__)
 _MAX_BODY_BYTES = 65_536
+_FEWER_MODELS = "Name fewer models, or leave them out to allow all."
 
 
 async def keys(request: Request) -> Response:
@@ -39,9 +40,9 @@ async def key(request: Request) -> Response:
 
 
 async def _list(request: Request) -> Response:
-    await caller(request, "admin")
+    await caller(request.scope, "admin")
     page = parse_page(request.query_params.multi_items())
-    store = runtime_of(request).keys
+    store = runtime_of(request.scope).keys
     found, has_more = await asyncio.to_thread(store.page, page.after, page.limit)
     data = await _bodies(store, found)
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
@@ -49,10 +50,10 @@ async def _list(request: Request) -> Response:
 
 
 async def _create(request: Request) -> Response:
-    same_origin(request)
-    by = await caller(request, "admin")
-    body = await read_json_body(request, _MAX_BODY_BYTES, remedy="Name fewer models, or leave them out to allow all.")
-    store = runtime_of(request).keys
+    same_origin(request.scope)
+    by = await caller(request.scope, "admin")
+    body = await read_json_body(request.scope, request.receive, _MAX_BODY_BYTES, remedy=_FEWER_MODELS)
+    store = runtime_of(request.scope).keys
     made, secret = await asyncio.to_thread(store.create, parse_new_key(body))
     log.info("key_made", id=made.id, by=by.id)
     [shown] = await _bodies(store, [made])
@@ -60,16 +61,16 @@ async def _create(request: Request) -> Response:
 
 
 async def _read(request: Request) -> Response:
-    await caller(request, "admin")
-    store = runtime_of(request).keys
+    await caller(request.scope, "admin")
+    store = runtime_of(request.scope).keys
     [shown] = await _bodies(store, [await asyncio.to_thread(store.find, _id(request))])
     return _answer(shown)
 
 
 async def _revoke(request: Request) -> Response:
-    same_origin(request)
-    by = await caller(request, "admin")
-    store = runtime_of(request).keys
+    same_origin(request.scope)
+    by = await caller(request.scope, "admin")
+    store = runtime_of(request.scope).keys
     revoked = await asyncio.to_thread(store.find, _id(request))
     if await asyncio.to_thread(store.revoke, revoked.id, keep_an_admin=True):
         log.info("key_revoked", id=revoked.id, by=by.id)

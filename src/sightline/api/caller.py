@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.types import Scope
 
 from sightline.admission.keys import ApiKey, check_model
+from sightline.api.body import header, headers
 from sightline.api.runtime import runtime_of
 from sightline.core import Permission
 from sightline.errors import AuthenticationError, OriginNotAllowed
 
 
-async def caller(request: Request, permission: Permission) -> ApiKey:
+async def caller(scope: Scope, permission: Permission) -> ApiKey:
     """The key of a request, which must have `permission`.
 
     Raises:
@@ -20,29 +21,29 @@ async def caller(request: Request, permission: Permission) -> ApiKey:
         PermissionDenied: a valid key without the permission.
         StoreUnavailable: the database failed.
     """
-    sent = request.headers.getlist("authorization")
+    sent = headers(scope, b"authorization")
     if len(sent) > 1:
         raise AuthenticationError("More than one authorization header was sent; send one, with one API key.")
-    return await runtime_of(request).keys.authenticate(sent[0] if sent else None, permission)
+    return await runtime_of(scope).keys.authenticate(sent[0] if sent else None, permission)
 
 
-def allow_model(request: Request, key: ApiKey, model_id: str) -> None:
+def allow_model(scope: Scope, key: ApiKey, model_id: str) -> None:
     """Refuse a model that the key is not for, by whichever of its names it was asked for.
 
     Raises:
         ModelNotAllowed: the key is for other models.
     """
-    check_model(key, model_id, runtime_of(request).service.catalogue.names_of(model_id))
+    check_model(key, model_id, runtime_of(scope).service.catalogue.names_of(model_id))
 
 
-def same_origin(request: Request) -> None:
+def same_origin(scope: Scope) -> None:
     """Refuse what a browser sends from a page of another host. Other programs send no `Origin`.
 
     Raises:
         OriginNotAllowed: the page's host is not ours.
     """
-    host = request.headers.get("host", "")
-    if any(not _is_of(origin, host) for origin in request.headers.getlist("origin")):
+    host = header(scope, b"host")
+    if any(not _is_of(origin, host) for origin in headers(scope, b"origin")):
         raise OriginNotAllowed(
             "This request comes from a web page of another host; it may not change anything here. "
             "Send it from a program, or from a page of this service."

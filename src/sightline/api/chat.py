@@ -1,30 +1,33 @@
 """`POST /v1/chat/completions`: the key, the body, and the service's stream as one answer or as events.
 
-And `…/input_tokens`, which takes the same body and says what it would use.
+And `…/input_tokens`, which takes the same body and says what it would use. Plain ASGI: Starlette's `Request` and
+`Response` take as long as reading and checking a short body.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from sightline.api.body import read_json_body
+from sightline.account import Call
+from sightline.api.body import headers, read_json_body
 from sightline.api.caller import allow_model, caller
 from sightline.api.failures import bug
-from sightline.api.runtime import runtime_of
+from sightline.api.runtime import Runtime, runtime_of
 from sightline.core import ChatRequest, Delta
-from sightline.errors import ServiceError
+from sightline.errors import InvalidRequest, ServiceError
 from sightline.ids import new_id
 from sightline.images.source import open_image
+from sightline.metering.ledger import Once, Replay
 from sightline.metering.prices import Cost, dollars
-from sightline.service import Call, Completed, Piece, Preview
+from sightline.service import Completed, Piece, Preview
 from sightline.wire import sse
 from sightline.wire.parse import parse_chat
 from sightline.wire.render import (
@@ -40,76 +43,130 @@ from sightline.wire.render import (
 
 Events = AsyncGenerator[Piece | Completed, None]
 
-
-async def chat_completions(request: Request) -> Response:
-    """Answer a chat request."""
-    service = runtime_of(request).service
-    chat, call = await _read(request)
-    events = service.run(chat, call)
-    head = Head(new_id("chatcmpl-"), int(time.time()), service.catalogue.resolve(chat.model))
-    if chat.stream:
-        # What fails before the first piece is a plain error; from then on it is an event of the stream.
-        return EventStream(frames(head, chat, await anext(events), events))
-    return Response(await collect(head, chat, events), media_type="application/json")
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
+_EVENT_STREAM = [
+    (b"content-type", _EVENT_STREAM_TYPE.encode()),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
 
 
-async def input_tokens(request: Request) -> Response:
-    """Say what a chat request would use, without running the model."""
-    service = runtime_of(request).service
-    chat, call = await _read(request)
-    preview = await service.preview(chat, call)
-    model = service.catalogue.resolve(chat.model)
-    return Response(encode(preview_body(model, preview)), media_type="application/json")
+class ChatCompletions:
+    """Answers a chat request."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        runtime = runtime_of(scope)
+        chat, call = await _read(runtime, scope, receive)
+        events = runtime.service.run(chat, call)
+        head = Head(new_id("chatcmpl-"), int(time.time()), runtime.service.catalogue.resolve(chat.model))
+        try:
+            if not chat.stream:
+                await send_body(send, await collect(head, chat, call, events))
+                return
+            # What fails before the first piece is a plain error; from then on it is an event of the stream.
+            first = await anext(events)
+        except Replay as replay:
+            await send_body(send, replay.answer, replay.media_type, [(b"idempotent-replayed", b"true")])
+            return
+        await send_events(send, frames(head, chat, call, first, events))
 
 
-async def _read(request: Request) -> tuple[ChatRequest, Call]:
-    """Check the key, then read and parse the body: an anonymous caller cannot make us parse."""
-    runtime = runtime_of(request)
-    key = await caller(request, "inference")
-    body = await read_json_body(request, runtime.settings.server.max_body_bytes)
+class InputTokens:
+    """Says what a chat request would use, without running the model."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        runtime = runtime_of(scope)
+        chat, call = await _read(runtime, scope, receive)
+        preview = await runtime.service.preview(chat, call)
+        await send_body(send, encode(preview_body(runtime.service.catalogue.resolve(chat.model), preview)))
+
+
+async def _read(runtime: Runtime, scope: Scope, receive: Receive) -> tuple[ChatRequest, Call]:
+    """Check key, room and limit, then read and parse the body: an anonymous caller cannot make us parse."""
+    key = await caller(scope, "inference")
+    call = scope["state"]["call"] = Call(scope["state"]["request_id"], key)
+    if (refusal := runtime.admission.would_refuse(key.id, key.limits.max_in_flight)) is not None:
+        raise refusal
+    call.requests = await runtime.limits.take_request(key.id, key.limits)
+    body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)
     chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
-    allow_model(request, key, chat.model)
-    return chat, Call(request.state.request_id, key.id)
+    allow_model(scope, key, chat.model)
+    call.once = _once(scope, body)
+    return chat, call
 
 
-async def collect(head: Head, chat: ChatRequest, events: Events) -> bytes:
-    """A plain answer: the stream, collected."""
+def _once(scope: Scope, body: bytes) -> Once | None:
+    """The request's Idempotency-Key, with the digest of the body that it stands for.
+
+    Raises:
+        InvalidRequest: it is empty, too long or not printable.
+    """
+    sent = headers(scope, b"idempotency-key")
+    if not sent:
+        return None
+    if len(sent) > 1 or not _IDEMPOTENCY_KEY.fullmatch(sent[0]):
+        raise InvalidRequest(
+            f"An Idempotency-Key is 1 to 255 printable ASCII characters, sent once; this one has {len(sent[0])}."
+        )
+    return Once(sent[0], hashlib.sha256(body).digest())
+
+
+async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> bytes:
+    """A plain answer: the stream, collected to its end, which is when it is settled."""
+    body = b""
     answers: list[list[Delta]] = [[] for _ in range(chat.n)]
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Piece):
                 answers[event.choice].append(event.delta)
             else:
-                return encode(completion(head, answers, event.usage, extras(event)))
-    raise RuntimeError("the service's stream ended without Completed")
+                body = call.answer = encode(completion(head, answers, event.usage, extras(event)))
+    return body
 
 
-async def frames(head: Head, chat: ChatRequest, first: Piece | Completed, rest: Events) -> AsyncGenerator[bytes, None]:
-    """An answer as server-sent events. The receipt rides on the last chunk."""
+async def frames(
+    head: Head, chat: ChatRequest, call: Call, first: Piece | Completed, rest: Events
+) -> AsyncGenerator[bytes, None]:
+    """An answer as server-sent events. The receipt rides on the last chunk, which waits until it is settled."""
     usage = {"usage": None} if chat.include_usage else {}
+    sent: list[bytes] = []
+    end = b""
     last: dict[str, Any] = {}
+
+    def frame(content: dict[str, Any]) -> bytes:
+        made = sse.frame(content)
+        if call.once is not None:
+            sent.append(made)
+        return made
+
     try:
         async with aclosing(rest):
             for choice in range(chat.n):
-                yield sse.frame(chunk(head, [role_choice(choice)], **usage))
+                yield frame(chunk(head, [role_choice(choice)], **usage))
             async for event in _chain(first, rest):
                 if isinstance(event, Piece):
                     if last:
-                        yield sse.frame(last)
+                        yield frame(last)
                     last = chunk(head, [delta_choice(event.choice, event.delta)], **usage)
                     if event.delta.finish_reason is None:
-                        yield sse.frame(last)
+                        yield frame(last)
                         last = {}
-                elif chat.include_usage:
-                    yield sse.frame(last)
-                    yield sse.frame(chunk(head, [], usage=usage_body(event.usage), sightline=extras(event)))
-                else:
-                    yield sse.frame({**last, "sightline": extras(event)})
-            yield sse.DONE
+                    continue
+                end = b"".join(frame(one) for one in _last_chunks(head, chat, event, last)) + sse.DONE
+                if call.once is not None:
+                    call.answer, call.media_type = b"".join(sent) + sse.DONE, _EVENT_STREAM_TYPE
+        yield end
     except ServiceError as error:
         yield sse.frame(error_body(error))
     except Exception as error:  # the status has gone out: a bug, too, can only be an event now
         yield sse.frame(error_body(bug(error)))
+
+
+def _last_chunks(head: Head, chat: ChatRequest, event: Completed, last: dict[str, Any]) -> list[dict[str, Any]]:
+    if chat.include_usage:
+        return [last, chunk(head, [], usage=usage_body(event.usage), sightline=extras(event))]
+    return [{**last, "sightline": extras(event)}]
 
 
 async def _chain(first: Piece | Completed, rest: Events) -> Events:
@@ -156,20 +213,19 @@ def cost_body(cost: Cost) -> dict[str, Any]:
     }
 
 
-class EventStream(Response):
-    """Sends frames as they come, and closes their source however the sending ends."""
+async def send_body(
+    send: Send, body: bytes, media_type: str = "application/json", more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
+    """Answer 200 with a whole body."""
+    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
-    media_type = "text/event-stream"
 
-    def __init__(self, source: AsyncGenerator[bytes, None]) -> None:
-        self._source = source
-        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
-        del self.headers["content-length"]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        async with aclosing(self._source) as source:
-            await send(start)
-            async for frame in source:
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+async def send_events(send: Send, source: AsyncGenerator[bytes, None]) -> None:
+    """Send frames as they come, and close their source however the sending ends."""
+    async with aclosing(source):
+        await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
+        async for frame in source:
+            await send({"type": "http.response.body", "body": frame, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

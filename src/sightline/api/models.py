@@ -16,8 +16,8 @@ from sightline.wire.render import encode, model_body
 
 async def list_models(request: Request) -> Response:
     """The models that can answer now, of those that the key may use."""
-    key = await caller(request, "inference")
-    service = runtime_of(request).service
+    key = await caller(request.scope, "inference")
+    service = runtime_of(request.scope).service
     models = [model for model in service.catalogue.models() if key.may_use(service.catalogue.names_of(model.id))]
     body = {"object": "list", "data": [entry(service, model) for model in models]}
     return Response(encode(body), media_type="application/json")
@@ -25,9 +25,9 @@ async def list_models(request: Request) -> Response:
 
 async def get_model(request: Request) -> Response:
     """One model, by its id or an alias."""
-    key = await caller(request, "inference")
-    service = runtime_of(request).service
-    allow_model(request, key, request.path_params["model_id"])
+    key = await caller(request.scope, "inference")
+    service = runtime_of(request.scope).service
+    allow_model(request.scope, key, request.path_params["model_id"])
     _, model = service.catalogue.find(request.path_params["model_id"])
     return Response(encode(entry(service, model)), media_type="application/json")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from sightline.api import admin
-from sightline.api.chat import chat_completions, input_tokens
+from sightline.api.chat import ChatCompletions, InputTokens
 from sightline.api.health import live, ready
 from sightline.api.models import get_model, list_models
 
 ROUTES = [
-    Route("/v1/chat/completions", chat_completions, methods=["POST"]),
-    Route("/v1/chat/completions/input_tokens", input_tokens, methods=["POST"]),
+    Route("/v1/chat/completions", ChatCompletions(), methods=["POST"]),
+    Route("/v1/chat/completions/input_tokens", InputTokens(), methods=["POST"]),
     Route("/v1/models", list_models),
     Route("/v1/models/{model_id:path}", get_model),
     Route("/v1/admin/keys", admin.keys, methods=["GET", "POST"]),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from starlette.requests import Request
+from starlette.types import Scope
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
+from sightline.admission.limits import RateLimits
 from sightline.service import Service
 from sightline.settings import Settings
 
@@ -20,9 +21,10 @@ class Runtime:
     settings: Settings
     keys: Keys
     admission: Admission
+    limits: RateLimits
     service: Service
 
 
-def runtime_of(request: Request) -> Runtime:
+def runtime_of(scope: Scope) -> Runtime:
     """The running service behind a request."""
-    return cast(Runtime, request.app.state.runtime)
+    return cast(Runtime, scope["app"].state.runtime)

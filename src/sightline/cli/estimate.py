@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline.cli.terminal import fail, out
+from sightline.core import Detail
 from sightline.errors import ConfigError
 from sightline.metering.prices import dollars
 from sightline.sender.estimate import ImageEstimate, ImageTokens, RequestEstimate, estimate_image, estimate_request
@@ -30,6 +31,9 @@ def estimate(
     prompt: Annotated[
         str | None, typer.Option(help="Count one request of all the pictures and this text as well.")
     ] = None,
+    detail: Annotated[
+        Detail, typer.Option(help="What the pictures are sent with: low, high (closer views, where a model has them).")
+    ] = "auto",
     price: Annotated[
         str | None, typer.Option(help="US dollars a prompt token, for every model. [the config's, or free]")
     ] = None,
@@ -45,12 +49,12 @@ def estimate(
     except ConfigError as error:
         fail(str(error))
     files = [(path, _read(path)) for path in images]
-    estimates = [estimate_image(data, models, settings, name=str(path)) for path, data in files]
+    estimates = [estimate_image(data, models, settings, name=str(path), detail=detail) for path, data in files]
     out.print(_images_table(estimates, models))
     _print_problems((one.name, one.problem) for one in estimates)
     requests: list[RequestEstimate] = []
     if prompt is not None:
-        message = user_message([content_part(data) for _, data in files], prompt)
+        message = user_message([content_part(data, detail) for _, data in files], prompt)
         requests = [estimate_request([message], one, settings) for one in models]
         out.print()
         out.print(_requests_table(requests))
@@ -123,7 +127,8 @@ def _short(model_id: str) -> str:
 
 
 def _count(seen: ImageTokens, is_priced: bool) -> str:
-    return f"{seen.image_tokens:,}" + (f"\n${dollars(seen.cost_nanos)}" if is_priced else "")
+    closer = f"\n{seen.views} views" if seen.views > 1 else ""
+    return f"{seen.image_tokens:,}" + closer + (f"\n${dollars(seen.cost_nanos)}" if is_priced else "")
 
 
 def _fits(problem: str | None) -> Text:

@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(_uvicorn(settings))
-        self.admission = Admission(settings.limits.max_in_flight)
+        self.admission = Admission.of(settings.limits)
         self.failure: str | None = None
         self._settings = settings
         self._are_engines_ready = False

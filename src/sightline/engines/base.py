@@ -42,11 +42,12 @@ class Engine(Protocol):
         ...
 
     def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """Answer one request; the last `Delta` carries `finish_reason`, `usage` and `timings`.
+        """Answer one request; every `Delta` carries the `usage` so far, the last `finish_reason` and `timings`.
 
         Concurrent calls are batched by the engine. Closing the iterator cancels: the request's slot is free
         within one decoding step, whether it was queued, in prefill or in decode. Text in messages is text:
-        no spelling in it becomes a control token or moves an image. `request.images` is not mutated.
+        no spelling in it becomes a control token or moves an image. All views of an image stand in its place.
+        `request.images` is not mutated.
 
         Raises (at the first `__anext__` or later):
             UnsupportedParameter: the engine lacks what `request.sampling` asks for.

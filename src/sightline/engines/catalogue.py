@@ -1,12 +1,19 @@
-"""Which engine answers for which model id, aliases included."""
+"""Which engine answers for which model id, aliases included; and whether a model can do what a request asks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sightline.core import ModelInfo
+from sightline.core import ChatRequest, ModelInfo
 from sightline.engines.base import Engine
-from sightline.errors import EngineUnavailable, ModelNotFound
+from sightline.errors import EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages, UnsupportedParameter
+
+# Honoured by every engine, or by the service itself.
+_ALWAYS = frozenset(
+    {"model", "messages", "n", "stream", "stream_options", "metadata", "user", "max_completion_tokens"}
+    | {"store", "service_tier", "safety_identifier", "prompt_cache_key", "reasoning_effort", "verbosity"}
+    | {"parallel_tool_calls", "modalities", "response_format", "logprobs", "top_logprobs"}
+)
 
 
 class Catalogue:
@@ -59,3 +66,21 @@ class Catalogue:
             message = f"No engine serves {shown} at this moment; one is starting. Try again in a moment."
             raise EngineUnavailable(message, retry_after_s=2)
         raise ModelNotFound(f"There is no model {shown} here. Loaded: {loaded}.", param="model")
+
+
+def check(request: ChatRequest, model: ModelInfo) -> None:
+    """Refuse what `model` cannot do before any work is done for it.
+
+    Raises:
+        InvalidRequest: images it does not take, or too many.
+        UnsupportedParameter: a parameter it lacks; never silently dropped.
+    """
+    if request.images and model.image is None:
+        param = request.images[0].param.removesuffix(".image_url.url") + ".type"
+        raise InvalidRequest(f"{model.id} takes text only; send the image to another model.", param=param)
+    if len(request.images) > model.max_images:
+        limit = f"{model.max_images} image{'s' * (model.max_images != 1)}"
+        message = f"{model.id} takes {limit} a request, {len(request.images)} were sent; send fewer."
+        raise TooManyImages(message, param="messages")
+    for name in sorted(request.params_sent - _ALWAYS - model.supported_parameters):
+        raise UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name)

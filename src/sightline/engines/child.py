@@ -15,7 +15,7 @@ from contextlib import aclosing
 import msgspec
 import numpy as np
 
-from sightline.core import Delta, GenerateRequest, Pixels
+from sightline.core import Delta, GenerateRequest, ViewPixels
 from sightline.engines.base import Engine
 from sightline.engines.channel import Channel
 from sightline.engines.messages import Cancel, Counted, Generate, Piece, Ready, Refused, encoder, failed, to_child
@@ -79,13 +79,14 @@ class Child:
             send(encoder.encode(failed(message.number, general)))
 
 
-def _images(raw: bytes, sizes: tuple[tuple[int, int], ...]) -> tuple[Pixels, ...]:
-    """Cut the raw bytes behind a request into pictures; `sizes` are (height, width). Nothing is copied."""
-    images: list[Pixels] = []
+def _images(raw: bytes, sizes: tuple[tuple[int, int, int], ...]) -> tuple[ViewPixels, ...]:
+    """Cut the raw bytes behind a request into images; `sizes` are (views, height, width). Nothing is copied."""
+    images: list[ViewPixels] = []
     at = 0
-    for height, width in sizes:
-        images.append(np.frombuffer(raw, np.uint8, height * width * 3, at).reshape(height, width, 3))
-        at += height * width * 3
+    for views, height, width in sizes:
+        size = views * height * width * 3
+        images.append(np.frombuffer(raw, np.uint8, size, at).reshape(views, height, width, 3))
+        at += size
     return tuple(images)
 
 

@@ -1,6 +1,6 @@
 """Everything that crosses the boundary between the service and an engine's process, as msgpack.
 
-Pixels do not go through msgpack: a `Generate` is followed by one raw frame an image, RGB rows of the given size.
+Pixels do not go through msgpack: a `Generate` is followed by the RGB rows of its images, one after the other.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from sightline.errors import EngineError, InvalidRequest, Problem, ServiceError
 
 
 class Generate(msgspec.Struct, tag=True, frozen=True):
-    """Answer a request, or only count its prompt. `number` names it on this connection; `sizes` are (height, width)."""
+    """Answer a request, or only count its prompt. `number` names it on this connection.
+
+    `sizes` are (views, height, width), one an image.
+    """
 
     number: int
     request_id: str
     model: str
     messages: tuple[Message, ...]
     sampling: SamplingParams
-    sizes: tuple[tuple[int, int], ...]
+    sizes: tuple[tuple[int, int, int], ...]
     image_tokens: int
     stream: bool
     only_count: bool = False

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import ExitStack, aclosing
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import msgspec
 
@@ -28,7 +29,7 @@ from sightline.engines.messages import (
     to_parent,
     unpack,
 )
-from sightline.errors import ConfigError, EngineUnavailable
+from sightline.errors import ConfigError, EngineUnavailable, ServiceError
 from sightline.log import get_logger
 from sightline.settings import EngineSpec
 
@@ -46,7 +47,7 @@ class ProcessEngine:
         self.pid: int | None = None
         self._channel: Channel | None = None
         self._models: tuple[ModelInfo, ...] = ()
-        self._answers: dict[int, asyncio.Queue[Piece | Counted | Failed | None]] = {}
+        self._answers: dict[int, Answer] = {}
         self._numbers = 0
         self._supervisor: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
@@ -73,43 +74,34 @@ class ProcessEngine:
 
     async def count(self, request: GenerateRequest) -> Usage:
         """Have the child count the request's prompt."""
-        async with aclosing(self._exchange(request, only_count=True)) as events:
-            async for event in events:
-                if isinstance(event, Counted):
-                    return event.usage
-        raise self._unavailable("is starting")
+        with self._ask(request, only_count=True) as answer:
+            counted = await answer.next()
+        assert isinstance(counted, Counted)
+        return counted.usage
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Send the request to the child and yield what comes back; closing tells the child to stop."""
-        async with aclosing(self._exchange(request)) as events:
-            async for event in events:
-                if isinstance(event, Piece):
-                    yield event.delta
+        with self._ask(request) as answer:
+            while not answer.is_whole:
+                piece = await answer.next()
+                assert isinstance(piece, Piece)
+                yield piece.delta
 
-    async def _exchange(
-        self, request: GenerateRequest, *, only_count: bool = False
-    ) -> AsyncGenerator[Piece | Counted, None]:
-        """Send one request and yield what the child answers, up to its last word on it."""
+    @contextmanager
+    def _ask(self, request: GenerateRequest, *, only_count: bool = False) -> Iterator[Answer]:
+        """Send one request; who leaves before the child's last word on it has it stop."""
         channel = self._channel
         if channel is None or not self._models:
             raise self._unavailable("is starting")
         self._numbers += 1
         number = self._numbers
-        answer = self._answers[number] = asyncio.Queue()
-        finished = False
+        answer = self._answers[number] = Answer()
         try:
             channel.send(encoder.encode(_head(number, request, only_count)), request.images)
-            while not finished:
-                event = await answer.get()
-                if isinstance(event, Piece | Counted):
-                    finished = isinstance(event, Counted) or event.delta.finish_reason is not None
-                    yield event
-                    continue
-                finished = True
-                raise unpack(event) if event else self._unavailable("stopped while it was answering and is restarting")
+            yield answer
         finally:
             del self._answers[number]
-            if not finished:
+            if not answer.is_whole:
                 channel.send(encoder.encode(Cancel(number)))
 
     def _unavailable(self, what: str) -> EngineUnavailable:
@@ -174,13 +166,13 @@ class ProcessEngine:
             self._channel.close()
         self._models, self._channel, self.pid = (), None, None
         for answer in self._answers.values():
-            answer.put_nowait(None)
+            answer.put(self._unavailable("stopped while it was answering and is restarting"))
 
     def _receive(self, head: bytes, _: bytes) -> None:
         match to_parent.decode(head):
             case Piece(number) | Counted(number) | Failed(number) as message:
                 if number in self._answers:
-                    self._answers[number].put_nowait(message)
+                    self._answers[number].put(unpack(message) if isinstance(message, Failed) else message)
             case Ready(models):
                 self._models = models
                 self._load_s = asyncio.get_running_loop().time() - self._began_s
@@ -192,6 +184,36 @@ class ProcessEngine:
                 self._refusal = message
 
 
+class Answer:
+    """What the child has said on one request and nobody has taken yet, for one reader."""
+
+    def __init__(self) -> None:
+        self.is_whole = False
+        self._events: deque[Piece | Counted | ServiceError] = deque()
+        self._news: asyncio.Future[None] | None = None
+
+    def put(self, event: Piece | Counted | ServiceError) -> None:
+        """Add what has come."""
+        self._events.append(event)
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    async def next(self) -> Piece | Counted:
+        """Take the next, or wait for it; the last one makes the answer whole.
+
+        Raises:
+            ServiceError: it ended in this.
+        """
+        if not self._events:
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
+        event = self._events.popleft()
+        self.is_whole = not isinstance(event, Piece) or event.delta.finish_reason is not None
+        if isinstance(event, ServiceError):
+            raise event
+        return event
+
+
 def _head(number: int, request: GenerateRequest, only_count: bool) -> Generate:
     return Generate(
         number=number,
@@ -199,7 +221,7 @@ def _head(number: int, request: GenerateRequest, only_count: bool) -> Generate:
         model=request.model,
         messages=request.messages,
         sampling=request.sampling,
-        sizes=tuple((image.shape[0], image.shape[1]) for image in request.images),
+        sizes=tuple((image.shape[0], image.shape[1], image.shape[2]) for image in request.images),
         image_tokens=request.image_tokens,
         stream=request.stream,
         only_count=only_count,

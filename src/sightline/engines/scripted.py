@@ -9,7 +9,8 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from sightline.core import (
     Delta,
@@ -18,6 +19,7 @@ from sightline.core import (
     ImageEncoding,
     ImagePart,
     ModelInfo,
+    PanAndScan,
     TextPart,
     TokenLogprob,
     Usage,
@@ -29,7 +31,7 @@ IMAGE_TOKENS = 16
 
 
 class ScriptedEngine:
-    """Answers with its own prompt: text parts as they are, pictures as `[WIDTHxHEIGHT]`.
+    """Answers with its own prompt: text parts as they are, pictures as `[WIDTHxHEIGHT]`, once a view.
 
     A text that contains `<crash>` ends the process, `<fail>` raises.
     """
@@ -45,7 +47,7 @@ class ScriptedEngine:
             created=0,
             context_length=4096,
             description="A scripted engine for tests.",
-            image=ImageEncoding("square", size_px=32, tokens=IMAGE_TOKENS),
+            image=ImageEncoding("square", 32, IMAGE_TOKENS, PanAndScan(min_crop_px=32)),
             max_images=2,
             supported_parameters=frozenset({"max_tokens", "seed", "stop", "temperature", "logprobs"}),
         )
@@ -64,8 +66,8 @@ class ScriptedEngine:
         return (self._info,) if self._up else ()
 
     async def count(self, request: GenerateRequest) -> Usage:
-        """Count words, and `IMAGE_TOKENS` for each picture."""
-        image_tokens = IMAGE_TOKENS * len(request.images)
+        """Count words, and `IMAGE_TOKENS` for each view of a picture."""
+        image_tokens = IMAGE_TOKENS * sum(len(image) for image in request.images)
         if request.image_tokens != image_tokens:
             raise EngineError(f"The engine counts {image_tokens} image tokens, the receipt {request.image_tokens}.")
         return Usage(len(" ".join(_words(request)).split()) - len(request.images) + image_tokens, 0, image_tokens)
@@ -80,7 +82,7 @@ class ScriptedEngine:
             raise EngineError("The scripted engine was told to fail.")
         words = (self._answer or prompt).split(" ")
         limit = request.sampling.max_tokens or len(words)
-        usage = replace(await self.count(request), completion_tokens=min(limit, len(words)))
+        usage = await self.count(request)
         self.running += 1
         try:
             for at, word in enumerate(words[:limit]):
@@ -89,7 +91,9 @@ class ScriptedEngine:
                     raise EngineUnavailable("The scripted engine was stopped.")
                 self.steps += 1
                 text = word if at == 0 else " " + word
-                yield Delta(text, logprobs=(TokenLogprob(text, -0.5),) if request.sampling.logprobs else ())
+                usage = replace(usage, completion_tokens=at + 1)
+                logprobs = (TokenLogprob(text, -0.5),) if request.sampling.logprobs else ()
+                yield Delta(text, logprobs=logprobs, usage=usage)
             timings = EngineTimings(0.0, 0.0, time.monotonic() - began)
             yield Delta("", finish_reason="length" if limit < len(words) else "stop", usage=usage, timings=timings)
         finally:
@@ -103,8 +107,8 @@ def _words(request: GenerateRequest) -> list[str]:
             if isinstance(part, TextPart):
                 words.append(part.text)
             elif isinstance(part, ImagePart):
-                height, width, _ = request.images[part.index].shape
-                words.append(f"[{width}x{height}]")
+                views, height, width, _ = request.images[part.index].shape
+                words.append(f"[{width}x{height}]" * views)
     return words
 
 

@@ -1,23 +1,24 @@
 """Decoded pictures of the last requests, bounded in bytes.
 
-The key holds the full digest of the bytes, what they were decoded for, and whose request it was: two senders never
-share an entry, so that nobody can learn from a cache hit what another has sent.
+The key holds the full digest of the bytes, what they were decoded for, the detail taken, and whose request it was:
+two senders never share an entry, so that nobody can learn from a cache hit what another has sent.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sightline.core import ImageEncoding
 from sightline.images.decode import Decoded
 
 
 class CacheKey(NamedTuple):
-    """Which picture (SHA-256 of its bytes), decoded for which encoding, sent by the owner of which key."""
+    """Which picture (SHA-256 of its bytes), decoded for which encoding, how closely, sent by the owner of which key."""
 
     sha256: str
     encoding: ImageEncoding
+    detail: Literal["low", "high"]
     owner: str
 
 

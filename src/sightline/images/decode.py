@@ -1,44 +1,37 @@
-"""Encoded bytes to RGB as a person sees it, at the size the model sees. Runs in a pool process, never on the loop.
+"""Encoded bytes to RGB as a person sees it, as the views that a model takes. Runs in a pool process, not on the loop.
 
 Orientation applied, colours in sRGB, transparency laid on white, 16 bits scaled to 8, the first frame of an
 animation. libvips reads a row at a time and shrinks while it reads, so that 25 megapixels take tens of megabytes
 and not hundreds; only the reader that the header named is ever asked. Everything after the shrinking works on
-the small picture.
+the small picture. Closer views are cut out of a second reading: their rows are not those of the whole, and a
+picture read once for both would have to be held in between.
 
-Source: contract.md section 2; EXIF 2.32 section 4.6.4 (orientation).
+Source: contract.md sections 2 and 4.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from sightline.core import ImageEncoding, Pixels
-from sightline.images.header import Broken, gif_frame
+from sightline.core import Detail, ImageEncoding, Pixels
+from sightline.images import orientation
+from sightline.images.header import Broken, gif_frame, gif_screen
 from sightline.images.png import count_frames, without_ancillary
-from sightline.images.tokens import View, view
+from sightline.images.tokens import Box, View, views
 
 os.environ.setdefault("VIPS_CONCURRENCY", "1")  # the pool's processes are the parallelism; read when libvips loads
 import pyvips
 
 pyvips.cache_set_max(0)
 
-_ORIENTATIONS = {
-    2: "mirrored",
-    3: "rotated 180°",
-    4: "flipped",
-    5: "mirrored and rotated 270°",
-    6: "rotated 90°",
-    7: "mirrored and rotated 90°",
-    8: "rotated 270°",
-}
 _UNREADABLE = (pyvips.Error, Broken, IndexError, struct.error)
 _SRGB_NAMES = (b"sRGB", b"\x00s\x00R\x00G\x00B")
-_LYING = 5  # from this orientation on, width and height change places
 _PROFILE_SPACES = {"cmyk": b"CMYK", "b-w": b"GRAY", "grey16": b"GRAY"}
 # Reduced by more than this, pixels are averaged first: the filter's rounded weights would darken the picture.
 _MOST_BY_FILTER = 4
@@ -49,26 +42,63 @@ _BAND_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """RGB bytes of `height` rows of `width` pixels, and what was done to get them."""
+    """RGB bytes of `views` pictures one after the other, each `height` rows of `width` pixels, and what was done.
+
+    The first shows the whole, the others its closer views.
+    """
 
     rgb: bytes
     width: int
     height: int
     actions: tuple[str, ...]
+    views: int = 1
 
 
 class Undecodable(Exception):
     """The picture's bytes do not decode. Carries no text of a library, so that none can leak."""
 
 
-def decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
-    """Decode one picture and bring it to the size that `encoding` asks for.
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A picture as it is stored: size in pixels, EXIF orientation."""
+
+    data: bytes
+    type: str
+    width: int
+    height: int
+    orientation: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a view shows, as it lies in the stored picture or in one that its reader has shrunk; the size it is to have.
+
+    Where it is larger than that it is reduced to it; enlarging comes later.
+    """
+
+    box: Box
+    width: int
+    height: int
+
+    def of(self, image: pyvips.Image) -> pyvips.Image:
+        """Cut it out."""
+        return image if self.box == (0, 0, image.width, image.height) else image.crop(*self.box)
+
+    def scaled(self, across: float, down: float) -> _Part:
+        """The same part of a smaller copy, to the nearest pixel."""
+        left, right = round(self.box.left * across), round((self.box.left + self.box.width) * across)
+        top, bottom = round(self.box.top * down), round((self.box.top + self.box.height) * down)
+        return _Part(Box(left, top, right - left, bottom - top), self.width, self.height)
+
+
+def decode(data: bytes, image_type: str, encoding: ImageEncoding, detail: Detail = "low") -> Decoded:
+    """Decode one picture and bring it to the views that `encoding` takes of it for `detail`.
 
     Raises:
         Undecodable: cut short, damaged, or not what its header said.
     """
     try:
-        return _decode(data, image_type, encoding)
+        return _decode(data, image_type, encoding, detail)
     except _UNREADABLE as error:
         raise Undecodable(type(error).__name__) from None
 
@@ -79,40 +109,71 @@ def is_lying(data: bytes, image_type: str) -> bool:
         image = _open(without_ancillary(data) if image_type == "png" else data, image_type)
     except _UNREADABLE:
         return False
-    return _field(image, "orientation", 1) >= _LYING
+    return orientation.is_lying(_field(image, "orientation", orientation.UPRIGHT))
 
 
-def _decode(data: bytes, image_type: str, encoding: ImageEncoding) -> Decoded:
+def _decode(data: bytes, image_type: str, encoding: ImageEncoding, detail: Detail) -> Decoded:
     actions: list[str] = []
     frames = 1
     if image_type == "png":
         frames, data = count_frames(data), without_ancillary(data)
     image = _open(data, image_type)
-    stored_width, stored_height = image.width, image.height
+    turn = _field(image, "orientation", orientation.UPRIGHT)
+    stored = _Stored(data, image_type, image.width, image.height, turn)
     frames = _field(image, "n-pages", frames)
     if frames > 1:
         actions.append(f"frame 1 of {frames}")
     if image.format == "ushort":
         actions.append("16-bit to 8-bit")
-    orientation = _field(image, "orientation", 1)
-    seen = view(encoding, stored_width, stored_height)
-    image = _shrink(_open(data, image_type, _reduction(image_type, stored_width, stored_height, seen)), seen)
-    image = _to_srgb(image, actions)
-    if orientation > 1:
-        image = image.copy_memory().autorot()  # turning needs rows out of order, which readers do not give
-    pixels = image.numpy()
-    del image  # and with it what a decoder held of a large picture
-    pixels = _on_white(pixels, actions)
-    if orientation in _ORIENTATIONS:
-        actions.append(_ORIENTATIONS[orientation])
-    if (stored_width, stored_height) != (seen.width, seen.height):
+    del image
+    width, height = orientation.turned(stored.width, stored.height, turn)
+    seen = views(encoding, width, height, detail)
+    pixels = _read(stored, [seen.whole], actions)
+    if turn in orientation.NAMES:
+        actions.append(orientation.NAMES[turn])
+    if (width, height) != (seen.whole.width, seen.whole.height):
         actions.append("resized")
-    seen = view(encoding, *_turned(stored_width, stored_height, orientation))
-    if pixels.shape[:2] != (seen.height, seen.width):
-        # What is left is to enlarge, where libvips and the models' own processors differ by half a pixel.
-        larger = Image.fromarray(pixels).resize((seen.width, seen.height), Image.Resampling.BILINEAR)
-        return Decoded(larger.tobytes(), seen.width, seen.height, tuple(actions))
-    return Decoded(pixels.tobytes(), seen.width, seen.height, tuple(actions))
+    if seen.crops:
+        pixels += _read(stored, seen.crops, [])
+    rgb = b"".join(one.tobytes() for one in pixels)
+    return Decoded(rgb, seen.whole.width, seen.whole.height, tuple(actions), seen.count)
+
+
+def _read(stored: _Stored, wanted: Sequence[View], actions: list[str]) -> list[Pixels]:
+    """Read a picture once, from top to bottom, and return these views of it."""
+    parts = {view: _part(stored, view) for view in wanted}
+    downward = sorted(wanted, key=lambda view: (parts[view].box.top, parts[view].box.left))
+    small = _small(stored, [parts[view] for view in downward], actions)
+    found = dict(zip(downward, small, strict=True))
+    return [_upright(found[view], stored.orientation, view) for view in wanted]
+
+
+def _part(stored: _Stored, view: View) -> _Part:
+    box = orientation.stored_box(view.box, stored.width, stored.height, stored.orientation)
+    return _Part(box, *orientation.turned(view.width, view.height, stored.orientation))
+
+
+def _small(stored: _Stored, parts: Sequence[_Part], actions: list[str]) -> list[Pixels]:
+    """Return these parts of the stored picture, all in one row or one column, reduced as far as they are to be."""
+    image = _open(stored.data, stored.type, _reduction(stored, parts))
+    parts = [part.scaled(image.width / stored.width, image.height / stored.height) for part in parts]
+    pixels = _on_white(_to_srgb(_shrink(image, parts), actions).numpy(), actions)
+    if _is_column(parts):
+        return np.split(pixels, np.cumsum([min(part.box.height, part.height) for part in parts])[:-1], axis=0)
+    return np.split(pixels, np.cumsum([min(part.box.width, part.width) for part in parts])[:-1], axis=1)
+
+
+def _is_column(parts: Sequence[_Part]) -> bool:
+    return len(parts) > 1 and parts[0].box.top != parts[1].box.top
+
+
+def _upright(pixels: Pixels, stored_orientation: int, view: View) -> Pixels:
+    pixels = orientation.turn(pixels, stored_orientation)
+    if pixels.shape[:2] == (view.height, view.width):
+        return pixels
+    # What is left is to enlarge, where libvips and the models' own processors differ by half a pixel.
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(picture.resize((view.width, view.height), Image.Resampling.BILINEAR))
 
 
 def _open(data: bytes, image_type: str, reduction: float = 1) -> pyvips.Image:
@@ -124,44 +185,67 @@ def _open(data: bytes, image_type: str, reduction: float = 1) -> pyvips.Image:
             return pyvips.Image.jpegload_buffer(data, shrink=reduction, **options)
         case "webp":
             return pyvips.Image.webpload_buffer(data, scale=1 / reduction, **options)
-    return _clear_around(pyvips.Image.gifload_buffer(data, **options), gif_frame(data))
+    return _on_screen(pyvips.Image.gifload_buffer(data, **options), Box(*gif_frame(data)), gif_screen(data))
 
 
-def _clear_around(image: pyvips.Image, frame: tuple[int, int, int, int]) -> pyvips.Image:
-    """Make a GIF's canvas transparent where its first frame does not reach, as browsers do; libvips makes it black."""
-    left, top, width, height = frame
-    if image.hasalpha() or (left, top, width, height) == (0, 0, image.width, image.height):
+def _on_screen(image: pyvips.Image, frame: Box, screen: tuple[int, int]) -> pyvips.Image:
+    """Make a GIF's screen transparent where its first frame does not reach, as browsers do.
+
+    Libvips makes it black, and cuts off what is right of and below the frame on screens of certain sizes.
+    """
+    if frame == (0, 0, *screen):
         return image
-    inside = image.addalpha().crop(left, top, width, height)
-    return inside.embed(left, top, image.width, image.height, extend="background", background=[255, 255, 255, 0])
+    inside = image if image.hasalpha() else image.addalpha()
+    clear = [255] * (inside.bands - 1) + [0]
+    return inside.crop(*frame).embed(frame.left, frame.top, *screen, extend="background", background=clear)
 
 
-def _reduction(image_type: str, width: int, height: int, seen: View) -> float:
+def _reduction(stored: _Stored, parts: Sequence[_Part]) -> float:
     """How far a reader may shrink by itself and still leave twice the pixels that are needed: 1, 2, 4 or 8.
 
     WebP is decoded whole, and beside that a large one leaves room only for the pixels that are needed.
     """
-    spare = min(width / seen.width, height / seen.height)
-    if image_type == "webp" and spare < 4 and width * height > _LARGE_WEBP_PX:
+    spare = min(min(part.box.width / part.width, part.box.height / part.height) for part in parts)
+    if stored.type == "webp" and spare < 4 and stored.width * stored.height > _LARGE_WEBP_PX:
         return max(1.0, spare)
     return next((step for step in (8, 4, 2) if spare / 2 >= step), 1)
 
 
-def _shrink(image: pyvips.Image, seen: View) -> pyvips.Image:
+def _shrink(image: pyvips.Image, parts: Sequence[_Part]) -> pyvips.Image:
     """Reduce with the triangle filter of the models' own processors. Colours weigh as much as they are opaque."""
     if image.width > _WIDE_PX and image.format == "ushort":
         image = (image >> 8).cast("uchar").copy(interpretation="b-w" if image.bands < 3 else "srgb")
     if image.hasalpha():
         kind, interpretation = image.format, image.interpretation
-        small = _resize(image.premultiply(), seen)
+        small = _reduce(image.premultiply(), parts)
         return small.unpremultiply().cast(kind).copy(interpretation=interpretation)
-    return _resize(image, seen)
+    return _reduce(image, parts)
 
 
-def _resize(image: pyvips.Image, seen: View) -> pyvips.Image:
+def _reduce(image: pyvips.Image, parts: Sequence[_Part]) -> pyvips.Image:
+    """Reduce parts, and join them: along their row or column each by itself, across it all at once.
+
+    So each row that a reader gives is used up for every part before the next one is asked for.
+    """
+    first, *others = parts
+    if not others:
+        return _resize(first.of(image), first.width, first.height)
+    if _is_column(parts):
+        joined = _resize(first.of(image), first.box.width, first.height)
+        for part in others:
+            joined = joined.join(_resize(part.of(image), part.box.width, part.height), "vertical")
+        return _resize(joined, first.width, joined.height)
+    joined = _resize(first.of(image), first.width, first.box.height)
+    for part in others:
+        joined = joined.join(_resize(part.of(image), part.width, part.box.height), "horizontal")
+    return _resize(joined, joined.width, first.height)
+
+
+def _resize(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
+    """Reduce to `width` × `height`; never enlarge."""
     if image.width > _WIDE_PX:
-        image = image.shrinkh(max(1, image.width // (seen.width * 2)))
-    across, down = min(1.0, seen.width / image.width), min(1.0, seen.height / image.height)
+        image = image.shrinkh(max(1, image.width // (width * 2)))
+    across, down = min(1.0, width / image.width), min(1.0, height / image.height)
     return image.resize(across, vscale=down, kernel="linear", gap=_MOST_BY_FILTER)
 
 
@@ -200,10 +284,6 @@ def _on_white(pixels: Pixels, actions: list[str]) -> Pixels:
         alpha = band[:, :, 3:].astype(np.uint16)
         laid[top : top + _BAND_ROWS] = (band[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
     return laid
-
-
-def _turned(width: int, height: int, orientation: int) -> tuple[int, int]:
-    return (height, width) if orientation >= _LYING else (width, height)
 
 
 def _field(image: pyvips.Image, name: str, default: int) -> int:

@@ -1,22 +1,29 @@
 """What the first bytes of a picture say: its format and its size. Reads bytes, decodes nothing.
 
+It runs on the event loop, so no picture may take it long: what is walked a step at a time is bounded in steps, and what
+goes through every byte does so in C.
+
 Sources: PNG 3rd edition section 5; GIF89a; ITU-T T.81 annex B; RFC 9649 (WebP).
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 
-# Any number of fill bytes may come before: looking for their last one keeps a long run of them linear.
-_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
+import numpy as np
+import numpy.typing as npt
+
 _WIDE_PX = 8_192
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_MOST_GIF_BLOCKS = 20_000
-_MOST_JPEG_SEGMENTS = 5_000  # before the size; files of cameras have some twenty
-MOST_SCANS = 10_000  # counted
+_NO_MARKERS = frozenset({0x00, 0xFF, *range(0xD0, 0xD8)})
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", 0xD9
+_MOST_GIF_BLOCKS = 5_000  # before the first frame; a whole body of full ones are 4,096
+# Walked before the size, and again after it; files of cameras have some twenty, a JPEG of 100 scans at most 600.
+_MOST_JPEG_SEGMENTS = 600
+_MOST_PLAIN_SCANS = 20
+MOST_SCANS = 10_000  # told apart
 
 _OTHERS = (
     (0, b"BM", "bmp"),
@@ -40,8 +47,9 @@ _OTHERS = (
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Format (`png`, `jpeg`, `webp`, `gif`), stored size in pixels, and the number of JPEG scans, counted to 10,001.
+    """Format (`png`, `jpeg`, `webp`, `gif`), stored size in pixels, and the number of JPEG scans, up to 10,001.
 
+    `scans` is never too low; of a JPEG of more than 20 scans and 600 segments it may be too high.
     `kept_bytes` is what a decoder has to keep of a picture whose rows are complete only at its end (interlaced,
     progressive), or very wide; 0 for one that comes row by row.
     """
@@ -112,10 +120,21 @@ def _png(data: bytes) -> Header:
 
 
 def _gif(data: bytes) -> Header:
+    return Header("gif", *gif_screen(data))
+
+
+def gif_screen(data: bytes) -> tuple[int, int]:
+    """Say how large the screen is that a GIF is drawn on: width, height in pixels, as browsers take it.
+
+    A first frame may be larger than the screen, which grows; a screen without width or height is the frame's.
+
+    Raises: as `gif_frame`.
+    """
     width, height = struct.unpack_from("<HH", data, 6)
     left, top, frame_width, frame_height = gif_frame(data)
-    # A first frame may be larger than the screen it is drawn on; decoders enlarge the screen.
-    return Header("gif", max(width, left + frame_width), max(height, top + frame_height))
+    if not (width and height):
+        width = height = 0
+    return max(width, left + frame_width), max(height, top + frame_height)
 
 
 def gif_frame(data: bytes) -> tuple[int, int, int, int]:
@@ -130,6 +149,8 @@ def gif_frame(data: bytes) -> tuple[int, int, int, int]:
     while blocks < _MOST_GIF_BLOCKS:
         if data[at] == 0x2C:
             left, top, width, height = struct.unpack_from("<HHHH", data, at + 1)
+            if not (width and height):
+                raise Broken
             return left, top, width, height
         if data[at] != 0x21:
             raise Broken
@@ -143,34 +164,66 @@ def gif_frame(data: bytes) -> tuple[int, int, int, int]:
 
 
 def _jpeg(data: bytes) -> Header:
+    markers = _Markers(data)
     at = 2
     for _ in range(_MOST_JPEG_SEGMENTS):
-        if not (found := _JPEG_MARKER.search(data, at)):
-            break
-        marker, at = found[1][0], found.end()
-        if marker in _JPEG_SIZES:
-            height, width, channels = struct.unpack_from(">HHB", data, at + 3)
-            scans = _scans(data, at)
+        at = markers.find(at)
+        if data[at] in _JPEG_SIZES:
+            height, width, channels = struct.unpack_from(">HHB", data, at + 4)
+            scans = _scans(data, markers, at + 1)
             # Coefficients of two bytes, kept until the last scan.
             kept = width * height * channels * 2 if scans > 1 else 0
             return Header("jpeg", width, height, scans, kept)
-        at += struct.unpack_from(">H", data, at)[0]
+        at += 1 + struct.unpack_from(">H", data, at + 1)[0]
     raise Broken
 
 
-def _scans(data: bytes, at: int) -> int:
-    """Count start-of-scan markers. The quick count is never too low, so only a high one is done again exactly."""
-    count = data.count(b"\xff\xda", at)
-    if count <= 20:
+def _scans(data: bytes, markers: _Markers, at: int) -> int:
+    """Count start-of-scan markers. The quick count is never too low, so only a high one is done again exactly.
+
+    Segments beyond those that are walked are counted the quick way once more.
+    """
+    if (count := data.count(_START_OF_SCAN, at)) <= _MOST_PLAIN_SCANS:
         return count
     count = 0
-    while count <= MOST_SCANS and (found := _JPEG_MARKER.search(data, at)):
-        at = found.end()
-        if found[1] == b"\xd9" or at + 2 > len(data):
-            break
-        count += found[1] == b"\xda"
-        at += struct.unpack_from(">H", data, at)[0]
-    return count
+    for _ in range(_MOST_JPEG_SEGMENTS):
+        try:
+            at = markers.find(at)
+            length = struct.unpack_from(">H", data, at + 1)[0]
+        except (struct.error, IndexError):
+            return count
+        if data[at] == _END_OF_IMAGE:
+            return count
+        count += data[at] == _START_OF_SCAN[1]
+        at += 1 + length
+    return min(count + data.count(_START_OF_SCAN, at), MOST_SCANS + 1)
+
+
+class _Markers:
+    """Finds the markers of a JPEG: 0xFF and a byte that makes it neither a fill byte, a stuffed one nor a restart."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._places: npt.NDArray[np.intp] | None = None
+
+    def find(self, at: int) -> int:
+        """Return where the second byte of the next marker from `at` on stands.
+
+        Raises:
+            IndexError: there is none.
+        """
+        if self._data[at] == 0xFF and self._data[at + 1] not in _NO_MARKERS:
+            return at + 1
+        if self._places is None:
+            self._places = self._find_all()
+        return int(self._places[self._places.searchsorted(at)]) + 1
+
+    def _find_all(self) -> npt.NDArray[np.intp]:
+        """All at once, since a search for each would go through a long run of fill bytes a byte at a time."""
+        bytes_ = np.frombuffer(self._data, np.uint8)
+        second = bytes_[1:]
+        is_marker = (bytes_[:-1] == 0xFF) & (second != 0) & (second != 0xFF) & ((second < 0xD0) | (second > 0xD7))
+        return np.flatnonzero(is_marker)
 
 
 def _webp(data: bytes) -> Header:

@@ -47,7 +47,7 @@ class ImagePool:
         await asyncio.to_thread(self._pool.join)
 
     async def decode(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
-        """Decode image `number` of a request to what the model sees.
+        """Decode image `number` of a request to what the model sees of it for the image's `detail`.
 
         Cancelling drops a picture that waits; one being decoded is finished and forgotten, since ending its
         process would cost more than the rest of the picture.
@@ -79,7 +79,7 @@ class ImagePool:
 
         A process that dies with nothing to do, killed for want of memory for example, makes pebble give up all of them.
         """
-        task = {"args": (image.data, image.type, encoding), "timeout": _DECODE_S}
+        task = {"args": (image.data, image.type, encoding, image.detail), "timeout": _DECODE_S}
         try:
             return self._pool.schedule(decode, **task)
         except RuntimeError:

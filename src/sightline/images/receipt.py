@@ -6,15 +6,20 @@ Source: contract.md section 6.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from sightline.core import EncodedImage, ImageEncoding, documented_estimate
 from sightline.images.decode import Decoded
-from sightline.images.tokens import view
+from sightline.images.tokens import views
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReceipt:
-    """One image of an answer. `sha256` is of the bytes as sent; sizes are (width, height) in pixels."""
+    """One image of an answer. `sha256` is of the bytes as sent; sizes are (width, height) in pixels.
+
+    The model took `views` looks at it, each at the seen size: the whole (`detail` is `low`), or closer views as well
+    (`high`), whatever was asked; `image_tokens` are those of all of them.
+    """
 
     sha256: str
     declared_type: str
@@ -24,6 +29,8 @@ class ImageReceipt:
     height: int
     seen_width: int
     seen_height: int
+    detail: Literal["low", "high"]
+    views: int
     actions: tuple[str, ...]
     image_tokens: int
     documented_estimate: int
@@ -37,6 +44,7 @@ def write_receipt(
     actions = decoded.actions
     if image.declared_type.replace("jpg", "jpeg") != f"image/{image.type}":
         actions = (f"labelled {image.declared_type or 'nothing'}, is image/{image.type}", *actions)
+    seen = views(encoding, image.width, image.height, image.detail)
     return ImageReceipt(
         sha256=sha256,
         declared_type=image.declared_type,
@@ -46,8 +54,10 @@ def write_receipt(
         height=image.height,
         seen_width=decoded.width,
         seen_height=decoded.height,
+        detail=seen.detail,
+        views=decoded.views,
         actions=actions,
-        image_tokens=view(encoding, image.width, image.height).tokens,
+        image_tokens=seen.tokens,
         documented_estimate=documented_estimate(image.width, image.height),
         cache_hit=cache_hit,
     )

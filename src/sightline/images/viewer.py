@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.core import EncodedImage, ImageEncoding, Pixels
+from sightline.core import EncodedImage, ImageEncoding, ViewPixels
 from sightline.images.cache import CacheKey, ImageCache
 from sightline.images.pool import ImagePool
 from sightline.images.receipt import ImageReceipt, write_receipt
+from sightline.images.tokens import views
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One image: its pixels for the model, and the entry of the receipt."""
+    """One image: the pixels of its views for the model, and the entry of the receipt."""
 
-    pixels: Pixels
+    pixels: ViewPixels
     receipt: ImageReceipt
 
 
@@ -43,9 +44,10 @@ class Viewer:
         )
 
     async def _one(self, image: EncodedImage, encoding: ImageEncoding, owner: str, number: int) -> Seen:
-        key = CacheKey(hashlib.sha256(image.data).hexdigest(), encoding, owner)
+        seen = views(encoding, image.width, image.height, image.detail)
+        key = CacheKey(hashlib.sha256(image.data).hexdigest(), encoding, seen.detail, owner)
         held = self._cache.get(key)
         decoded = held or await self._pool.decode(image, encoding, number)
         self._cache.put(key, decoded)
-        pixels = np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)
+        pixels = np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.views, decoded.height, decoded.width, 3)
         return Seen(pixels, write_receipt(image, decoded, encoding, sha256=key.sha256, cache_hit=held is not None))

@@ -14,11 +14,11 @@ class Meter:
 
     def __init__(self, image_tokens: int) -> None:
         self._image_tokens = image_tokens
-        self._usages: list[Usage] = []
+        self._usages: dict[int, Usage] = {}
         self.timings = EngineTimings(0.0, 0.0, 0.0)
 
-    def count(self, delta: Delta) -> None:
-        """Take note of a delta; the last one of an answer carries what it used.
+    def count(self, delta: Delta, choice: int = 0) -> None:
+        """Take note of a delta of answer number `choice`; it carries what that answer has used so far.
 
         Raises:
             EngineError: the engine counted other image tokens than the receipt: it lost or invented an image.
@@ -32,14 +32,12 @@ class Meter:
                 f"The engine saw {delta.usage.image_tokens} image tokens instead of {self._image_tokens}. "
                 "The answer was withheld and nothing was charged."
             )
-        self._usages.append(delta.usage)
+        self._usages[choice] = delta.usage
 
     def usage(self) -> Usage:
-        """What all answers of the request used together."""
-        first = self._usages[0]
-        return Usage(
-            first.prompt_tokens,
-            sum(usage.completion_tokens for usage in self._usages),
-            first.image_tokens,
-            first.cached_tokens,
-        )
+        """What all answers of the request have used together so far."""
+        if not self._usages:
+            return Usage(0, 0)
+        first = next(iter(self._usages.values()))
+        completion_tokens = sum(usage.completion_tokens for usage in self._usages.values())
+        return Usage(first.prompt_tokens, completion_tokens, first.image_tokens, first.cached_tokens)

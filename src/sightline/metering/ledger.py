@@ -8,6 +8,7 @@ Source: contract.md section 9.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ from sightline.store.tables import idempotency, key_spend, ledger
 from sightline.store.writer import Rows, Work, Write, Writer
 
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
+AGAIN_S = 1.0
+"""How long to wait before what a database did not take is offered again."""
 KEPT = timedelta(hours=24)
 """How long a first answer is kept for its Idempotency-Key."""
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "total": "total"}
@@ -122,8 +125,13 @@ class Ledger:
         await self._writer.write(*_settling(entry, ending))
 
     def settle_later(self, entry: Entry, ending: Ending) -> None:
-        """As `settle`, for a request with nobody left to tell."""
-        self._writer.submit(*_settling(entry, ending))
+        """As `settle`, for a request with nobody left to tell: tried again until the database takes it."""
+
+        def look(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is not None and not self._writer.is_stopping:
+                asyncio.get_running_loop().call_later(AGAIN_S, self.settle_later, entry, ending)
+
+        self._writer.submit(*_settling(entry, ending, must_be_reserved=False)).add_done_callback(look)
 
     def clear(self) -> int:
         """Mark what dead processes left as interrupted, drop answers kept long enough; returns the rows marked.
@@ -205,7 +213,7 @@ _answer = update(idempotency).where(idempotency.c.ledger_id == bindparam("of_row
 _forget = delete(idempotency).where(idempotency.c.ledger_id == bindparam("of_row"))
 
 
-def _settling(entry: Entry, ending: Ending) -> list[Write]:
+def _settling(entry: Entry, ending: Ending, *, must_be_reserved: bool = True) -> list[Write]:
     row = {
         "row_id": entry.id,
         "outcome": ending.outcome,
@@ -228,7 +236,7 @@ def _settling(entry: Entry, ending: Ending) -> list[Write]:
             row,
             _SETTLE,
             must_match=True,
-            is_done=lambda connection: connection.execute(outcome).scalar() == ending.outcome,
+            is_done=lambda connection: not must_be_reserved or connection.execute(outcome).scalar() == ending.outcome,
         )
     ]
     if entry.limit is not None:

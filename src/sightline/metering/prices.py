@@ -6,14 +6,16 @@ shown is what is charged and parts add up to the total.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 from sightline.core import Usage
 from sightline.settings import PriceSettings
 
 NANOS = 10**9
+_FREE = PriceSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Prices:
 
     def of(self, model: str) -> PriceSettings:
         """The price of `model`, in US dollars a token."""
-        return self._prices.get(model, PriceSettings())
+        return self._prices.get(model, _FREE)
 
     def cost(self, model: str, usage: Usage) -> Cost:
         """What `usage` of `model` costs."""
@@ -47,9 +49,9 @@ class Prices:
 
 def dollars(nanos: int) -> str:
     """Write nano-dollars as dollars, without an exponent and without zeros at the end: `0.000123`."""
-    text = f"{Decimal(nanos) / NANOS:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    whole, rest = divmod(nanos, NANOS)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
 
 
 def _nanos(price: Decimal, tokens: int) -> int:
-    return int((price * tokens * NANOS).to_integral_value(ROUND_CEILING))
+    return math.ceil(price * tokens * NANOS)

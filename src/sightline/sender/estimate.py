@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from sightline.core import ChatRequest, Usage, documented_estimate
+from sightline.core import ChatRequest, Detail, Usage, documented_estimate
+from sightline.engines.catalogue import check
 from sightline.errors import InvalidRequest, RequestTooLarge
 from sightline.images.source import open_image
-from sightline.images.tokens import view
+from sightline.images.tokens import Views, views
 from sightline.metering.prices import Prices
 from sightline.sender.models import KnownModel, known_models
 from sightline.sender.picture import (
@@ -32,13 +33,19 @@ from sightline.wire.parse import parse_chat
 
 @dataclass(frozen=True, slots=True)
 class ImageTokens:
-    """One picture in one model: the size it is seen at, its exact tokens, their price in nano-dollars."""
+    """One picture in one model: the size it is seen at, its exact tokens, their price in nano-dollars.
+
+    `detail` is what the model takes, whatever was asked: the whole (`low`) or closer views too (`high`),
+    `views` in all.
+    """
 
     model: str
     seen_width: int
     seen_height: int
     image_tokens: int
     cost_nanos: int
+    detail: Literal["low", "high"] = "low"
+    views: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +101,13 @@ def estimate(
     model: str | None = None,
     prompt: str | None = None,
     messages: Sequence[dict[str, Any]] = (),
+    detail: Detail = "auto",
     settings: Settings | None = None,
 ) -> Estimate:
     """Say what pictures take of `model` (all that come with the package, if None), without a service.
 
     With `prompt`, also what one request of all `images` and this text takes. `messages`, in OpenAI's shape, are a
-    request of their own, pictures included. `settings` holds limits and prices.
+    request of their own, pictures included. `detail` is that of `images`. `settings` holds limits and prices.
 
     Raises:
         OSError: a picture's file cannot be read.
@@ -109,16 +117,18 @@ def estimate(
     settings = settings or Settings()
     read_once = [(str(one) if isinstance(one, str | Path) else "", read(one)) for one in images]
     estimates = tuple(
-        estimate_image(data, known, settings, name=name or f"image {number}")
+        estimate_image(data, known, settings, name=name or f"image {number}", detail=detail)
         for number, (name, data) in enumerate(read_once, start=1)
     )
     if prompt is not None:
-        messages = [*messages, user_message([content_part(data) for _, data in read_once], prompt)]
+        messages = [*messages, user_message([content_part(data, detail) for _, data in read_once], prompt)]
     return Estimate(estimates, tuple(estimate_request(messages, one, settings) for one in known) if messages else ())
 
 
-def estimate_image(data: bytes, models: Sequence[KnownModel], settings: Settings, *, name: str) -> ImageEstimate:
-    """Estimate one picture for several models."""
+def estimate_image(
+    data: bytes, models: Sequence[KnownModel], settings: Settings, *, name: str, detail: Detail = "auto"
+) -> ImageEstimate:
+    """Estimate one picture, sent with `detail`, for several models."""
     header = header_of(data)
     problem = _problem(data, settings)
     if header is None:
@@ -133,7 +143,7 @@ def estimate_image(data: bytes, models: Sequence[KnownModel], settings: Settings
         width=header.width,
         height=header.height,
         documented_estimate=documented_estimate(header.width, header.height),
-        models=tuple(_in_model(model, width, height, settings) for model in models),
+        models=tuple(_in_model(model, views(model.image, width, height, detail), settings) for model in models),
         problem=problem,
     )
 
@@ -143,6 +153,7 @@ def estimate_request(messages: Sequence[dict[str, Any]], model: KnownModel, sett
     model_id = model.info.id
     try:
         request = _parse(write_body(model_id, messages), settings)
+        check(request, model.info)
         tokens = model.input_tokens(request)
     except InvalidRequest as error:
         return RequestEstimate(model_id, problem=error.message)
@@ -168,10 +179,17 @@ def _is_lying(data: bytes, image_type: str) -> bool:
     return is_lying(data, image_type)
 
 
-def _in_model(model: KnownModel, width: int, height: int, settings: Settings) -> ImageTokens:
-    seen = view(model.image, width, height)
+def _in_model(model: KnownModel, seen: Views, settings: Settings) -> ImageTokens:
     cost = Prices(settings.prices).cost(model.info.id, Usage(seen.tokens, 0, seen.tokens))
-    return ImageTokens(model.info.id, seen.width, seen.height, seen.tokens, cost.prompt_nanos)
+    return ImageTokens(
+        model=model.info.id,
+        seen_width=seen.whole.width,
+        seen_height=seen.whole.height,
+        image_tokens=seen.tokens,
+        cost_nanos=cost.prompt_nanos,
+        detail=seen.detail,
+        views=seen.count,
+    )
 
 
 def _parse(body: bytes, settings: Settings) -> ChatRequest:

@@ -15,7 +15,7 @@ from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model, read_model
 from sightline.engines.genai.template import PromptWriter
 from sightline.engines.genai.tokens import TokenCounter, prepare, room
 from sightline.engines.transcribe.model import INFO as TRANSCRIBER_INFO
-from sightline.images.tokens import view
+from sightline.images.tokens import Views, views
 from sightline.settings import BUNDLED, TRANSCRIBER, engine_spec
 
 
@@ -45,8 +45,8 @@ class KnownModel:
         return self.info.image
 
     def image_tokens(self, request: ChatRequest) -> int:
-        """Exact tokens of a request's pictures."""
-        return sum(view(self.image, image.width, image.height).tokens for image in request.images)
+        """Exact tokens of a request's pictures, closer views included."""
+        return sum(seen.tokens for seen in self._views(request))
 
     def input_tokens(self, request: ChatRequest) -> int:
         """Exact tokens of a request's prompt, pictures included; takes half a second the first time.
@@ -58,9 +58,12 @@ class KnownModel:
             return self.image_tokens(request)
         self._tools = self._tools or _load_tools(self._model)
         writer, counter = self._tools
-        tokens = counter.count(writer.write(request.messages))
+        tokens = counter.count(writer.write(request.messages, [seen.count for seen in self._views(request)]))
         room(tokens, SamplingParams(), self.info.context_length)
         return tokens
+
+    def _views(self, request: ChatRequest) -> list[Views]:
+        return [views(self.image, image.width, image.height, image.detail) for image in request.images]
 
 
 def known_models(names: Sequence[str] = ()) -> list[KnownModel]:

@@ -86,6 +86,11 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._stopping
+
     async def stop(self) -> None:
         """Finish what was asked for and end the thread."""
         with self._lock:
@@ -100,7 +105,7 @@ class Writer:
             StoreUnavailable: they were not carried out, or that cannot be known for now.
             Exception: what a `Work` raised.
         """
-        group = self.submit(*writes)
+        group = self._submit(writes)
         try:
             await asyncio.wait_for(asyncio.shield(group.done), WAIT_S)
         except TimeoutError:
@@ -110,8 +115,11 @@ class Writer:
                 raise StoreUnavailable() from None
             await group.done
 
-    def submit(self, *writes: Write) -> _Group:
+    def submit(self, *writes: Write) -> asyncio.Future[None]:
         """Ask for `writes` without waiting; for what has nobody left to hear of it."""
+        return self._submit(writes).done
+
+    def _submit(self, writes: Sequence[Write]) -> _Group:
         assert self._loop is not None
         group = _Group(writes, self._loop.create_future())
         group.done.add_done_callback(_retrieve)

@@ -30,8 +30,8 @@ from sightline.core import (
     TextPart,
 )
 from sightline.errors import ImageError, InvalidRequest, Problem
-from sightline.wire.problems import describe
-from sightline.wire.protocol import REFUSED, ChatBody, ImageContent, JsonSchemaFormat
+from sightline.wire.problems import describe, refusals
+from sightline.wire.protocol import ChatBody, ImageContent, JsonSchemaFormat
 
 OpenImage = Callable[[ImageReference, int], EncodedImage]
 """Opens image `number` (1-based) of a request up to its header; raises `ImageError`."""
@@ -47,8 +47,8 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     Raises:
         InvalidRequest: not JSON, or not a request this service takes; `details` lists every problem.
     """
-    nonce = secrets.token_hex(8)
-    small, runs = _cut(body, nonce)
+    nonce = secrets.token_hex(8) if _BASE64 in body else ""
+    small, runs = _cut(body, nonce) if nonce else (body, [])
     try:
         raw = _load(small)
     except InvalidRequest:
@@ -127,16 +127,15 @@ def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
     if not isinstance(raw, dict):
         message = "The body must be a JSON object with model and messages."
         return None, [Problem(message, code="invalid_type")]
-    problems = [
-        Problem(f"{name} is not supported by this service; leave it out.", name, "unsupported_parameter")
-        for name in REFUSED
-        if raw.get(name) is not None
-    ]
+    problems = refusals(raw)
     try:
         wire = ChatBody.model_validate(raw)
     except ValidationError as error:
         found = error.errors(include_url=False)[:_MOST_PROBLEMS]
-        return None, [describe(item, raw) for item in found] + problems
+        # A message that calls tools may lack content: saying so beside would lead astray.
+        calls = {(problem.param or "").rpartition(".")[0] + ".content" for problem in problems}
+        described = [(describe(item, raw), item["type"] == "missing" or item["input"] is None) for item in found]
+        return None, [one for one, is_absent in described if not (is_absent and one.param in calls)] + problems
     if "audio" in (wire.modalities or ()):
         message = "modalities with audio is not supported; ask for text alone."
         problems.append(Problem(message, "modalities", "unsupported_parameter"))

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from sightline.errors import Problem
+from sightline.wire.protocol import REFUSED, REFUSED_KINDS, REFUSED_OF_ASSISTANT
 
 SAID = "said"
 """The type of a finding of our own; its message goes on after the name: `must be in the future`."""
@@ -51,12 +52,28 @@ def describe(error: ErrorDetails, raw: Any) -> Problem:
         if kind == "union_tag_not_found":
             return Problem(f"{param} is required.", param, "missing_required_parameter")
         message = f"{param} must be one of {context['expected_tags']}, and is {_show(context['tag'])}."
+        if context["tag"] in REFUSED_KINDS:
+            message = f"{param} {_show(context['tag'])} is not supported by this service; leave it out."
+            return Problem(message, param, "unsupported_parameter")
         return Problem(message, param, "invalid_value")
     if kind in _EXPECTED:
         sent = _SENT.get(type(value), "null" if value is None else "something else")
         return Problem(f"{param} must be {_EXPECTED[kind]}, and is {sent}.", param, "invalid_type")
     sent = f"has {len(value)}" if kind in ("too_short", "too_long") else f"is {_show(value)}"
     return Problem(f"{param} {_limit(kind, context)}, and {sent}.", param, "invalid_value")
+
+
+def refusals(raw: dict[str, Any]) -> list[Problem]:
+    """Name what a body asks for that OpenAI has and this service lacks; `null` asks for nothing."""
+    sent = [name for name in REFUSED if raw.get(name) is not None]
+    messages = raw.get("messages")
+    for at, message in enumerate(messages if isinstance(messages, list) else ()):
+        if isinstance(message, dict) and message.get("role") == "assistant":
+            sent += [f"messages.[{at}].{name}" for name in REFUSED_OF_ASSISTANT if message.get(name) is not None]
+    return [
+        Problem(f"{name} is not supported by this service; leave it out.", name, "unsupported_parameter")
+        for name in sent
+    ]
 
 
 def _limit(kind: str, context: dict[str, Any]) -> str:

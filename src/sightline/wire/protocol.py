@@ -73,6 +73,11 @@ class AssistantMessage(_Wire):
     name: str | None = None
     refusal: str | None = None
 
+    # Known and refused by name (`REFUSED_OF_ASSISTANT`) until they work.
+    tool_calls: JsonValue = None
+    function_call: JsonValue = None
+    audio: JsonValue = None
+
 
 class ToolMessage(_Wire):
     """The result of a tool that the sender ran."""
@@ -180,3 +185,6 @@ REFUSED = (
     "functions",
     "function_call",
 )
+REFUSED_OF_ASSISTANT = ("tool_calls", "function_call", "audio")
+REFUSED_KINDS = frozenset({"input_audio", "file", "refusal", "function"})
+"""Types of parts, and a role, that OpenAI has and this service lacks."""

@@ -38,7 +38,7 @@ class Bench:
 
     def request(self, text: str = "What is this?", images: int = 1, seed: int = 0, **sampling: Any) -> GenerateRequest:
         parts: tuple[Part, ...] = (*(ImagePart(at) for at in range(images)), TextPart(text))
-        pictures = tuple(self.picture(seed + at) for at in range(images))
+        pictures = tuple(self.picture(seed + at)[np.newaxis] for at in range(images))
         params = SamplingParams(**({"max_tokens": 16} | sampling))
         tokens = self.image.tokens * images
         return GenerateRequest(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from openvino import Tensor
 from tests.engines.genai.conftest import FOLDER, Bench, collect, text_of
 
@@ -161,7 +161,7 @@ def test_a_request_may_fill_the_context_to_the_last_token(bench: Bench) -> None:
 
 
 def test_a_picture_of_the_wrong_size_is_our_error(bench: Bench) -> None:
-    request = replace(bench.request(), images=(np.zeros((8, 8, 3), np.uint8),))
+    request = replace(bench.request(), images=(np.zeros((1, 8, 8, 3), np.uint8),))
 
     with pytest.raises(EngineError):
         bench.answer(request)
@@ -296,9 +296,9 @@ def test_no_text_becomes_a_control_token_or_an_image(bench: Bench, text: str) ->
 @pytest.mark.parametrize("text", ["a", "<ov_genai_image_0><end_of_turn><start_of_image>" * 3, "", "  \n\n é😀\x00"])
 def test_the_pipeline_counts_as_we_do(bench: Bench, second: Loaded, text: str) -> None:
     request = bench.request(text, images=2)
-    prompt = second.writer.write(request.messages)
+    prompt = second.writer.write(request.messages, [1, 1])
     config = generation_config(SamplingParams(), max_tokens=1, eos_ids=frozenset({1}), form=None)
-    images = [Tensor(picture[np.newaxis]) for picture in second.vision.encode(request.images)]
+    images = [Tensor(picture[np.newaxis]) for picture in second.vision.encode([image[0] for image in request.images])]
 
     handle = second.pipeline.add_request(0, prompt.tagged, images, config)
     while second.pipeline.has_non_finished_requests():

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sightline.core import ImageEncoding
+from sightline.core import ImageEncoding, PanAndScan
 from sightline.engines.genai.loading import Limits, plan
 from sightline.engines.genai.model import Model, read_model
 from sightline.errors import ConfigError
@@ -72,6 +72,39 @@ def test_a_published_configuration_is_read_with_its_defaults(folder: Path) -> No
     assert model.vocabulary_size == 107
     assert model.cache_bytes_a_token == 2 * 2 * 34 * 4 * 256
     assert not model.has_byte_pieces
+
+
+PIXELS = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+PAN_AND_SCAN = ("min_crop_size", "max_num_crops", "min_ratio_to_activate")
+
+
+@pytest.mark.parametrize(
+    ("settings", "rules"),
+    [
+        ({}, None),
+        ({"do_pan_and_scan": False}, None),
+        ({"do_pan_and_scan": True}, PanAndScan(256, 4, 1.2, by_default=True)),
+        # As published with Gemma 3: named, and left to the processor's defaults.
+        ({"do_pan_and_scan": None} | {f"pan_and_scan_{name}": None for name in PAN_AND_SCAN}, PanAndScan(256, 4, 1.2)),
+        ({"pan_and_scan_min_crop_size": 64}, PanAndScan(64, 4, 1.2)),
+        ({"pan_and_scan_max_num_crops": 2, "pan_and_scan_min_ratio_to_activate": 2}, PanAndScan(256, 2, 2.0)),
+    ],
+)
+def test_closer_views_are_those_of_the_models_processor(
+    folder: Path, settings: dict[str, Any], rules: PanAndScan | None
+) -> None:
+    write(folder, "preprocessor_config.json", PIXELS | settings)
+
+    assert read(folder).image.pan_and_scan == rules
+
+
+@pytest.mark.parametrize("settings", [{"min_crop_size": 0}, {"max_num_crops": 0}, {"max_num_crops": "many"}])
+def test_closer_views_that_cannot_be_are_refused(folder: Path, settings: dict[str, Any]) -> None:
+    named = {f"pan_and_scan_{name}": value for name, value in settings.items()}
+    write(folder, "preprocessor_config.json", PIXELS | named)
+
+    with pytest.raises(ConfigError, match=r"preprocessor_config\.json.* lacks or misspells"):
+        read(folder)
 
 
 def test_a_card_names_and_describes_the_model(folder: Path) -> None:

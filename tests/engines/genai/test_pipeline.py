@@ -268,6 +268,23 @@ def test_pictures_that_wait_together_are_encoded_together_and_stay_with_their_re
     assert max(map(len, vision.batches)) <= Vision.most_at_once
 
 
+def test_views_of_one_request_beyond_a_batch_wait_for_the_next_step() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        jobs = [job("0", pictures=[1, 2, 3, 4, 5, 6, 7]), job("1", pictures=[8])]
+        for one in jobs:
+            stepper.submit(one)
+
+        assert [await outcome(one) for one in jobs] == ["aaa"] * 2
+        assert pipeline.shown == [[101, 102, 103, 104, 105, 106, 107], [108]]
+
+    run(scene, vision=vision)
+
+    assert list(chain.from_iterable(vision.batches)) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert max(map(len, vision.batches)) == Vision.most_at_once
+
+
 def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
     vision = Vision()
 

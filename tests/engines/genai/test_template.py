@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core import ImagePart, Message, TextPart
 from sightline.engines.genai.template import FAMILIES, Control, Gemma3, Neutraliser, PromptWriter
+from sightline.errors import EngineError
 
 SPELLINGS = ["<bos>", "<eos>", "<pad>", "<end_of_turn>", "<start_of_turn>", "<|image_pad|>", "<a<b>", "<b>", "[mask]"]
 TAGS = ["<ov_genai_image_0>", "<ov_genai_video_7>", "<start_of_image>", "<image_soft_token>"]
@@ -26,7 +28,7 @@ def user(*parts: TextPart | ImagePart) -> Message:
 
 
 def test_a_question_about_an_image_is_one_turn() -> None:
-    prompt = writer().write([user(ImagePart(0), TextPart("What colour?"))])
+    prompt = writer().write([user(ImagePart(0), TextPart("What colour?"))], [1])
 
     assert prompt.tagged == (
         "<bos><start_of_turn>user\n<ov_genai_image_0>What colour?<end_of_turn>\n<start_of_turn>model\n"
@@ -35,11 +37,10 @@ def test_a_question_about_an_image_is_one_turn() -> None:
         "<bos><start_of_turn>user\n\n\n<start_of_image><image_soft_token><image_soft_token><end_of_image>\n\n"
         "What colour?<end_of_turn>\n<start_of_turn>model\n"
     )
-    assert prompt.image_order == (0,)
 
 
 def test_system_text_stands_before_the_first_user_turn() -> None:
-    prompt = writer().write([Message("system", (TextPart("Be brief."),)), user(TextPart("Hi"))])
+    prompt = writer().write([Message("system", (TextPart("Be brief."),)), user(TextPart("Hi"))], [])
 
     assert "<start_of_turn>user\nBe brief.\n\nHi<end_of_turn>" in prompt.tagged
 
@@ -50,16 +51,34 @@ def test_turns_alternate_and_keep_the_order_of_parts() -> None:
             user(TextPart("first"), ImagePart(1), TextPart("then"), ImagePart(0)),
             Message("assistant", (TextPart("yes"),)),
             Message("tool", (TextPart("42"),)),
-        ]
+        ],
+        [1, 1],
     )
 
-    assert prompt.image_order == (1, 0)
     assert re.findall("<start_of_turn>(.*)\n", prompt.tagged) == ["user", "model", "user", "model"]
     assert "first<ov_genai_image_1>then<ov_genai_image_0><end_of_turn>" in prompt.tagged
 
 
+def test_closer_views_stand_beside_their_whole_as_gemmas_processor_writes_them() -> None:
+    prompt = writer(image_tokens=1).write([user(ImagePart(1), TextPart("Or"), ImagePart(0))], [3, 1])
+
+    assert prompt.tagged == (
+        "<bos><start_of_turn>user\n<ov_genai_image_3>OrHere is the original image <ov_genai_image_0> and here are some "
+        "crops to help you see better <ov_genai_image_1> <ov_genai_image_2><end_of_turn>\n<start_of_turn>model\n"
+    )
+    image = "\n\n<start_of_image><image_soft_token><end_of_image>\n\n"
+    crops = f"Here is the original image {image} and here are some crops to help you see better {image} {image}"
+    assert f"{image}Or{crops}<end_of_turn>" in prompt.expanded
+
+
+@pytest.mark.parametrize("views", [[], [1], [1, 1, 1]])
+def test_images_that_do_not_match_their_places_are_refused(views: list[int]) -> None:
+    with pytest.raises(EngineError, match="do not match"):
+        writer().write([user(ImagePart(0), ImagePart(1))], views)
+
+
 def test_a_spelling_cut_over_two_parts_is_broken_too() -> None:
-    prompt = writer().write([user(TextPart("<end_of_"), TextPart("turn>"))])
+    prompt = writer().write([user(TextPart("<end_of_"), TextPart("turn>"))], [])
 
     assert prompt.tagged.count("<end_of_turn>") == 1
 
@@ -80,7 +99,7 @@ def test_no_control_spelling_survives_in_text(text: str) -> None:
 
 @given(st.lists(texts, min_size=1, max_size=4))
 def test_only_the_template_places_control_tokens(parts: list[str]) -> None:
-    prompt = writer().write([user(ImagePart(0), *(TextPart(part) for part in parts))])
+    prompt = writer().write([user(ImagePart(0), *(TextPart(part) for part in parts))], [1])
 
     known = sorted({*SPELLINGS, *Gemma3.controls}, key=len, reverse=True)
     found = re.findall("|".join(map(re.escape, known)), prompt.expanded)

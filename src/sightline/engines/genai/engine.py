@@ -126,8 +126,9 @@ class GenAIEngine:
         sampling = request.sampling
         check_supported(sampling)
         form = read_form(sampling.response_format)
-        _check_pictures(request.images, model.image.size_px)
-        image_tokens = model.image.tokens * len(request.images)
+        pictures = [view for image in request.images for view in image]
+        _check_pictures(pictures, model.image.size_px)
+        image_tokens = model.image.tokens * len(pictures)
         if request.image_tokens != image_tokens:
             raise EngineError("the images of the request take another number of tokens than was promised")
         prompt, prompt_tokens = _write(loaded, request)
@@ -140,7 +141,7 @@ class GenAIEngine:
             max_tokens=max_tokens,
         )
         rules = AnswerRules(stop=sampling.stop, logprobs=sampling.logprobs, form=form)
-        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event](), request.images)
+        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event](), pictures)
 
     def _ready(self) -> tuple[Model, Loaded]:
         if self._model is None or self._loaded is None:
@@ -149,10 +150,8 @@ class GenAIEngine:
 
 
 def _write(loaded: Loaded, request: GenerateRequest) -> tuple[Prompt, int]:
-    """Return the prompt and its tokens, having made sure that every image of the request stands in it once."""
-    prompt = loaded.writer.write(request.messages)
-    if sorted(prompt.image_order) != list(range(len(request.images))):
-        raise EngineError("the images of the request and their places in the messages do not match")
+    """Return the prompt and its tokens; every view of every image of the request stands in it once."""
+    prompt = loaded.writer.write(request.messages, [len(image) for image in request.images])
     return prompt, loaded.counter.count(prompt)
 
 
@@ -167,7 +166,7 @@ def _warm_up(model: Model) -> GenerateRequest:
         request_id="warm-up",
         model=model.info.id,
         messages=(Message("user", (ImagePart(0), TextPart("What is this?"))),),
-        images=(np.full((size_px, size_px, 3), 127, np.uint8),),
+        images=(np.full((1, size_px, size_px, 3), 127, np.uint8),),
         image_tokens=model.image.tokens,
         sampling=SamplingParams(max_tokens=WARM_UP_TOKENS, temperature=0.0),
     )

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from sightline.core import Delta, EngineTimings, FinishReason, Pixels, Usage
 from sightline.engines.genai.answer import Answer
 from sightline.errors import ServiceError
@@ -36,7 +38,7 @@ class Work:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request's work, its pictures (as `images` once they are encoded), its growing answer and its clock."""
+    """A request's work, the views of its pictures (as `images` once encoded), its growing answer and its clock."""
 
     work: Work
     answer: Answer
@@ -51,7 +53,7 @@ class Job:
 
     @property
     def is_seen(self) -> bool:
-        """Whether every picture is encoded."""
+        """Whether every view is encoded."""
         return len(self.images) == len(self.pictures)
 
     def add(self, token_ids: Sequence[int], logprobs: Sequence[float]) -> Delta | None:
@@ -62,7 +64,8 @@ class Job:
         """
         if token_ids and not self.first_token_s:
             self.first_token_s = time.perf_counter()
-        return self.answer.feed(token_ids, logprobs)
+        delta = self.answer.feed(token_ids, logprobs)
+        return None if delta is None else replace(delta, usage=self._usage())
 
     def close(self, reason: FinishReason) -> Delta:
         """Return the last delta.
@@ -77,10 +80,13 @@ class Job:
             rest.text if rest else "",
             logprobs=rest.logprobs if rest else (),
             finish_reason=reason,
-            usage=Usage(self.work.prompt_tokens, self.answer.completion_tokens, self.work.image_tokens),
+            usage=self._usage(),
             timings=EngineTimings(
                 queue_s=self.admitted_s - self.submitted_s - self.encoding_s,
                 prefill_s=first_token_s - self.admitted_s + self.encoding_s,
                 decode_s=now - first_token_s,
             ),
         )
+
+    def _usage(self) -> Usage:
+        return Usage(self.work.prompt_tokens, self.answer.completion_tokens, self.work.image_tokens)

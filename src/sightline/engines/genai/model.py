@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.core import ImageEncoding, ModelInfo
+from sightline.core import ImageEncoding, ModelInfo, PanAndScan
 from sightline.engines.genai.template import FAMILIES, Family
 from sightline.errors import ConfigError
 
@@ -96,7 +96,9 @@ def read_model(path: Path, *, model_id: str | None = None, max_context: int) -> 
     try:
         return _assemble(path, config, family, _card(path, model_id, max_context))
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: config.json, tokenizer.json or {CARD} lacks or misspells {error}") from error
+        raise ConfigError(
+            f"{path}: config.json, {PIXELS}, tokenizer.json or {CARD} lacks or misspells {error}"
+        ) from error
 
 
 def _check_files(path: Path) -> None:
@@ -133,6 +135,7 @@ def _assemble(path: Path, config: dict[str, Any], family: Family, card: dict[str
                 "square",
                 size_px=int(config["vision_config"]["image_size"]),
                 tokens=int(config["mm_tokens_per_image"]),
+                pan_and_scan=_pan_and_scan(pixels),
             ),
             max_images=int(card.get("max_images", DEFAULT_MAX_IMAGES)),
             supported_parameters=SUPPORTED_PARAMETERS,
@@ -152,6 +155,24 @@ def _assemble(path: Path, config: dict[str, Any], family: Family, card: dict[str
         * int(text["head_dim"]),
         has_byte_pieces=(tokenizer.get("decoder") or {}).get("type") == "ByteLevel",
     )
+
+
+def _pan_and_scan(pixels: dict[str, Any]) -> PanAndScan | None:
+    """Read how the model takes closer views; published settings name them all, mostly as null for the default."""
+    by_default, prefix = bool(pixels.get("do_pan_and_scan")), "pan_and_scan_"
+    if not by_default and not any(name.startswith(prefix) for name in pixels):
+        return None
+    usual = PanAndScan()
+    given = {name.removeprefix(prefix): value for name, value in pixels.items() if value is not None}
+    rules = PanAndScan(
+        min_crop_px=int(given.get("min_crop_size", usual.min_crop_px)),
+        max_crops=int(given.get("max_num_crops", usual.max_crops)),
+        min_ratio=float(given.get("min_ratio_to_activate", usual.min_ratio)),
+        by_default=by_default,
+    )
+    if min(rules.min_crop_px, rules.max_crops) < 1:
+        raise ValueError(f"{prefix}min_crop_size or {prefix}max_num_crops, which are 1 or more")
+    return rules
 
 
 def _vocabulary_size(text: dict[str, Any], tokenizer: dict[str, Any]) -> int:

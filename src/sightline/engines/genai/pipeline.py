@@ -169,30 +169,31 @@ class Stepper:
             self._waiting = deque(job for job in self._waiting if not job.cancelled)
 
     def _look(self) -> None:
-        """Encode the pictures of the first waiting jobs, as one batch; of no more jobs than slots are free."""
+        """Encode pictures of the first waiting jobs, as one batch; of no more jobs than slots are free.
+
+        What is beyond a batch, be it the rest of one job's many views, is left for after the next step.
+        """
         slots = self._capacity.running - len(self._running)
-        batch: list[Job] = []
-        pictures: list[Pixels] = []
+        batch: list[tuple[Job, Pixels]] = []
         for job in islice(self._waiting, slots):
-            if pictures and len(pictures) + len(job.pictures) > self._vision.most_at_once:
-                break
-            if not job.is_seen:
-                batch.append(job)
-                pictures += job.pictures
+            unseen = job.pictures[len(job.images) :]
+            batch += [(job, picture) for picture in unseen[: self._vision.most_at_once - len(batch)]]
         if not batch:
             return
         began_s = time.perf_counter()
         try:
-            packed = iter(self._vision.encode(pictures))
+            packed = self._vision.encode([picture for _, picture in batch])
         except RuntimeError as error:
             log.warning("pictures_refused_by_vision_model", error=type(error).__name__)
-            self._waiting = deque(job for job in self._waiting if job not in batch)
-            for job in batch:
+            jobs = {job for job, _ in batch}
+            self._waiting = deque(job for job in self._waiting if job not in jobs)
+            for job in jobs:
                 self._send(job, EngineError("the model could not look at the picture"))
             return
-        for job in batch:
-            job.images = [Tensor(next(packed)[np.newaxis]) for _ in job.pictures]
-            job.encoding_s = time.perf_counter() - began_s
+        for (job, _), features in zip(batch, packed, strict=True):
+            job.images.append(Tensor(features[np.newaxis]))
+        for job in {job for job, _ in batch}:
+            job.encoding_s += time.perf_counter() - began_s
 
     def _admit(self) -> None:
         """Move waiting jobs into the pipeline, in order, as far as slots, cache and this step's time allow."""

@@ -1,8 +1,8 @@
 """Messages to the prompt a model was trained on, with the sender's text kept from ever acting as a control token.
 
-In: `core.Message`s. Out: a list of pieces (control tokens, plain text of the template, text of the sender, images)
-and from these the prompt as the pipeline takes it. A model family is one small object here; a new one is added to
-`FAMILIES`. Knows nothing of token ids.
+In: `core.Message`s, and how many views each image has. Out: a list of pieces (control tokens, plain text of the
+template, text of the sender, views of images) and from these the prompt as the pipeline takes it. A model family is
+one small object here; a new one is added to `FAMILIES`. Knows nothing of token ids.
 
 Source: the chat template published with Gemma 3 (https://ai.google.dev/gemma/docs/core/prompt-structure).
 """
@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
-from sightline.core import Message, Part, TextPart
+from sightline.core import ImagePart, Message, Part, TextPart
+from sightline.errors import EngineError
 
 ZERO_WIDTH_SPACE = "\u200b"
 _PIPELINE_TAGS = ("<ov_genai_image_", "<ov_genai_video_")
@@ -28,13 +30,13 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
-    """The place of request image `index`."""
+class Place:
+    """The place of view `index`, counted over all images of the request."""
 
     index: int
 
 
-Piece = Control | Image | str
+Piece = Control | Place | str
 """A piece of a prompt; a string is text, of the template or the sender, in which nothing is special."""
 
 
@@ -46,33 +48,51 @@ class Family(Protocol):
     controls: frozenset[str]
     """Spellings that this family gives a meaning, beside those its tokenizer lists."""
 
-    def conversation(self, messages: Sequence[Message]) -> list[Piece]:
+    def conversation(self, messages: Sequence[Message]) -> list[Piece | ImagePart]:
         """Return the prompt up to where the model is to answer, without the token that begins every prompt."""
         ...
 
+    def views(self, places: Sequence[Place]) -> list[Piece]:
+        """Return how the views of one image stand in the prompt: the whole first, then its closer views."""
+        ...
+
     def image(self, tokens: int) -> list[Piece]:
-        """Return what the pipeline writes in an image's place, for an image of `tokens` tokens."""
+        """Return what the pipeline writes in a view's place, for a view of `tokens` tokens."""
         ...
 
 
 class Gemma3:
-    """Gemma 3: `<start_of_turn>role … <end_of_turn>`, system text in front of the first user turn."""
+    """Gemma 3: `<start_of_turn>role … <end_of_turn>`, system text in front of the first user turn.
+
+    Closer views are introduced by the sentence of Transformers' Gemma3Processor.
+    """
 
     model_type = "gemma3"
     controls = frozenset(
         {"<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"}
     )
 
-    def conversation(self, messages: Sequence[Message]) -> list[Piece]:
+    def conversation(self, messages: Sequence[Message]) -> list[Piece | ImagePart]:
         """Write the turns; neighbours of one role become one turn, since the model knows only alternating ones."""
-        pieces: list[Piece] = []
+        pieces: list[Piece | ImagePart] = []
         for role, contents in _turns(messages):
             pieces += [Control("<start_of_turn>"), f"{role}\n"]
             for number, content in enumerate(contents):
                 pieces += ["\n\n"] if number else []
-                pieces += [part.text.strip() if isinstance(part, TextPart) else Image(part.index) for part in content]
+                pieces += [part.text.strip() if isinstance(part, TextPart) else part for part in content]
             pieces += [Control("<end_of_turn>"), "\n"]
         return [*pieces, Control("<start_of_turn>"), "model\n"]
+
+    def views(self, places: Sequence[Place]) -> list[Piece]:
+        """Return the whole picture, and where there are crops a sentence about them around it."""
+        whole, *crops = places
+        if not crops:
+            return [whole]
+        pieces: list[Piece] = ["Here is the original image ", whole]
+        pieces.append(" and here are some crops to help you see better")
+        for crop in crops:
+            pieces += [" ", crop]
+        return pieces
 
     def image(self, tokens: int) -> list[Piece]:
         """Return begin, `tokens` soft tokens and end, set off by blank lines."""
@@ -123,17 +143,16 @@ class Neutraliser:
 class Prompt:
     """A prompt in two spellings, and the control tokens in it, in order.
 
-    `tagged` is for the pipeline (images as tags); `expanded` is what the pipeline makes of it and what is counted.
+    `tagged` is for the pipeline (views as tags); `expanded` is what the pipeline makes of it and what is counted.
     """
 
     tagged: str
     expanded: str
     controls: tuple[str, ...]
-    image_order: tuple[int, ...]
 
 
 class PromptWriter:
-    """Writes prompts for one model: its family's template, its tokenizer's control tokens, its image size."""
+    """Writes prompts for one model: its family's template, its tokenizer's control tokens, its tokens a view."""
 
     def __init__(self, family: Family, spellings: Iterable[str], *, image_tokens: int, opening: str) -> None:
         self._family = family
@@ -141,17 +160,31 @@ class PromptWriter:
         self._image = family.image(image_tokens) if image_tokens else []
         self._opening: list[Piece] = [Control(opening)] if opening else []
 
-    def write(self, messages: Sequence[Message]) -> Prompt:
-        """Return the prompt for `messages`, ready for the pipeline."""
-        pieces = [*self._opening, *self._family.conversation(messages)]
+    def write(self, messages: Sequence[Message], views: Sequence[int]) -> Prompt:
+        """Return the prompt for `messages`, ready for the pipeline; `views[i]` is how many image i of the request has.
+
+        Raises:
+            EngineError: the images and their places in the messages do not match.
+        """
+        conversation = self._family.conversation(messages)
+        images = [piece.index for piece in conversation if isinstance(piece, ImagePart)]
+        if sorted(images) != list(range(len(views))):
+            raise EngineError("the images of the request and their places in the messages do not match")
+        starts = [0, *accumulate(views)]
+        pieces = [*self._opening]
+        for piece in conversation:
+            if isinstance(piece, ImagePart):
+                numbers = range(starts[piece.index], starts[piece.index + 1])
+                pieces += self._family.views([Place(number) for number in numbers])
+            else:
+                pieces.append(piece)
         expanded: list[Piece] = []
         for piece in pieces:
-            expanded += self._image if isinstance(piece, Image) else [piece]
+            expanded += self._image if isinstance(piece, Place) else [piece]
         return Prompt(
             tagged=self._spell(pieces),
             expanded=self._spell(expanded),
             controls=tuple(piece.spelling for piece in expanded if isinstance(piece, Control)),
-            image_order=tuple(piece.index for piece in pieces if isinstance(piece, Image)),
         )
 
     def _spell(self, pieces: Sequence[Piece]) -> str:
@@ -167,5 +200,5 @@ class PromptWriter:
         return "".join([*spelled, self._neutralise(text)])
 
 
-def _spelling(piece: Control | Image) -> str:
+def _spelling(piece: Control | Place) -> str:
     return piece.spelling if isinstance(piece, Control) else f"<ov_genai_image_{piece.index}>"

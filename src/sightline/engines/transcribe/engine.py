@@ -13,11 +13,12 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
 import numpy as np
+from msgspec.structs import replace
 
 from sightline.core import (
     Delta,
@@ -102,7 +103,7 @@ class TranscriptionEngine:
     async def count(self, request: GenerateRequest) -> Usage:
         """Count the pictures by the documented estimate; the prompt's words count nothing."""
         _check(request)
-        image_tokens = sum(documented_estimate(image.shape[1], image.shape[0]) for image in request.images)
+        image_tokens = sum(documented_estimate(page.shape[1], page.shape[0]) for page in _pages(request))
         if request.image_tokens != image_tokens:
             raise EngineError("the pictures that reached the transcriber are not those of the receipt")
         _check_length(image_tokens, request.sampling)
@@ -113,7 +114,7 @@ class TranscriptionEngine:
         prompt = await self.count(request)
         clock = _Clock(time.monotonic())
         answer = Answer(request.sampling)
-        rows = self._rows(request.images, clock)
+        rows = self._rows(_pages(request), clock)
         try:
             async for text in rows:
                 clock.first = clock.first or time.monotonic()
@@ -121,7 +122,7 @@ class TranscriptionEngine:
                 if answer.finish_reason:
                     break
                 if piece:
-                    yield Delta(piece)
+                    yield Delta(piece, usage=replace(prompt, completion_tokens=answer.characters))
             else:
                 piece = answer.finish()
         finally:
@@ -204,6 +205,11 @@ def _check(request: GenerateRequest) -> None:
             raise UnsupportedParameter(
                 f"{MODEL_ID} transcribes pictures and has no {name}; leave it out or choose another model", param=name
             )
+
+
+def _pages(request: GenerateRequest) -> list[Pixels]:
+    """The pictures themselves: a page is always one view."""
+    return [image[0] for image in request.images]
 
 
 def _check_length(image_tokens: int, sampling: SamplingParams) -> None:

@@ -1,0 +1,219 @@
+"""What one request sets aside before work begins, and what is charged when it has ended, however it ended.
+
+Comes in: a request, its caller, what came of it. Goes out: tokens of the key's minute and a row in the ledger, both
+settled on the real counts; a failure costs nothing. Knows nothing of engines or HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+
+import msgspec
+
+from sightline.admission.keys import ApiKey
+from sightline.admission.limits import RateLimits, Window
+from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage
+from sightline.errors import ServiceError
+from sightline.ids import new_id
+from sightline.images.receipt import ImageReceipt
+from sightline.images.tokens import views
+from sightline.metering.booking import Booking
+from sightline.metering.count import Meter
+from sightline.metering.ledger import Ending, Entry, Ledger, Once
+from sightline.metering.prices import Cost, Prices
+
+BYTES_A_TOKEN = 4
+TOKENS_A_MESSAGE = 8
+
+
+class Call(msgspec.Struct):
+    """Which request this is, whose, and what the caller must hear of beside the answer.
+
+    `once` is its Idempotency-Key; whoever writes the answer then puts all of it into `answer` before the end of the
+    events. `requests` and `tokens` say how the key's limits stand.
+    """
+
+    request_id: str
+    key: ApiKey
+    once: Once | None = None
+    answer: bytes | None = None
+    media_type: str = "application/json"
+    requests: Window | None = None
+    tokens: Window | None = None
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Where a request's time went, in seconds."""
+
+    queue_s: float
+    image_s: float
+    prefill_s: float
+    decode_s: float
+
+
+class Accounts:
+    """Opens an account for each request. Without a ledger nothing is written down."""
+
+    def __init__(self, prices: Prices, limits: RateLimits, ledger: Ledger | None, assumed_tokens: int) -> None:
+        self.prices = prices
+        self._limits = limits
+        self._ledger = ledger
+        self._assumed_tokens = assumed_tokens
+
+    def open(self, request: ChatRequest, model: ModelInfo, call: Call) -> Account:
+        """Return the account of a request; it begins when it is entered."""
+        expected = estimate(request, model, assumed_tokens=self._assumed_tokens)
+        booking = None
+        if self._ledger is not None:
+            entry = Entry(
+                id=new_id("row_"),
+                request_id=call.request_id,
+                key_id=call.key.id,
+                model=model.id,
+                created_at=datetime.now(UTC),
+                estimated_tokens=expected.total_tokens,
+                estimated_nanos=self.prices.cost(model.id, expected).total_nanos,
+                limit=call.key.spending,
+                once=call.once,
+            )
+            booking = Booking(self._ledger, entry)
+        return Account(call, model, expected.total_tokens, booking, self.prices, self._limits)
+
+
+class Account:
+    """One request's: entered before work, `confirm`ed before its first byte, `complete`d before its last."""
+
+    def __init__(
+        self,
+        call: Call,
+        model: ModelInfo,
+        reserved_tokens: int,
+        booking: Booking | None,
+        prices: Prices,
+        limits: RateLimits,
+    ) -> None:
+        self._call = call
+        self._model = model
+        self._reserved_tokens = reserved_tokens
+        self._booking = booking
+        self._prices = prices
+        self._limits = limits
+        self._meter = Meter(0)
+        self._receipts: Sequence[ImageReceipt] = ()
+        self._is_complete = False
+
+    async def __aenter__(self) -> Account:
+        """Set aside what the request may take.
+
+        Raises:
+            RateLimitExceeded: more tokens than the key's minute has left.
+            QuotaExceeded, IdempotencyConflict, Replay, StoreUnavailable: as `Ledger.reserve`.
+        """
+        key = self._call.key
+        self._call.tokens = await self._limits.reserve_tokens(key.id, key.limits, self._reserved_tokens)
+        if self._booking is not None:
+            try:
+                await self._booking.begin()
+            except BaseException as error:
+                await self._end(error)
+                raise
+        return self
+
+    def saw(self, receipts: Sequence[ImageReceipt]) -> None:
+        """Take note of what the model sees; answers are held to its count of image tokens."""
+        self._receipts = receipts
+        self._meter = Meter(sum(receipt.image_tokens for receipt in receipts))
+
+    def count(self, delta: Delta, choice: int) -> None:
+        """Take note of a piece of answer number `choice`.
+
+        Raises:
+            EngineError: see `Meter.count`.
+        """
+        self._meter.count(delta, choice)
+
+    async def confirm(self) -> None:
+        """Return once the request's row is durable: from then on an answer may begin.
+
+        Raises: as entering.
+        """
+        if self._booking is not None and not self._booking.is_confirmed:
+            await self._booking.confirm()
+
+    def result(self, waited_s: float, image_s: float) -> tuple[Usage, Cost, Timings]:
+        """What has been used, what it costs, where the time went: in line, on its images, in the engine."""
+        usage, engine_s = self._meter.usage(), self._meter.timings
+        timings = Timings(waited_s + engine_s.queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
+        return usage, self._prices.cost(self._model.id, usage), timings
+
+    async def complete(self, usage: Usage, cost: Cost, timings: Timings) -> None:
+        """Settle the answer; its last byte may go out when this returns.
+
+        Raises:
+            StoreUnavailable: it could not be written down, so it must not go out.
+        """
+        if self._booking is not None:
+            seconds = msgspec.structs.asdict(timings)
+            ending = Ending(
+                "completed",
+                200,
+                usage,
+                cost,
+                images=_digests(self._receipts),
+                timings_ms={name.removesuffix("_s"): round(value * 1000, 1) for name, value in seconds.items()},
+                answer=self._call.answer,
+                media_type=self._call.media_type,
+            )
+            await self._booking.complete(ending)
+        self._is_complete = True
+        await self._settle_tokens(usage.total_tokens)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give back what was set aside if the request came to nothing; charge a leaver for what was made."""
+        if error is not None and not self._is_complete:
+            await self._end(error)
+
+    async def _end(self, error: BaseException) -> None:
+        usage = Usage(0, 0)
+        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+            usage = self._meter.usage()
+            if self._booking is not None:
+                self._booking.cancel(usage, self._prices.cost(self._model.id, usage), _digests(self._receipts))
+        elif self._booking is not None:
+            self._booking.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
+        await self._settle_tokens(usage.total_tokens)
+
+    async def _settle_tokens(self, used: int) -> None:
+        key = self._call.key
+        await self._limits.settle_tokens(key.id, key.limits, self._reserved_tokens, used)
+
+
+def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> Usage:
+    """What a request may use, before any work: image tokens exactly, text by its length, the answer at its longest.
+
+    An answer without a stated maximum is taken to be `assumed_tokens` long.
+    """
+    image_tokens = 0
+    if model.image is not None:
+        image_tokens = sum(
+            views(model.image, image.width, image.height, image.detail).tokens for image in request.images
+        )
+    characters = sum(
+        len(part.text) for message in request.messages for part in message.parts if isinstance(part, TextPart)
+    )
+    prompt = image_tokens + characters // BYTES_A_TOKEN + TOKENS_A_MESSAGE * len(request.messages)
+    longest = max(model.context_length - prompt, 1)
+    answer = min(request.sampling.max_tokens or assumed_tokens, longest)
+    return Usage(prompt, answer * request.n, image_tokens)
+
+
+def _digests(receipts: Sequence[ImageReceipt]) -> list[dict[str, str | int]]:
+    return [
+        {"sha256": receipt.sha256, "width": receipt.width, "height": receipt.height, "bytes": receipt.bytes}
+        for receipt in receipts
+    ]

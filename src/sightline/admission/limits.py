@@ -1,0 +1,136 @@
+"""May this key send another request this minute, and use so many tokens?
+
+Two buckets a key, for requests and for tokens; each fills at its limit a minute and holds at most one minute's worth,
+so that a burst up to the limit passes and the rest comes evenly. Tokens are reserved before the work by an estimate,
+and settled after it by what was used. Refusals say the limit, the value and when to come back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from throttled.asyncio import RateLimitState
+
+from sightline.admission.buckets import Buckets
+from sightline.core import KeyLimits
+from sightline.errors import RateLimitExceeded, StoreUnavailable
+from sightline.log import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a limit stands after a request: `reset_s` seconds from now all of it is there again."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+class RateLimits:
+    """Counts requests and tokens by key, in memory or in the Redis at `redis_url`."""
+
+    def __init__(self, redis_url: str = "") -> None:
+        """Open the store; nothing is connected yet.
+
+        Raises:
+            ConfigError: no Redis client is installed, or the address is none.
+        """
+        self._buckets = Buckets(redis_url)
+
+    async def take_request(self, key_id: str, limits: KeyLimits) -> Window | None:
+        """Count a request; None where the key has no such limit.
+
+        Raises:
+            RateLimitExceeded: the key has none left; `retry_after_s`, whole seconds, is when it has.
+            StoreUnavailable: Redis did not answer.
+        """
+        limit = limits.requests_per_min
+        if limit is None:
+            return None
+        if limit < 1:
+            raise RateLimitExceeded("This key may make no requests; ask whoever runs this service to raise its limit.")
+        result = await self._buckets.take(f"requests:{key_id}", limit, 1)
+        if result.limited:
+            seconds = _seconds(result.state)
+            message = (
+                f"This key's limit is {limit:,} requests a minute, and none is left; send it again in {seconds} s."
+            )
+            raise RateLimitExceeded(message, retry_after_s=seconds)
+        return _window(result.state)
+
+    async def reserve_tokens(self, key_id: str, limits: KeyLimits, estimate: int) -> Window | None:
+        """Set `estimate` tokens aside for a request; None where the key has no such limit.
+
+        Raises:
+            RateLimitExceeded: fewer are left; `retry_after_s` is when there will be enough. It is None where the
+                estimate is more than a minute's worth: then waiting does not help.
+            StoreUnavailable: Redis did not answer.
+        """
+        limit = limits.tokens_per_min
+        if limit is None:
+            return None
+        needs = f"This request needs up to {estimate:,} tokens, this key's limit is {limit:,} a minute"
+        if estimate > limit or limit < 1:
+            raise RateLimitExceeded(
+                f"{needs}, so that it can never pass; lower max_completion_tokens, shorten the prompt, send fewer "
+                "images, or have the key's limit raised."
+            )
+        result = await self._buckets.take(f"tokens:{key_id}", limit, estimate)
+        if result.limited:
+            seconds = _seconds(result.state)
+            message = (
+                f"{needs}, and {result.state.remaining:,} are left; send it again in {seconds} s, "
+                "or lower max_completion_tokens."
+            )
+            raise RateLimitExceeded(message, retry_after_s=seconds)
+        return _window(result.state)
+
+    async def settle_tokens(self, key_id: str, limits: KeyLimits, reserved: int, used: int) -> None:
+        """Give back what was reserved and not used, or take what was used beyond it, down to nothing left.
+
+        Never fails: the answer is there, and a bucket that could not be settled is right again within a minute.
+        In memory it never waits, so that it is safe in the clean-up of a cancelled task.
+        """
+        if limits.tokens_per_min and reserved != used:
+            try:
+                await self._buckets.adjust(f"tokens:{key_id}", limits.tokens_per_min, used - reserved)
+            except StoreUnavailable as error:
+                log.warning("tokens_not_settled", reason=str(error.__cause__))
+
+    async def close(self) -> None:
+        """Close the connections to Redis, where there are any."""
+        await self._buckets.close()
+
+
+def rate_headers(requests: Window | None, tokens: Window | None) -> dict[str, str]:
+    """The limits in OpenAI's headers; a limit that the key does not have gives none.
+
+    Source: https://platform.openai.com/docs/guides/rate-limits, "Rate limits in headers"
+    """
+    headers = {}
+    for name, window in (("requests", requests), ("tokens", tokens)):
+        if window is not None:
+            headers[f"x-ratelimit-limit-{name}"] = str(window.limit)
+            headers[f"x-ratelimit-remaining-{name}"] = str(window.remaining)
+            headers[f"x-ratelimit-reset-{name}"] = duration(window.reset_s)
+    return headers
+
+
+def duration(seconds: float) -> str:
+    """OpenAI's spelling, rounded up to a millisecond: `12ms`, `1s`, `8.64s`, `6m0s`."""
+    whole_ms = math.ceil(round(seconds * 1000, 3))
+    if 0 < whole_ms < 1000:
+        return f"{whole_ms}ms"
+    minutes, rest_ms = divmod(whole_ms, 60_000)
+    return (f"{minutes}m" if minutes else "") + f"{rest_ms / 1000:g}s"
+
+
+def _window(state: RateLimitState) -> Window:
+    return Window(state.limit, state.remaining, state.reset_after)
+
+
+def _seconds(state: RateLimitState) -> int:
+    return max(1, math.ceil(state.retry_after))

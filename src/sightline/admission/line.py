@@ -1,0 +1,141 @@
+"""The line before one model: so many requests run, so many wait, and the keys that wait take turns.
+
+In comes a key, out comes a place for as long as a request runs. A key that sends a hundred times as much as others
+gets a longer row of its own, not more turns; when the line is full and somebody with fewer places comes, it is the
+newest request of the key with the most that gives way. Knows nothing of models or of limits of keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sightline.errors import EngineOverloaded
+
+_WEIGHT = 0.1
+"""Of the newest request in the mean service time: the last ten or twenty count."""
+
+
+class Turn:
+    """A request that waits: comes to an end with None, its turn, or with the refusal to raise."""
+
+    def __init__(self) -> None:
+        self.outcome: asyncio.Future[EngineOverloaded | None] = asyncio.get_running_loop().create_future()
+
+    def has_left(self) -> bool:
+        """Whether its task was cancelled and is on its way out of the line."""
+        return self.outcome.cancelled()
+
+    def is_granted(self) -> bool:
+        """Whether it has a place, though its task may not have run since."""
+        return self.outcome.done() and not self.outcome.cancelled() and self.outcome.result() is None
+
+
+class Line:
+    """At most `max_running` places are taken at once, at most `max_waiting` requests wait for one."""
+
+    def __init__(self, max_running: int, max_waiting: int) -> None:
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._running: Counter[str] = Counter()
+        self._waiting: OrderedDict[str, deque[Turn]] = OrderedDict()  # the first key is next
+        self.service_s = 0.0
+
+    @property
+    def running(self) -> int:
+        """Places that are taken."""
+        return self._running.total()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a place; none do while one is free."""
+        return sum(map(len, self._waiting.values()))
+
+    def wait_s(self) -> int:
+        """How long one that came now would wait, in whole seconds: who is ahead, at the pace of late; at least 1."""
+        return max(1, math.ceil((self.waiting + 1) * self.service_s / self._max_running))
+
+    @asynccontextmanager
+    async def place(self, key: str) -> AsyncIterator[None]:
+        """Hold a place, once it is this key's turn. Cancelling gives it up at any moment.
+
+        Raises:
+            EngineOverloaded: the line is full, at once; or, later, gave way to a key with fewer places.
+        """
+        if self.running < self._max_running:
+            self._running[key] += 1
+        else:
+            await self._wait(key)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            yield
+        finally:
+            took_s = clock() - began
+            self.service_s += (took_s - self.service_s) * (_WEIGHT if self.service_s else 1)
+            self._free(key)
+
+    async def _wait(self, key: str) -> None:
+        if self.waiting >= self._max_waiting:
+            self._make_room(key)
+        turn = Turn()
+        self._waiting.setdefault(key, deque()).append(turn)
+        has_place = False
+        try:
+            refusal = await turn.outcome
+            if refusal is not None:
+                raise refusal
+            has_place = True
+        finally:
+            if not has_place:
+                self._withdraw(key, turn)
+
+    def _withdraw(self, key: str, turn: Turn) -> None:
+        if turn.is_granted():  # cancelled in the same instant
+            self._free(key)
+        elif turn in self._waiting.get(key, ()):
+            self._remove(key, turn)
+
+    def _free(self, key: str) -> None:
+        """Give up a place of `key`; the next in line has it at once, before anybody who comes."""
+        self._running[key] -= 1
+        if not self._running[key]:
+            del self._running[key]
+        while self._waiting and self.running < self._max_running:
+            turn_of, turns = next(iter(self._waiting.items()))
+            turn = turns[0]
+            self._remove(turn_of, turn)
+            if not turn.has_left():
+                if turn_of in self._waiting:
+                    self._waiting.move_to_end(turn_of)
+                self._running[turn_of] += 1
+                turn.outcome.set_result(None)
+
+    def _make_room(self, key: str) -> None:
+        """Have the key with the most places give up its newest request, if `key` still has no more than it then."""
+        greediest = max(self._waiting, key=self._held, default=key)
+        if self._held(key) + 1 >= self._held(greediest):
+            raise self._refusal()
+        turn = self._waiting[greediest][-1]
+        self._remove(greediest, turn)
+        if not turn.has_left():
+            turn.outcome.set_result(self._refusal())
+
+    def _held(self, key: str) -> int:
+        return self._running[key] + len(self._waiting.get(key, ()))
+
+    def _remove(self, key: str, turn: Turn) -> None:
+        self._waiting[key].remove(turn)
+        if not self._waiting[key]:
+            del self._waiting[key]
+
+    def _refusal(self) -> EngineOverloaded:
+        seconds = self.wait_s()
+        return EngineOverloaded(
+            f"{self.running} requests to this model are running and {self.waiting} are waiting, the limits are "
+            f"{self._max_running} and {self._max_waiting}; send the request again in {seconds} s.",
+            retry_after_s=seconds,
+        )

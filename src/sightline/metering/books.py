@@ -1,0 +1,55 @@
+"""Opens the ledger of a database for as long as a service runs, and keeps it tidy meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sightline.errors import StoreUnavailable
+from sightline.log import get_logger
+from sightline.metering.ledger import Ledger
+from sightline.store.database import Database
+from sightline.store.writer import Writer
+
+TIDY_EVERY_S = 30.0
+
+log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_ledger(database: Database) -> AsyncIterator[Ledger]:
+    """Write into the ledger of `database` under a presence of its own; what the dead left is cleared away first.
+
+    Raises:
+        StoreUnavailable: the database failed.
+    """
+    presence = await asyncio.to_thread(database.presence)
+    writer = Writer(database, presence.renew)
+    ledger = Ledger(database, presence, writer)
+    writer.start()
+    tidying = None
+    try:
+        await _tidy(ledger)
+        tidying = asyncio.create_task(_keep_tidy(ledger))
+        yield ledger
+    finally:
+        if tidying is not None:
+            tidying.cancel()
+        await writer.stop()
+        await asyncio.to_thread(presence.close)
+
+
+async def _tidy(ledger: Ledger) -> None:
+    interrupted = await asyncio.to_thread(ledger.clear)
+    if interrupted:
+        log.warning("requests_interrupted", rows=interrupted, charged=0)
+
+
+async def _keep_tidy(ledger: Ledger) -> None:
+    while True:
+        await asyncio.sleep(TIDY_EVERY_S)
+        try:
+            await _tidy(ledger)
+        except StoreUnavailable:
+            continue  # logged where it failed; the next round comes

@@ -1,0 +1,123 @@
+"""One request's row, whatever happens to the request or to the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from sightline import faults
+from sightline.core import Usage
+from sightline.errors import EngineError, QuotaExceeded, StoreUnavailable
+from sightline.ids import new_id
+from sightline.metering import ledger as ledger_module
+from sightline.metering.booking import Booking
+from sightline.metering.ledger import Ending, Entry, Ledger, SpendingLimit
+from sightline.metering.prices import Cost
+from sightline.store.database import Database
+from sightline.store.tables import ledger
+from sightline.store.writer import Writer
+from support.asgi import until
+
+pytestmark = pytest.mark.anyio
+DONE = Ending("completed", 200, Usage(12, 5), Cost(120, 50))
+
+
+@pytest.fixture
+async def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
+    monkeypatch.setattr(ledger_module, "AGAIN_S", 0.02)
+    presence, writer = database.presence(), Writer(database)
+    writer.start()
+    yield Ledger(database, presence, writer)
+    faults.arm("")
+    await writer.stop()
+    presence.close()
+
+
+def entry(**values: Any) -> Entry:
+    return replace(Entry(new_id("row_"), "req_1", "key_1", "a/model", datetime.now(UTC), 100, 1000), **values)
+
+
+def outcomes(database: Database) -> list[tuple[str, int | None, int]]:
+    query = select(ledger.c.outcome, ledger.c.status, ledger.c.prompt_nanos)
+    return [(row.outcome, row.status, row.prompt_nanos) for row in database.read(lambda c: c.execute(query).all())]
+
+
+async def test_an_answer_has_its_row_before_its_first_and_before_its_last_byte(
+    books: Ledger, database: Database
+) -> None:
+    booking = Booking(books, entry())
+
+    await booking.begin()
+    await booking.confirm()
+    assert outcomes(database) == [("reserved", None, 0)]
+    await booking.complete(DONE)
+
+    assert outcomes(database) == [("completed", 200, 120)]
+
+
+@pytest.mark.parametrize("confirmed", [True, False])
+async def test_a_failure_and_a_leaver_have_rows(books: Ledger, database: Database, confirmed: bool) -> None:
+    failing, leaving = Booking(books, entry(id="row_1")), Booking(books, entry(id="row_2"))
+    for booking in (failing, leaving):
+        await booking.begin()
+        if confirmed:
+            await booking.confirm()
+
+    failing.fail(EngineError("no"))
+    leaving.cancel(Usage(12, 1), Cost(120, 10), [])
+
+    await until(lambda: outcomes(database) == [("failed", 500, 0), ("cancelled", 499, 120)])
+
+
+async def test_a_request_that_never_began_has_no_row(books: Ledger, database: Database) -> None:
+    Booking(books, entry()).fail(EngineError("no"))
+
+    await asyncio.sleep(0.05)
+    assert outcomes(database) == []
+
+
+async def test_a_refused_request_has_no_row_and_is_refused_before_work(books: Ledger, database: Database) -> None:
+    booking = Booking(books, entry(limit=SpendingLimit(10, "day")))
+
+    with pytest.raises(QuotaExceeded) as caught:
+        await booking.begin()
+    booking.fail(caught.value)
+
+    await asyncio.sleep(0.05)
+    assert outcomes(database) == []
+
+
+async def test_an_answer_that_cannot_be_settled_fails_and_is_written_down_when_that_is_possible_again(
+    books: Ledger, database: Database
+) -> None:
+    booking = Booking(books, entry())
+    await booking.begin()
+    await booking.confirm()
+    faults.arm("store.commit=error")
+
+    with pytest.raises(StoreUnavailable):
+        await booking.complete(DONE)
+    await asyncio.sleep(0.1)
+    faults.arm("")
+
+    await until(lambda: outcomes(database) == [("failed", 503, 0)])
+
+
+async def test_without_a_row_nothing_may_go_out(books: Ledger, database: Database) -> None:
+    faults.arm("store.write=error")
+    booking = Booking(books, entry())
+    await booking.begin()
+
+    with pytest.raises(StoreUnavailable) as caught:
+        await booking.confirm()
+    booking.fail(caught.value)
+    faults.arm("")
+
+    assert caught.value.retry_after_s
+    assert outcomes(database) == []
