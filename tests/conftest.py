@@ -135,10 +135,12 @@ def service(settings: Settings, engine: ScriptedEngine, build: Callable[..., Ser
 
 
 @pytest.fixture
-def app(settings: Settings, keys: Keys, admission: Admission, limits: RateLimits, service: Service) -> Starlette:
+def app(
+    settings: Settings, keys: Keys, admission: Admission, limits: RateLimits, service: Service, database: Database
+) -> Starlette:
     """The application, as its lifespan would set it up, but with the shared pool."""
     app = create_app(settings, admission, engines=[])
-    app.state.runtime = Runtime(settings, keys, admission, limits, service)
+    app.state.runtime = Runtime(settings, keys, admission, limits, service, database)
     return app
 
 

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from sightline import metrics
 from sightline.account import Accounts
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
@@ -58,13 +59,14 @@ def create_app(
         if running is None:
             running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
+        metrics.in_flight.read = lambda: admission.in_flight
         limits = RateLimits()
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(ImagePool())
             ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
             stack.push_async_callback(limits.close)
             service = compose(settings, running, pool, admission, limits, ledger)
-            app.state.runtime = Runtime(settings, Keys(database), admission, limits, service)
+            app.state.runtime = Runtime(settings, Keys(database), admission, limits, service, database)
             starting = asyncio.create_task(_start(running, on_ready, on_failure))
             try:
                 yield

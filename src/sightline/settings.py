@@ -36,7 +36,10 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the service listens, how much it reads, how long it lets running requests finish."""
+    """Where the service listens, how much it reads, how long it lets running requests finish.
+
+    `open_metrics` shows `/metrics` to callers without a key.
+    """
 
     __pydantic_config__ = _STRICT
 
@@ -44,6 +47,7 @@ class ServerSettings:
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     max_body_bytes: AtLeastOne = 1_048_576
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    open_metrics: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ async def test_what_a_dead_process_left_is_interrupted_and_free(process: Process
     left, mine = entry(limit=limit, once=Once("k", b"x" * 32)), entry(limit=limit)
     await dead.ledger.reserve(left)
     await process.ledger.reserve(mine)
+    await process.ledger.reserve(entry())  # of a time when the key had no limit
     assert process.ledger.clear() == 0  # it lives
     assert process.spent() == (2000, 0)
 
@@ -135,7 +136,7 @@ async def test_what_a_dead_process_left_is_interrupted_and_free(process: Process
 
     assert process.ledger.clear() == 1
     by_id = {row.id: row for row in process.rows()}
-    assert by_id[left.id].outcome == "interrupted"
+    assert (by_id[left.id].outcome, by_id[left.id].spend_period) == ("interrupted", "total")
     assert by_id[left.id].prompt_nanos + by_id[left.id].completion_nanos == 0
     assert by_id[mine.id].outcome == "reserved"
     assert process.spent() == (1000, 0)

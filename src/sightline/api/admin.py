@@ -25,8 +25,8 @@ from sightline.wire.admin import KEY_ID, parse_new_key, parse_page
 from sightline.wire.render import encode
 
 log = get_logger(__name__)
+_REMEDY = "Name fewer models, or leave them out to allow all."
 _MAX_BODY_BYTES = 65_536
-_FEWER_MODELS = "Name fewer models, or leave them out to allow all."
 
 
 async def keys(request: Request) -> Response:
@@ -52,7 +52,7 @@ async def _list(request: Request) -> Response:
 async def _create(request: Request) -> Response:
     same_origin(request.scope)
     by = await caller(request.scope, "admin")
-    body = await read_json_body(request.scope, request.receive, _MAX_BODY_BYTES, remedy=_FEWER_MODELS)
+    body = await read_json_body(request.scope, request.receive, _MAX_BODY_BYTES, remedy=_REMEDY)
     store = runtime_of(request.scope).keys
     made, secret = await asyncio.to_thread(store.create, parse_new_key(body))
     log.info("key_made", id=made.id, by=by.id)

@@ -12,6 +12,7 @@ from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sightline import metrics
 from sightline.admission.limits import rate_headers
 from sightline.api.body import header
 from sightline.ids import new_id
@@ -56,7 +57,9 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            ms = round((time.monotonic() - began) * 1000, 1)
+            seconds = time.monotonic() - began
+            metrics.request_ended(getattr(scope.get("route"), "path", "other"), status, seconds)
+            ms = round(seconds * 1000, 1)
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
             REQUEST_ID.reset(bound)
 

@@ -6,8 +6,10 @@ from starlette.routing import Route
 
 from sightline.api import admin
 from sightline.api.chat import ChatCompletions, InputTokens
+from sightline.api.exposition import show_metrics
 from sightline.api.health import live, ready
 from sightline.api.models import get_model, list_models
+from sightline.api.usage import usage, usage_requests
 
 ROUTES = [
     Route("/v1/chat/completions", ChatCompletions(), methods=["POST"]),
@@ -16,6 +18,9 @@ ROUTES = [
     Route("/v1/models/{model_id:path}", get_model),
     Route("/v1/admin/keys", admin.keys, methods=["GET", "POST"]),
     Route("/v1/admin/keys/{id}", admin.key, methods=["GET", "DELETE"]),
+    Route("/v1/usage", usage),
+    Route("/v1/usage/requests", usage_requests),
+    Route("/metrics", show_metrics),
     Route("/health/live", live),
     Route("/health/ready", ready),
 ]

@@ -12,6 +12,7 @@ from sightline.admission.keys import Keys
 from sightline.admission.limits import RateLimits
 from sightline.service import Service
 from sightline.settings import Settings
+from sightline.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Runtime:
     admission: Admission
     limits: RateLimits
     service: Service
+    database: Database
 
 
 def runtime_of(scope: Scope) -> Runtime:

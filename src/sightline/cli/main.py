@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sightline import __version__
-from sightline.cli import ask, estimate, fit, keys, models, serve
+from sightline.cli import ask, estimate, fit, keys, ledger, models, serve, usage
 
 app = typer.Typer(
     name="sightline",
@@ -22,6 +22,8 @@ app.command("models")(models.models)
 app.command("estimate")(estimate.estimate)
 app.command("fit")(fit.fit)
 app.add_typer(keys.app, name="keys")
+app.command("usage")(usage.usage)
+app.add_typer(ledger.app, name="ledger")
 
 
 def _version(wanted: bool) -> None:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 
 import msgspec
 
+from sightline import metrics
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.channel import Channel
 from sightline.engines.messages import (
@@ -123,6 +124,7 @@ class ProcessEngine:
                 log.error("engine_not_started", kind=self.spec.kind, reason=str(error))
             lived_s = asyncio.get_running_loop().time() - self._began_s
             pause_s = _FIRST_PAUSE_S if lived_s > 30 else min(max(pause_s * 4, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+            metrics.engine_restarted(self.spec.kind)
             log.warning("engine_restarting", kind=self.spec.kind, lived_s=round(lived_s, 1), pause_s=pause_s)
             await asyncio.sleep(pause_s)
 

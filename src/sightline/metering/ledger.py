@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from sightline.core import Period, SpendingLimit, Usage
@@ -268,6 +268,7 @@ def _reserved_row(entry: Entry, server: int) -> dict[str, Any]:
         "estimated_nanos": entry.estimated_nanos,
         **dict.fromkeys(("prompt_tokens", "completion_tokens", "image_tokens", "cached_tokens"), 0),
         **dict.fromkeys(("prompt_nanos", "completion_nanos"), 0),
+        "spend_period": period_of(entry.limit.period, entry.created_at) if entry.limit else None,
         "images": [],
     }
 
@@ -298,14 +299,10 @@ def _clear(connection: Connection, dead: set[int]) -> int:
 
 def _return(connection: Connection, key_ids: set[str]) -> None:
     """Set what these keys have set aside to what their rows that still run have."""
-    for spend in connection.execute(select(key_spend).where(key_spend.c.key_id.in_(key_ids))).all():
-        held = select(ledger.c.created_at, ledger.c.estimated_nanos).where(
-            ledger.c.key_id == spend.key_id, ledger.c.outcome == "reserved"
-        )
-        reserved = sum(
-            row.estimated_nanos
-            for row in connection.execute(held)
-            if spend.period in {period_of(kind, row.created_at) for kind in ("day", "month", "total")}
-        )
-        mine = (key_spend.c.key_id == spend.key_id) & (key_spend.c.period == spend.period)
-        connection.execute(update(key_spend).where(mine).values(reserved_nanos=reserved))
+    held = select(func.coalesce(func.sum(ledger.c.estimated_nanos), 0)).where(
+        ledger.c.key_id == key_spend.c.key_id,
+        ledger.c.spend_period == key_spend.c.period,
+        ledger.c.outcome == "reserved",
+    )
+    theirs = key_spend.c.key_id.in_(key_ids)
+    connection.execute(update(key_spend).where(theirs).values(reserved_nanos=held.scalar_subquery()))

@@ -66,7 +66,7 @@ api_keys = Table(
 ledger = Table(
     "ledger",
     metadata,
-    # Sorts by the time of admission.
+    # `row_` and what `ids.new_id` makes of the time of admission: sorts by it, and `metering.usage` seeks by it.
     Column("id", String(40), primary_key=True),
     Column("request_id", String(128), nullable=False),
     # The process that holds the request; see `store.presence`.
@@ -90,6 +90,8 @@ ledger = Table(
     Column("cached_tokens", BigInteger, nullable=False),
     Column("prompt_nanos", BigInteger, nullable=False),
     Column("completion_nanos", BigInteger, nullable=False),
+    # The period of its key's spending limit that it counts towards, as in `key_spend`; null is none.
+    Column("spend_period", String(10)),
     # Of each image: sha256, width, height, bytes. Never pixels.
     Column("images", JSON, nullable=False),
     # Milliseconds: queue, image, prefill, decode.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -17,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.sql.base import Executable
 
+from sightline import metrics
 from sightline.errors import StoreUnavailable
 from sightline.log import get_logger
 from sightline.store.database import Database
@@ -64,6 +66,7 @@ class _Group:
 
     writes: Sequence[Write]
     done: asyncio.Future[None]
+    asked_s: float = field(default_factory=time.monotonic)
     begun: bool = False
     given_up: bool = False
     error: Exception | None = field(default=None)
@@ -169,6 +172,9 @@ class Writer:
             self._database.transaction(lambda connection: _one_by_one(connection, groups))
 
     def _tell(self, groups: list[_Group]) -> None:
+        now_s = time.monotonic()
+        for group in groups:
+            metrics.ledger_written(now_s - group.asked_s)
         assert self._loop is not None
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, groups)

@@ -1,0 +1,236 @@
+"""Questions to the ledger: totals by key, model and day, and single requests; a page at a time.
+
+Requests that still run are left out: a row is counted once it cannot change any more. Days are of UTC. A span of time
+is sought by ledger ids, which begin with the time they were made at, so that a large ledger is read in its range only.
+A cursor names the last row of its page: rows that come in meanwhile neither repeat nor skip one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, Literal, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select, text, tuple_
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+from sightline.errors import InvalidRequest
+from sightline.ids import first_id
+from sightline.store.database import Database
+from sightline.store.tables import api_keys, ledger
+
+T = TypeVar("T")
+Group = Literal["day", "key", "model"]
+ROW = "row_"
+MOST_ROWS = 1000
+"""The longest page."""
+_APART = timedelta(minutes=1)
+"""The most by which the time in a row's id and its `created_at` may differ."""
+_PATIENCE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which requests: admitted from `since` (inclusive) to `until` (exclusive), of these keys, of this model."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    key_ids: tuple[str, ...] | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What the requests of one group used. `day` (2026-11-21), key and model are None where not grouped by.
+
+    `failed` are those among `requests` that failed or were interrupted; they cost nothing.
+    """
+
+    day: str | None
+    key_id: str | None
+    key_name: str | None
+    model: str | None
+    requests: int
+    failed: int
+    prompt_tokens: int
+    completion_tokens: int
+    image_tokens: int
+    nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One request that has ended."""
+
+    id: str
+    request_id: str
+    created_at: datetime
+    ended_at: datetime
+    key_id: str
+    key_name: str | None
+    model: str
+    outcome: str
+    status: int
+    error: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    image_tokens: int
+    cached_tokens: int
+    nanos: int
+    images: list[dict[str, Any]]
+    timings: dict[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some rows, and the cursor of the next page if there is one."""
+
+    rows: list[T]
+    next: str | None
+
+
+class utc_day(GenericFunction[str]):
+    """The day of UTC that a time is in, as 2026-11-21."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(utc_day, "sqlite")
+def _sqlite_day(element: Any, compiler: Any, **options: Any) -> str:
+    return f"substr({compiler.process(element.clauses, **options)}, 1, 10)"
+
+
+@compiles(utc_day, "postgresql")
+def _postgres_day(element: Any, compiler: Any, **options: Any) -> str:
+    return f"to_char({compiler.process(element.clauses, **options)} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+
+
+_GROUPS: dict[Group, ColumnElement[str]] = {
+    "day": utc_day(ledger.c.created_at),
+    "key": ledger.c.key_id,
+    "model": ledger.c.model,
+}
+_LINE = (
+    *(ledger.c[name] for name in ("id", "request_id", "created_at", "ended_at", "key_id")),
+    api_keys.c.name.label("key_name"),
+    *(ledger.c[name] for name in ("model", "outcome", "status", "error")),
+    *(ledger.c[name] for name in ("prompt_tokens", "completion_tokens", "image_tokens", "cached_tokens")),
+    (ledger.c.prompt_nanos + ledger.c.completion_nanos).label("nanos"),
+    *(ledger.c.images, ledger.c.timings),
+)
+
+
+def totals(
+    connection: Connection, by: Sequence[Group], selection: Selection, *, limit: int = MOST_ROWS, after: str = ""
+) -> Page[Total]:
+    """Add up what `selection` used, grouped by `by` and ordered by it; `after` is the cursor of the page before.
+
+    Raises:
+        InvalidRequest: `after` is no cursor of such totals.
+    """
+    _be_patient(connection)
+    groups = [_GROUPS[name] for name in by]
+    sums = (ledger.c.prompt_tokens, ledger.c.completion_tokens, ledger.c.image_tokens)
+    failed = case((ledger.c.outcome.in_(("failed", "interrupted")), 1), else_=0)
+    query = select(
+        *(group.label(name) for name, group in zip(by, groups, strict=True)),
+        func.count().label("requests"),
+        func.sum(failed).label("failed"),
+        *(func.sum(column).label(column.name) for column in sums),
+        func.sum(ledger.c.prompt_nanos + ledger.c.completion_nanos).label("nanos"),
+    ).where(*_chosen(selection))
+    if after:
+        query = query.where(tuple_(*groups) > tuple_(*(literal(value) for value in _decode(after, len(by)))))
+    if groups:
+        query = query.group_by(*groups).order_by(*groups)
+    found = connection.execute(query.limit(limit + 1)).mappings().all()
+    rows = [row for row in found if row["requests"]]  # without groups there is a row even of nothing
+    names = _names(connection, {row["key"] for row in rows if "key" in by})
+    last = [rows[limit - 1][name] for name in by] if len(rows) > limit else None
+    return Page([_total(row, names) for row in rows[:limit]], _encode(last) if last else None)
+
+
+def requests(connection: Connection, selection: Selection, *, limit: int = MOST_ROWS, after: str = "") -> Page[Line]:
+    """List single requests, the newest first; `after` is the id of the last row of the page before."""
+    _be_patient(connection)
+    query = select(*_LINE).outerjoin(api_keys, api_keys.c.id == ledger.c.key_id).where(*_chosen(selection))
+    if after:
+        query = query.where(ledger.c.id < after)
+    found = connection.execute(query.order_by(ledger.c.id.desc()).limit(limit + 1))
+    rows = [Line(*row) for row in found]
+    return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
+
+
+def every(database: Database, page: Callable[[Connection, str], Page[T]]) -> Iterator[T]:
+    """Go through all pages, one short reading each; `page` is given the cursor."""
+    after = ""
+    while True:
+        got = database.read(lambda connection, after=after: page(connection, after))  # type: ignore[misc]
+        yield from got.rows
+        if got.next is None:
+            return
+        after = got.next
+
+
+def key_ids(connection: Connection, name_or_id: str) -> tuple[str, ...]:
+    """Return the ids of the keys that have this id or this name."""
+    query = select(api_keys.c.id).where((api_keys.c.id == name_or_id) | (api_keys.c.name == name_or_id))
+    return tuple(connection.execute(query.order_by(api_keys.c.id)).scalars())
+
+
+def _chosen(selection: Selection) -> list[ColumnElement[bool]]:
+    chosen: list[ColumnElement[bool]] = [ledger.c.outcome != "reserved"]
+    if selection.since is not None:
+        chosen += [ledger.c.id >= first_id(ROW, selection.since - _APART), ledger.c.created_at >= selection.since]
+    if selection.until is not None:
+        chosen += [ledger.c.id < first_id(ROW, selection.until + _APART), ledger.c.created_at < selection.until]
+    if selection.key_ids is not None:
+        chosen.append(ledger.c.key_id.in_(selection.key_ids))
+    if selection.model is not None:
+        chosen.append(ledger.c.model == selection.model)
+    return chosen
+
+
+def _be_patient(connection: Connection) -> None:
+    """Sums over a long time take longer than a request may wait for its row."""
+    if connection.dialect.name == "postgresql":
+        value = {"value": str(_PATIENCE_MS)}
+        connection.execute(text("SELECT set_config('statement_timeout', :value, true)"), value)
+
+
+def _names(connection: Connection, ids: set[str]) -> dict[str, str]:
+    if not ids:
+        return {}
+    rows = connection.execute(select(api_keys.c.id, api_keys.c.name).where(api_keys.c.id.in_(ids)))
+    return {row.id: row.name for row in rows}
+
+
+def _total(row: Any, names: dict[str, str]) -> Total:
+    counts = ("requests", "failed", "prompt_tokens", "completion_tokens", "image_tokens", "nanos")
+    key_id = row.get("key")
+    return Total(row.get("day"), key_id, names.get(key_id), row.get("model"), *(int(row[name]) for name in counts))
+
+
+def _encode(values: Sequence[str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str, count: int) -> list[str]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        is_one = isinstance(values, list) and len(values) == count > 0
+        is_one = is_one and all(isinstance(value, str) and value.isprintable() for value in values)
+    except (ValueError, RecursionError):
+        is_one = False
+    if not is_one:
+        raise InvalidRequest(
+            "after is no cursor of these totals; send the next_page of the answer before, with the same group_by.",
+            param="after",
+            code="invalid_value",
+        )
+    return list(values)

@@ -1,0 +1,49 @@
+"""Rows of a ledger for tests, written as the service writes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sightline.core import Usage
+from sightline.ids import first_id
+from sightline.metering.ledger import Ending, Entry, Ledger
+from sightline.metering.prices import Cost
+from sightline.metering.usage import ROW
+from sightline.store.database import Database
+from sightline.store.writer import Writer
+
+DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
+FAILED = Ending("failed", 500, error="engine_error")
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+_numbers = iter(range(1_000_000))
+
+
+def entry(at: datetime = NOON, **values: Any) -> Entry:
+    """A request that was admitted at `at`."""
+    number = next(_numbers)
+    base = Entry(f"{first_id(ROW, at)}{number:016x}", f"req_{number}", "key_1", "a/model", at, 100, 1000)
+    return replace(base, **values)
+
+
+@asynccontextmanager
+async def keeping(database: Database) -> AsyncIterator[Ledger]:
+    """The ledger of one process."""
+    presence, writer = database.presence(), Writer(database)
+    writer.start()
+    try:
+        yield Ledger(database, presence, writer)
+    finally:
+        await writer.stop()
+        presence.close()
+
+
+async def fill(database: Database, rows: Iterable[tuple[Entry, Ending]]) -> None:
+    """Write rows that have ended."""
+    async with keeping(database) as ledger:
+        for one, ending in rows:
+            await ledger.reserve(one)
+            await ledger.settle(one, ending)
