@@ -28,6 +28,9 @@ NEEDED = {
     "POST /v1/admin/keys": "admin",
     "GET /v1/admin/keys/{id}": "admin",
     "DELETE /v1/admin/keys/{id}": "admin",
+    "GET /v1/usage": "usage",
+    "GET /v1/usage/requests": "usage",
+    "GET /metrics": "admin",
     "GET /health/live": None,
     "GET /health/ready": None,
 }
