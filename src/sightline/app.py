@@ -61,7 +61,8 @@ def create_app(
             running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
         metrics.in_flight.read = lambda: admission.in_flight
-        limits = RateLimits()
+        metrics.waiting.read = lambda: admission.waiting
+        limits = RateLimits(settings.redis_url)
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(ImagePool())
             ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None

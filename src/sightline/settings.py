@@ -127,6 +127,7 @@ class Settings:
 
     data: Path = Path("~/.sightline")
     database: SecretStr | None = None
+    redis: SecretStr | None = None
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()
@@ -139,6 +140,11 @@ class Settings:
     def database_url(self) -> str:
         """The URL of the database as it is, to open it and nothing else; empty for the one in `data`."""
         return self.database.get_secret_value() if self.database else ""
+
+    @property
+    def redis_url(self) -> str:
+        """The URL of the Redis as it is, to open it and nothing else; empty for counting in memory."""
+        return self.redis.get_secret_value() if self.redis else ""
 
 
 def load_settings(

@@ -35,6 +35,11 @@ class Admission:
         """Admission as the settings have it."""
         return cls(limits.max_running, limits.max_waiting, limits.max_in_flight)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests stand in a line."""
+        return sum(line.waiting for line in self._lines.values())
+
     def would_refuse(self, key_id: str, max_in_flight: int | None = None) -> ServiceError | None:
         """Why a request of this key would be refused whatever it says, so that its body need not be read.
 
