@@ -59,6 +59,13 @@ def postgres_server() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def empty_postgres(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty Postgres."""
+    with fresh_database(postgres_server) as url:
+        yield url
+
+
 @pytest.fixture(params=KINDS)
 def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """Each test over both kinds of database."""

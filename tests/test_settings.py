@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,16 @@ def test_engines_prices_and_aliases_come_from_the_file(tmp_path: Path) -> None:
     assert settings.engines == (EngineSpec("scripted", {"step_s": 0.5, "answer": "x"}),)
     assert settings.aliases == {"gpt-4o": "sightline/scripted"}
     assert str(settings.prices["sightline/scripted"].prompt) == "1E-7"
+
+
+def test_url_of_the_database_hides_itself(tmp_path: Path) -> None:
+    url = "postgresql://ada:hunter2@db/x"
+
+    settings = load(tmp_path, SIGHTLINE_DATABASE=url)
+
+    assert settings.database_url == url
+    assert Settings().database_url == load(tmp_path, SIGHTLINE_DATABASE="").database_url == ""
+    assert "hunter2" not in f"{settings} {settings!r} {asdict(settings)}"
 
 
 def test_all_problems_are_named_at_once(tmp_path: Path) -> None:

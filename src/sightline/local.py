@@ -51,6 +51,7 @@ class LocalService:
         _, self.api_key = Keys(database).create(NewKey("local", permissions=PERMISSIONS))
         database.close()
         command = [sys.executable, "-m", "sightline", "serve", "--port", "0", "--data", str(self.data)]
+        command += ["--database", ""]  # its own, whatever the environment says
         with (self.data / "log").open("wb") as log:
             self.process = subprocess.Popen([*command, *self._arguments], stderr=log)
         try:

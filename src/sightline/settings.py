@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from sightline.errors import ConfigError
 
@@ -36,12 +36,16 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """Where the service listens, how much it reads, how long it lets running requests finish."""
+    """Where the service listens, how much it reads, how long it lets running requests finish.
+
+    With `reuse_port` a new process may take over the port of one that still runs.
+    """
 
     __pydantic_config__ = _STRICT
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    reuse_port: bool = False
     max_body_bytes: AtLeastOne = 1_048_576
     drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 
@@ -98,7 +102,9 @@ class PriceSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole tree. `data` holds the database; `engines` are started in this order.
+    """The whole tree. `data` holds the database unless `database` is the URL of a Postgres, which hides itself when
+    shown since it may carry a password; `engines` are started in this order. `faults` is a plan of what is to fail, for
+    tests (see `faults`).
 
     `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
     """
@@ -106,6 +112,8 @@ class Settings:
     __pydantic_config__ = _STRICT
 
     data: Path = Path("~/.sightline")
+    database: SecretStr | None = None
+    faults: str = ""
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()
@@ -113,6 +121,11 @@ class Settings:
     engines: tuple[EngineSpec, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
     prices: dict[str, PriceSettings] = field(default_factory=dict)
+
+    @property
+    def database_url(self) -> str:
+        """The URL of the database as it is, to open it and nothing else; empty for the one in `data`."""
+        return self.database.get_secret_value() if self.database else ""
 
 
 def load_settings(

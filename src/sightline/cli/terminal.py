@@ -1,14 +1,23 @@
-"""Where the commands write: answers to standard output, everything else to standard error."""
+"""Where the commands write: answers to standard output, everything else to standard error; options they share."""
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="A Postgres instead of --data, postgresql://user@host/name; a URL with a password belongs into the "
+        "environment, as SIGHTLINE_DATABASE, where other users of the machine cannot read it.",
+    ),
+]
 
 
 def fail(message: str) -> NoReturn:
