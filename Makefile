@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test fuzz check fmt bench eval lock
+.PHONY: help setup demo serve test fuzz soak check fmt bench eval lock
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ test: $(READY)  ## run every test
 
 fuzz: $(READY)  ## a million odd bodies and pictures: 0 crashes, 0 5xx (FUZZ="--seed N --minutes M --case K")
 	@cd tests && ../$(BIN)/python -m fuzz.run $(FUZZ)
+
+soak: $(READY)  ## kill and restart real services under load; ledger and clients must agree (SOAK="--kills N …")
+	@cd tests && ../$(BIN)/python -m soak.run $(SOAK)
 
 check: $(READY)  ## format, lint, types (layers and sizes are tests)
 	@$(BIN)/ruff format --check .

@@ -65,5 +65,10 @@ def settings(ask: Ask) -> openvino_genai.GenerationConfig:
     config.apply_chat_template = False
     config.do_sample = False
     if ask.schema is not None:
-        config.structured_output_config = openvino_genai.StructuredOutputConfig(json_schema=ask.schema)
+        # Only the eval asks for JSON, and it runs with the service installed; PyTorch's environment has no service.
+        from sightline.engines.genai.ebnf import grammar_of
+        from sightline.engines.genai.schema import read_schema
+
+        grammar = grammar_of(read_schema(ask.schema))
+        config.structured_output_config = openvino_genai.StructuredOutputConfig(grammar=grammar)
     return config

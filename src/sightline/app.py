@@ -69,7 +69,7 @@ def create_app(
             stack.push_async_callback(limits.close)
             service = compose(settings, running, pool, admission, limits, ledger)
             app.state.runtime = Runtime(settings, Keys(database), admission, limits, service, database)
-            starting = asyncio.create_task(_start(running, on_ready, on_failure))
+            starting = asyncio.create_task(_start(pool, running, on_ready, on_failure))
             try:
                 yield
             finally:
@@ -105,9 +105,11 @@ def compose(
     )
 
 
-async def _start(engines: Sequence[Engine], on_ready: Callable[[], None], on_failure: Callable[[str], None]) -> None:
+async def _start(
+    pool: ImagePool, engines: Sequence[Engine], on_ready: Callable[[], None], on_failure: Callable[[str], None]
+) -> None:
     try:
-        await asyncio.gather(*(engine.start() for engine in engines))
+        await asyncio.gather(pool.ready(), *(engine.start() for engine in engines))
     except ConfigError as error:
         log.error("engine_cannot_start", reason=str(error))
         on_failure(str(error))

@@ -1,7 +1,8 @@
 """Faults on purpose: named points in the real code where a test can make the world fail, by a seed.
 
 Nothing happens unless `arm` was called. A plan is text, for example `seed=7 store.commit=error@0.1
-store.write=slow:0.5`: at each point an action, `:` its argument, `@` how likely it is (1 unless said).
+store.write=slow:0.5`: at each point an action, `:` its argument, `@` how likely it is (1 unless said). A plan `@FILE`
+is what the file says, and is read again whenever that changes, so that a running service can fail for a while.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from sightline.errors import ConfigError
 
@@ -45,7 +48,25 @@ class Plan:
         self.dice = random.Random(seed)
 
 
-_plan: Plan | None = None
+class PlanFile:
+    """The plan in a file as it is now; one that is absent or cannot be read changes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_ns = 0
+        self._plan = Plan("")
+
+    def plan(self) -> Plan:
+        """Read it again if it was written since."""
+        with suppress(OSError, ValueError):
+            written_ns = self._path.stat().st_mtime_ns
+            if written_ns != self._read_ns:
+                self._plan = Plan(self._path.read_text(encoding="utf-8"))
+                self._read_ns = written_ns
+        return self._plan
+
+
+_plan: Plan | PlanFile | None = None
 
 
 def arm(text: str) -> None:
@@ -56,7 +77,7 @@ def arm(text: str) -> None:
     """
     global _plan
     try:
-        _plan = Plan(text) if text.strip() else None
+        _plan = PlanFile(Path(text[1:])) if text.startswith("@") else Plan(text) if text.strip() else None
     except ValueError as error:
         raise ConfigError(f"faults: {error}") from error
 
@@ -69,8 +90,9 @@ def reach(point: str) -> None:
     """
     if _plan is None:
         return
-    for fault in _plan.faults.get(point, ()):
-        if _plan.dice.random() >= fault.chance:
+    plan = _plan.plan() if isinstance(_plan, PlanFile) else _plan
+    for fault in plan.faults.get(point, ()):
+        if plan.dice.random() >= fault.chance:
             continue
         if fault.action == "slow":
             time.sleep(fault.argument)

@@ -39,15 +39,17 @@ class EngineSpec:
 class ServerSettings:
     """Where the service listens, how much it reads, how long it waits for clients and lets running requests finish.
 
-    `head_s` and `body_s` are for a request's head and body to arrive, `write_s` for a client to go on reading its
-    answer, `keep_alive_s` for the next request on a connection. `max_held_bytes` is for the bodies of all requests.
-    `open_metrics` shows `/metrics` to callers without a key.
+    With `reuse_port` a new process may take over the port of one that still runs. `head_s` and `body_s` are for a
+    request's head and body to arrive, `write_s` for a client to go on reading its answer, `keep_alive_s` for the next
+    request on a connection. `max_held_bytes` is for the bodies of all requests. `open_metrics` shows `/metrics` to
+    callers without a key.
     """
 
     __pydantic_config__ = _STRICT
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    reuse_port: bool = False
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
     max_held_bytes: AtLeastOne = 67_108_864
@@ -118,7 +120,8 @@ class PriceSettings:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree. `data` holds the database unless `database` is the URL of a Postgres, which hides itself when
-    shown since it may carry a password; `engines` are started in this order.
+    shown since it may carry a password, as `redis` may; `engines` are started in this order. `faults` is a plan of what
+    is to fail, for tests (see `faults`).
 
     `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
     """
@@ -128,6 +131,7 @@ class Settings:
     data: Path = Path("~/.sightline")
     database: SecretStr | None = None
     redis: SecretStr | None = None
+    faults: str = ""
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()

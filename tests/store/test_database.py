@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import insert, select, text
 
 from sightline.errors import ConfigError
+from sightline.store import database
 from sightline.store.database import Database
 from sightline.store.tables import api_keys, metadata
 
@@ -93,6 +96,13 @@ def test_file_that_is_no_database_is_a_sentence(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="file is not a database"):
         Database.in_folder(tmp_path)
+
+
+def test_version_is_that_of_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+
+    assert ScriptDirectory.from_config(config).get_heads() == [database.VERSION]
 
 
 def test_database_of_a_newer_version_is_a_sentence(tmp_path: Path) -> None:

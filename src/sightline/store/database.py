@@ -12,20 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
+from sqlalchemy import URL, Connection, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from sightline import faults
-from sightline.errors import ConfigError, StoreUnavailable
-from sightline.log import get_logger
+from sightline.errors import ConfigError
+from sightline.store.failures import failing_as_unavailable
 from sightline.store.presence import FilePresence, PostgresPresence, Presence
 
 T = TypeVar("T")
-FAILURES = (DBAPIError, OSError)
-"""What a database that cannot be reached, written or waited for raises."""
+VERSION = "0002"
+"""The newest migration."""
 _LOCK_S = 0.8
 _MIGRATION_LOCK = 7_305_810
 _POSTGRES = {
@@ -33,8 +30,6 @@ _POSTGRES = {
     "tcp_user_timeout": 1000,
     "options": "-c statement_timeout=1000 -c lock_timeout=800 -c idle_in_transaction_session_timeout=5000",
 }
-
-log = get_logger(__name__)
 
 
 class Database:
@@ -49,13 +44,10 @@ class Database:
             event.listen(self.engine, "begin", _begin)
         # A transaction that will write says so at once: one that reads first may find that it can no longer write.
         self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
-        with self._writing.begin() as connection:
-            if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        with self.engine.begin() as connection:
+            is_current = _is_current(connection)
+        if not is_current:
+            self._migrate()
 
     @classmethod
     def open(cls, folder: Path, url: str = "") -> Database:
@@ -85,7 +77,7 @@ class Database:
             raise ConfigError("--database is no URL; write postgresql://user@host/name") from None
         except DatabaseError as error:
             raise ConfigError(f"The database {shown} cannot be used: {error.orig}.") from error
-        except CommandError as error:
+        except _TooNew as error:
             raise ConfigError(f"The database {shown} was made by a newer Sightline; upgrade this one.") from error
 
     @classmethod
@@ -105,7 +97,7 @@ class Database:
             raise ConfigError(f"The data folder {folder} cannot be used: {error.strerror}.") from error
         except DatabaseError as error:
             raise ConfigError(f"The database {path} cannot be used: {error.orig}.") from error
-        except CommandError as error:
+        except _TooNew as error:
             raise ConfigError(f"The database {path} was made by a newer Sightline; upgrade this one.") from error
 
     @property
@@ -113,8 +105,30 @@ class Database:
         """Whether it is SQLite rather than Postgres."""
         return self.dialect == "sqlite"
 
+    def _migrate(self) -> None:
+        # Loaded only where there is something to migrate: it takes a sixth of a start's time.
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self._writing.begin() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            config.attributes["connection"] = connection
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise _TooNew from error
+
     def presence(self) -> Presence:
-        """A new sign that this process lives, for others that share the database to see."""
+        """A new sign that this process lives, for others that share the database to see.
+
+        Raises:
+            StoreUnavailable: the database failed.
+        """
         if self.is_sqlite:
             assert self.folder is not None
             return FilePresence(self.folder / "servers")
@@ -126,7 +140,7 @@ class Database:
         Raises:
             StoreUnavailable: the database failed; nothing was changed, unless it failed while committing.
         """
-        with _failing_as_unavailable(), self._writing.begin() as connection:
+        with failing_as_unavailable(), self._writing.begin() as connection:
             faults.reach("store.write")
             result = work(connection)
             faults.reach("store.commit")
@@ -138,7 +152,7 @@ class Database:
         Raises:
             StoreUnavailable: the database failed.
         """
-        with _failing_as_unavailable(), self.engine.begin() as connection:
+        with failing_as_unavailable(), self.engine.begin() as connection:
             faults.reach("store.read")
             return work(connection)
 
@@ -155,20 +169,20 @@ class Database:
         self.engine.dispose()
 
 
-@contextmanager
-def _failing_as_unavailable() -> Iterator[None]:
-    try:
-        yield
-    except FAILURES as error:
-        # The driver's words, without SQLAlchemy's: those carry the statement and its values.
-        log.error("store_failed", error=type(error).__name__, reason=str(getattr(error, "orig", error))[:200])
-        raise StoreUnavailable() from error
+class _TooNew(Exception):
+    """A later version has made the tables."""
+
+
+def _is_current(connection: Connection) -> bool:
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == VERSION
 
 
 def _durable(connection: Any, _: Any) -> None:
     """A commit is on disk when it returns, and readers do not wait for writers."""
     connection.isolation_level = None  # the driver would begin transactions of its own
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_LOCK_S * 1000:.0f}", "foreign_keys=ON"):
+    for pragma in (f"busy_timeout={_LOCK_S * 1000:.0f}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

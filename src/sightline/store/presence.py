@@ -17,6 +17,8 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from sightline.store.failures import failing_as_unavailable
+
 _CLASS = 7_305_811  # of our locks among those that others may take in the same Postgres
 
 
@@ -26,11 +28,19 @@ class Presence(Protocol):
     number: int
 
     def renew(self) -> None:
-        """Give the sign again if it was lost with a connection."""
+        """Give the sign again if it was lost with a connection.
+
+        Raises:
+            StoreUnavailable: the database failed.
+        """
         ...
 
     def dead(self, numbers: Iterable[int]) -> set[int]:
-        """Return those of `numbers` whose process is gone; never this one's."""
+        """Return those of `numbers` whose process is gone; never this one's.
+
+        Raises:
+            StoreUnavailable: that cannot be found out.
+        """
         ...
 
     def close(self) -> None:
@@ -53,7 +63,8 @@ class FilePresence:
 
     def dead(self, numbers: Iterable[int]) -> set[int]:
         """See `Presence.dead`."""
-        return {number for number in numbers if number != self.number and self._is_dead(number)}
+        with failing_as_unavailable():
+            return {number for number in numbers if number != self.number and self._is_dead(number)}
 
     def close(self) -> None:
         """See `Presence.close`."""
@@ -95,14 +106,19 @@ class PostgresPresence:
                 return
             except DBAPIError:
                 self.close()
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text("SELECT pg_advisory_lock(:kind, :number)"), {"kind": _CLASS, "number": self.number})
-        self._connection = connection
+        with failing_as_unavailable():
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text("SELECT pg_advisory_lock(:kind, :number)"), {"kind": _CLASS, "number": self.number})
+            self._connection = connection
 
     def dead(self, numbers: Iterable[int]) -> set[int]:
         """See `Presence.dead`."""
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            return {number for number in numbers if number != self.number and _is_free(connection, number)}
+        others = set(numbers) - {self.number}
+        with (
+            failing_as_unavailable(),
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            return {number for number in others if _is_free(connection, number)}
 
     def close(self) -> None:
         """See `Presence.close`."""

@@ -28,6 +28,9 @@ log = get_logger(__name__)
 WAIT_S = 1.0
 """How long a write waits to be begun before its asker is refused."""
 MOST_AT_ONCE = 512
+AGAIN_WITHIN_S = 0.15
+"""A group that failed within this is tried again: a broken connection is noticed at once. What waited longer, for a
+lock or a disk, would keep its askers longer than they wait."""
 
 
 class Undone(Exception):
@@ -150,17 +153,29 @@ class Writer:
                 self._tell(groups)
 
     def _carry_out(self, groups: list[_Group]) -> None:
+        began = time.monotonic()
         try:
-            self._try(groups)
-        except StoreUnavailable:
             try:
+                self._try(groups)
+            except StoreUnavailable:
+                if time.monotonic() - began > AGAIN_WITHIN_S:
+                    raise
                 self._on_lost()
                 self._try(groups)
-            except Exception as error:
-                _fail(groups, error)
+        except StoreUnavailable as error:
+            groups += self._give_up_waiting(began)
+            _fail(groups, error)
         except Exception as error:  # a bug of ours must not end the thread that every answer waits for
             log.exception("ledger_writer_failed")
             _fail(groups, error)
+
+    def _give_up_waiting(self, began: float) -> list[_Group]:
+        """Take those that have waited behind a slow failure: they would meet it too, long after their time."""
+        if time.monotonic() - began <= AGAIN_WITHIN_S:
+            return []
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        return waiting
 
     def _try(self, groups: list[_Group]) -> None:
         """Write all together; should a row not match, again with each group by itself within the transaction."""
