@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ import pytest
 from openvino import Tensor
 
 import sightline
+from sightline.account import Call
 from sightline.admission.admit import Admission
+from sightline.admission.keys import ApiKey
+from sightline.admission.limits import RateLimits
 from sightline.app import compose
-from sightline.core import Detail, GenerateRequest, ImagePart, Message, SamplingParams, TextPart, ViewPixels
+from sightline.core import Detail, GenerateRequest, ImagePart, KeyLimits, Message, SamplingParams, TextPart, ViewPixels
 from sightline.engines.genai import GenAIEngine
 from sightline.engines.genai.loading import Limits, load
 from sightline.engines.genai.model import read_model
@@ -23,7 +27,7 @@ from sightline.engines.genai.sampling import generation_config
 from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
 from sightline.sender.models import KnownModel
-from sightline.service import Call, Completed, Preview, Service
+from sightline.service import Completed, Preview, Service
 from sightline.settings import BUNDLED, ImageLimits, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import image, raw, text
@@ -33,7 +37,13 @@ from support.pictures import picture
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
 
-CALL = Call("req_1", "key_1")
+CALL = Call(
+    "req_1",
+    ApiKey(
+        *("key_1", "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None),
+        *(frozenset({"inference"}), None, KeyLimits(), None),
+    ),
+)
 TOKENS = 36  # of a view of the bundled model
 SMALL = {"pan_and_scan_min_crop_size": 64, "pan_and_scan_max_num_crops": 3, "pan_and_scan_min_ratio_to_activate": 1.5}
 SIZES = {"wide": (400, 100), "tall": (100, 250), "square": (200, 200), "almost square": (200, 150)}
@@ -55,7 +65,7 @@ async def engine(folder: Path, anyio_backend: str) -> AsyncIterator[GenAIEngine]
 
 @pytest.fixture
 def service(tmp_path: Path, engine: GenAIEngine, pool: ImagePool) -> Service:
-    return compose(Settings(data=tmp_path / "data"), [engine], pool, Admission(8))
+    return compose(Settings(data=tmp_path / "data"), [engine], pool, Admission(8, 0), RateLimits(), None)
 
 
 async def preview_and_run(service: Service, *parts: dict[str, Any] | str) -> tuple[Preview, Completed]:

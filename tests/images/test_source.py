@@ -169,7 +169,11 @@ def test_pixels_and_bytes_are_kept_out_of_what_is_printed() -> None:
 def test_nothing_in_the_server_can_fetch_an_address() -> None:
     """No code path of the server has an HTTP client, or opens a URL; only the command line does."""
     source = Path(__file__).parent.parent.parent / "src" / "sightline"
-    clients = re.compile(r"^\s*(?:import|from)\s+(?:httpx2?|requests|urllib3?|aiohttp|http\.client)\b", re.MULTILINE)
+    clients = re.compile(
+        r"^\s*(?:(?:import|from)\s+(?:httpx2?|requests|urllib3|urllib\.request|aiohttp|http\.client)\b"
+        r"|from\s+(?:urllib\s+import.*\brequest|http\s+import.*\bclient)\b|import\s+(?:urllib|http)\s*$)",
+        re.MULTILINE,
+    )
 
     using = [file for file in source.rglob("*.py") if clients.search(file.read_text(encoding="utf-8"))]
 
