@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from sightline import metrics
+from sightline import metrics, traces
 from sightline.account import Accounts
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
@@ -64,6 +64,9 @@ def create_app(
         metrics.waiting.read = lambda: admission.waiting
         limits = RateLimits(settings.redis_url)
         async with AsyncExitStack() as stack:
+            if settings.traces:
+                traces.start()
+                stack.push_async_callback(asyncio.to_thread, traces.stop)
             pool = await stack.enter_async_context(ImagePool())
             ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
             stack.push_async_callback(limits.close)

@@ -121,7 +121,7 @@ class PriceSettings:
 class Settings:
     """The whole tree. `data` holds the database unless `database` is the URL of a Postgres, which hides itself when
     shown since it may carry a password, as `redis` may; `engines` are started in this order. `faults` is a plan of what
-    is to fail, for tests (see `faults`).
+    is to fail, for tests (see `faults`). `traces`: send OpenTelemetry traces.
 
     `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
     """
@@ -132,6 +132,7 @@ class Settings:
     database: SecretStr | None = None
     redis: SecretStr | None = None
     faults: str = ""
+    traces: bool = False
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()
