@@ -58,7 +58,8 @@ def run(console: Console) -> bool:
         config.write_text(SETTINGS)
         with LocalService("--config", str(config)) as service:
             secrets = _keys(service)
-            return all([_measure(console, service, secrets, *way) for way in ways])
+            reached = [_measure(console, service, secrets, *way) for way in ways]
+    return all(reached)
 
 
 def _keys(service: LocalService) -> dict[str, str]:
