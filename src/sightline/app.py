@@ -58,7 +58,9 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         running = engines
         if running is None:
-            running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
+            running = [
+                ProcessEngine(spec, settings.limits.engine_silence_s) for spec in settings.engines or default_engines()
+            ]
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
         metrics.in_flight.read = lambda: admission.in_flight
         metrics.waiting.read = lambda: admission.waiting

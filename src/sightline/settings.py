@@ -52,7 +52,7 @@ class ServerSettings:
     reuse_port: bool = False
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
-    max_held_bytes: AtLeastOne = 67_108_864
+    max_held_bytes: AtLeastOne = 50_331_648
     max_connections: AtLeastOne = 16_384
     head_s: Seconds = 10.0
     body_s: Seconds = 30.0
@@ -84,7 +84,8 @@ class ImageLimits:
 class RequestLimits:
     """How many requests run at once and how many wait, a model, before further ones are refused with 503.
 
-    `max_in_flight` is for all models together, running or waiting.
+    `max_in_flight` is for all models together, running or waiting. `engine_silence_s` is how long an engine that has
+    requests may give no piece of any answer before it is taken to hang: those requests end with 504, it starts again.
     """
 
     __pydantic_config__ = _STRICT
@@ -92,6 +93,7 @@ class RequestLimits:
     max_running: AtLeastOne = 16
     max_waiting: Annotated[int, Field(ge=0)] = 48
     max_in_flight: AtLeastOne = 256
+    engine_silence_s: Seconds = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,18 @@ import numpy as np
 from sightline.core import Delta, GenerateRequest, ViewPixels
 from sightline.engines.base import Engine
 from sightline.engines.channel import Channel
-from sightline.engines.messages import Cancel, Counted, Generate, Piece, Ready, Refused, encoder, failed, to_child
+from sightline.engines.messages import (
+    Cancel,
+    Counted,
+    Generate,
+    Piece,
+    Ready,
+    Refused,
+    Working,
+    encoder,
+    failed,
+    to_child,
+)
 from sightline.engines.registry import create
 from sightline.errors import ConfigError, EngineError, ServiceError
 from sightline.log import configure_logging, get_logger
@@ -35,6 +46,7 @@ class Child:
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._has_worked = False
         # The parent is gone: nobody is left to answer, and a model's threads may not let the interpreter end.
         self.channel = Channel(self._receive, lambda: os._exit(0))
 
@@ -71,12 +83,20 @@ class Child:
                     if request.stream or delta.finish_reason is not None:
                         send(encoder.encode(Piece(message.number, Delta.join(whole))))
                         whole.clear()
+                    else:
+                        self._has_worked = True
         except ServiceError as error:
             send(encoder.encode(failed(message.number, error)))
         except Exception:  # the boundary of a process: whatever an engine raises must be an answer, not a silence
             log.exception("engine_failed", request_id=message.request_id)
             general = EngineError("The engine failed on this request. Nothing was charged; see the server's log.")
             send(encoder.encode(failed(message.number, general)))
+
+    def tell_that_it_works(self) -> None:
+        """Let the parent know of pieces that wait for the rest of their answers."""
+        if self._has_worked:
+            self._has_worked = False
+            self.channel.send(encoder.encode(Working()))
 
 
 def _images(raw: bytes, sizes: tuple[tuple[int, int, int], ...]) -> tuple[ViewPixels, ...]:
@@ -103,6 +123,7 @@ async def run(end: socket.socket, spec: EngineSpec) -> int:
     channel.send(encoder.encode(Ready(tuple(engine.models()))))
     while engine.models():
         await asyncio.sleep(_LOOK_EVERY_S)
+        child.tell_that_it_works()
     log.error("engine_cannot_go_on", kind=spec.kind)
     return 1
 
