@@ -81,7 +81,7 @@ class Accounts:
                 limit=call.key.spending,
                 once=call.once,
             )
-            booking = Booking(self._ledger, entry)
+            booking = Booking(self._ledger, entry, streams=request.stream)
         return Account(call, model, expected.total_tokens, booking, self.prices, self._limits)
 
 
@@ -145,7 +145,7 @@ class Account:
         self._meter.count(delta, choice)
 
     async def confirm(self) -> None:
-        """Return once the request's row is durable: from then on an answer may begin.
+        """Return once a piece of the answer may go out; see `Booking.confirm`.
 
         Raises: as entering.
         """
