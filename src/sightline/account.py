@@ -82,7 +82,7 @@ class Accounts:
                 limit=call.key.spending,
                 once=call.once,
             )
-            booking = Booking(self._ledger, entry)
+            booking = Booking(self._ledger, entry, streams=request.stream)
         trace = traces.begin(request, model.id, call.request_id, call.traceparent)
         return Account(call, model, expected.total_tokens, booking, self.prices, self._limits, trace)
 
@@ -157,7 +157,7 @@ class Account:
         self._meter.count(delta, choice)
 
     async def confirm(self) -> None:
-        """Return once the request's row is durable: from then on an answer may begin.
+        """Return once a piece of the answer may go out; see `Booking.confirm`.
 
         Raises: as entering.
         """
