@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from sightline.api import intake
+from sightline.app import Stack
 from sightline.settings import Settings
 from support.asgi import Call, until
 from support.bodies import CHAT, raw
@@ -127,21 +128,13 @@ async def test_body_counts_until_its_request_has_ended(begin: Begin, engine: obj
 
 
 @pytest.mark.parametrize("leave", [True, False])
-async def test_nothing_is_held_in_the_end(
-    begin: Begin, leave: bool, app: Starlette, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept: list[intake.Intake] = []
-    made = intake.Intake.__init__
-
-    def keep(self: intake.Intake, *arguments: object, **more: object) -> None:
-        made(self, *arguments, **more)  # type: ignore[arg-type]
-        kept.append(self)
-
-    monkeypatch.setattr(intake.Intake, "__init__", keep)
+async def test_nothing_is_held_in_the_end(begin: Begin, leave: bool, app: Starlette) -> None:
+    assert isinstance(app.middleware_stack, Stack)
+    held = app.middleware_stack.intake
     calls = [begin() for _ in range(5)]
     for call in calls:
         call.body(b" " * 15_000, more=True)
-    await until(lambda: bool(kept) and kept[0].held_bytes == 75_000)
+    await until(lambda: held.held_bytes == 75_000)
 
     for call in calls:
         if leave:
@@ -150,5 +143,6 @@ async def test_nothing_is_held_in_the_end(
             call.body(of_size(500))
     await asyncio.gather(*(call.task for call in calls))
 
-    assert kept[0].held_bytes == 0
-    assert not kept[0]._arriving
+    assert held.held_bytes == 0
+    assert not held._arriving
+    assert not held._begun
