@@ -190,7 +190,6 @@ def _uvicorn(settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=settings.server.keep_alive_s,  # type: ignore[arg-type]  # given to call_later
         timeout_graceful_shutdown=round(settings.server.drain_s),
     )
 

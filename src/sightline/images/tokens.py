@@ -6,6 +6,7 @@ The meter, the receipt, the preview and the decoder all ask here, so that their 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sightline.core import Detail, ImageEncoding, PanAndScan, documented_estimate
@@ -53,6 +54,7 @@ class Views:
         return "high" if self.crops else "low"
 
 
+@lru_cache(maxsize=4096)
 def views(encoding: ImageEncoding, width: int, height: int, detail: Detail) -> Views:
     """Say how a model with this encoding sees a picture of `width` × `height` (orientation applied).
 

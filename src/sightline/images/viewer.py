@@ -37,11 +37,8 @@ class Viewer:
         Raises:
             ImageUndecodable: one of them does not decode.
         """
-        return list(
-            await asyncio.gather(
-                *(self._one(image, encoding, owner, number) for number, image in enumerate(images, start=1))
-            )
-        )
+        looks = [self._one(image, encoding, owner, number) for number, image in enumerate(images, start=1)]
+        return [await looks[0]] if len(looks) == 1 else list(await asyncio.gather(*looks))
 
     async def _one(self, image: EncodedImage, encoding: ImageEncoding, owner: str, number: int) -> Seen:
         seen = views(encoding, image.width, image.height, image.detail)
