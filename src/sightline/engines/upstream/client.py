@@ -6,8 +6,10 @@ waits for the head of its answer. Its exceptions end here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import aiohttp
 from multidict import CIMultiDict
@@ -16,6 +18,7 @@ from yarl import URL
 LARGEST_ANSWER_BYTES = 32 << 20
 _ERROR_BYTES = 16_384
 _KEPT_S = 3  # servers close idle connections after 5 seconds (uvicorn, and so vLLM): be first
+_STALE_S = 0.02
 _NO_ANSWER = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -83,6 +86,7 @@ class Client:
         if key:
             self._headers["authorization"] = f"Bearer {key}"
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
+        self._has_kept = False
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -109,9 +113,7 @@ class Client:
             )
         place = self._places.get(path) or self._places.setdefault(path, URL(self.url + path, encoded=True))
         try:
-            response = await self._session.request(
-                method, place, data=body, headers=self._headers, allow_redirects=False
-            )
+            response = await self._request(self._session, method, place, body)
         except _NO_ANSWER as error:
             raise Unreachable from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -119,4 +121,22 @@ class Client:
         try:
             yield Reply(response)
         finally:
-            response.close() if not response.content.at_eof() else response.release()
+            if response.content.at_eof():
+                self._has_kept = True
+                response.release()
+            else:
+                response.close()
+
+    async def _request(
+        self, session: aiohttp.ClientSession, method: str, place: URL, body: bytes | None
+    ) -> aiohttp.ClientResponse:
+        """Send, and once more where the connection was one kept from before that the server had closed meanwhile."""
+        send = partial(session.request, method, place, data=body, headers=self._headers, allow_redirects=False)
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        try:
+            return await send()
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+            if isinstance(error, _NO_ANSWER) or not self._has_kept or clock() - began_s > _STALE_S:
+                raise
+        return await send()

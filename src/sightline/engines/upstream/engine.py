@@ -36,8 +36,7 @@ class UpstreamEngine:
         self._discovery = Discovery(settings)
         key = settings.key.get_secret_value() if settings.key else None
         servers = [Server(Client(url, key, settings.connect_s)) for url in settings.urls]
-        limits = (settings.max_outstanding, settings.slow_s, settings.idle_s)
-        self.pool = Pool(servers, self._revive, limits)
+        self.pool = Pool(servers, self._revive, settings)
         self._ready: asyncio.Future[None] | None = None
 
     async def start(self) -> None:

@@ -15,8 +15,10 @@ from hashlib import blake2b
 
 from sightline.core import GenerateRequest, TextPart
 from sightline.engines.upstream.client import Broken, Unreachable
+from sightline.engines.upstream.failures import Failure
 from sightline.engines.upstream.server import Server
 from sightline.errors import EngineOverloaded, EngineUnavailable
+from sightline.settings import UpstreamSettings
 
 _LOOK_S = 0.1
 _TOLERANCE = 1
@@ -46,15 +48,19 @@ class Budget:
 
 
 class Pool:
-    """The upstreams of one engine. `revive` asks one that is out whether it can answer, and raises if not."""
+    """The upstreams of one engine. `revive` asks one that is out whether it can answer, and raises a `Failure` if
+    it cannot."""
 
     def __init__(
-        self, servers: Sequence[Server], revive: Callable[[Server], Awaitable[None]], limits: tuple[int, float, float]
+        self,
+        servers: Sequence[Server],
+        revive: Callable[[Server], Awaitable[None]],
+        limits: UpstreamSettings,
     ) -> None:
         self.servers = tuple(servers)
         self.budget = Budget()
         self._revive = revive
-        self._most, self._slow_s, self._idle_s = limits
+        self._most, self._slow_s, self._idle_s = limits.max_outstanding, limits.slow_s, limits.idle_s
         self._watcher: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -120,10 +126,10 @@ class Pool:
     async def _ask_back(self, server: Server) -> None:
         try:
             await self._revive(server)
-        except BaseException:
+        except Failure:
             server.wait_longer()
-            raise
-        server.put_in()
+        else:
+            server.put_in()
 
     async def _ask_alive(self, server: Server) -> None:
         """Put out a server that does not even say what it serves."""

@@ -92,6 +92,7 @@ class EventStream:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._half = b""  # of a line break in two characters
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the data of the events that are complete now.
@@ -99,8 +100,10 @@ class EventStream:
         Raises:
             ValueError: an event is longer than any can be.
         """
-        if b"\r" in data:
-            data = data.replace(b"\r\n", b"\n")
+        if self._half or b"\r" in data:
+            data = self._half + data
+            self._half = b"\r" if data.endswith(b"\r") else b""
+            data = data.removesuffix(b"\r").replace(b"\r\n", b"\n")
         *events, self._rest = (self._rest + data if self._rest else data).split(b"\n\n")
         if len(self._rest) > _LONGEST_EVENT_BYTES:
             raise ValueError("an event without end")
