@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -159,7 +160,18 @@ def load_settings(
     Raises:
         ConfigError: every problem, one a line, each with the name of its setting.
     """
-    tree = _read(file) if file else {}
+    return merge_settings(_read(file) if file else {}, flags, environ=environ)
+
+
+def merge_settings(
+    tree: dict[str, Any], flags: Mapping[str, Any], *, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """As `load_settings`, over what a settings file would say; `tree` is not changed.
+
+    Raises:
+        ConfigError: every problem, one a line, each with the name of its setting.
+    """
+    tree = deepcopy(tree)
     for name in _names(Settings):
         variable = "SIGHTLINE_" + name.replace(".", "_").upper()
         if variable in environ:

@@ -13,14 +13,13 @@ import sys
 from contextlib import aclosing
 
 import msgspec
-import numpy as np
 
-from sightline.core import Delta, GenerateRequest, ViewPixels
+from sightline.engines.answers import answers
 from sightline.engines.base import Engine
 from sightline.engines.channel import Channel
-from sightline.engines.messages import Cancel, Counted, Generate, Piece, Ready, Refused, encoder, failed, to_child
+from sightline.engines.messages import Cancel, Generate, Ready, Refused, encoder, to_child
 from sightline.engines.registry import create
-from sightline.errors import ConfigError, EngineError, ServiceError
+from sightline.errors import ConfigError
 from sightline.log import configure_logging, get_logger
 from sightline.settings import EngineSpec
 
@@ -49,45 +48,10 @@ class Child:
                     self._running[number].cancel()
 
     async def _answer(self, message: Generate, raw: bytes) -> None:
-        request = GenerateRequest(
-            message.request_id,
-            message.model,
-            message.messages,
-            _images(raw, message.sizes),
-            message.sampling,
-            message.image_tokens,
-            message.stream,
-        )
-        engine, send = self.engine, self.channel.send
-        assert engine is not None
-        try:
-            if message.only_count:
-                send(encoder.encode(Counted(message.number, await engine.count(request))))
-                return
-            whole: list[Delta] = []
-            async with aclosing(engine.generate(request)) as deltas:
-                async for delta in deltas:
-                    whole.append(delta)
-                    if request.stream or delta.finish_reason is not None:
-                        send(encoder.encode(Piece(message.number, Delta.join(whole))))
-                        whole.clear()
-        except ServiceError as error:
-            send(encoder.encode(failed(message.number, error)))
-        except Exception:  # the boundary of a process: whatever an engine raises must be an answer, not a silence
-            log.exception("engine_failed", request_id=message.request_id)
-            general = EngineError("The engine failed on this request. Nothing was charged; see the server's log.")
-            send(encoder.encode(failed(message.number, general)))
-
-
-def _images(raw: bytes, sizes: tuple[tuple[int, int, int], ...]) -> tuple[ViewPixels, ...]:
-    """Cut the raw bytes behind a request into images; `sizes` are (views, height, width). Nothing is copied."""
-    images: list[ViewPixels] = []
-    at = 0
-    for views, height, width in sizes:
-        size = views * height * width * 3
-        images.append(np.frombuffer(raw, np.uint8, size, at).reshape(views, height, width, 3))
-        at += size
-    return tuple(images)
+        assert self.engine is not None
+        async with aclosing(answers(self.engine, message, raw)) as said:
+            async for one in said:
+                self.channel.send(encoder.encode(one))
 
 
 async def run(end: socket.socket, spec: EngineSpec) -> int:

@@ -22,11 +22,11 @@ from sightline.engines.messages import (
     Cancel,
     Counted,
     Failed,
-    Generate,
     Piece,
     Ready,
     Refused,
     encoder,
+    pack_request,
     to_parent,
     unpack,
 )
@@ -98,7 +98,7 @@ class ProcessEngine:
         number = self._numbers
         answer = self._answers[number] = Answer()
         try:
-            channel.send(encoder.encode(_head(number, request, only_count)), request.images)
+            channel.send(encoder.encode(pack_request(number, request, only_count=only_count)), request.images)
             yield answer
         finally:
             del self._answers[number]
@@ -214,17 +214,3 @@ class Answer:
         if isinstance(event, ServiceError):
             raise event
         return event
-
-
-def _head(number: int, request: GenerateRequest, only_count: bool) -> Generate:
-    return Generate(
-        number=number,
-        request_id=request.request_id,
-        model=request.model,
-        messages=request.messages,
-        sampling=request.sampling,
-        sizes=tuple((image.shape[0], image.shape[1], image.shape[2]) for image in request.images),
-        image_tokens=request.image_tokens,
-        stream=request.stream,
-        only_count=only_count,
-    )
