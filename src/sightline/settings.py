@@ -40,10 +40,11 @@ class EngineSpec:
 class ServerSettings:
     """Where the service listens, how much it reads, how long it waits for clients and lets running requests finish.
 
-    With `reuse_port` a new process may take over the port of one that still runs. `head_s` and `body_s` are for a
-    request's head and body to arrive, `write_s` for a client to go on reading its answer, `keep_alive_s` for the next
-    request on a connection. `max_held_bytes` is for the bodies of all requests. `open_metrics` shows `/metrics` to
-    callers without a key.
+    With `reuse_port` a new process may take over the port of one that still runs. `workers` is how many processes read,
+    check and answer requests; what is counted or held in bytes and connections is for all of them together.
+    `head_s` and `body_s` are for a request's head and body to arrive, `write_s` for a client to go on reading its
+    answer, `keep_alive_s` for the next request on a connection. `max_held_bytes` is for the bodies of all requests.
+    `open_metrics` shows `/metrics` to callers without a key.
     """
 
     __pydantic_config__ = _STRICT
@@ -51,6 +52,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     reuse_port: bool = False
+    workers: AtLeastOne = 1
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
     max_held_bytes: AtLeastOne = 67_108_864
@@ -187,6 +189,12 @@ def merge_settings(
     return settings
 
 
+def tree_of(settings: Settings) -> dict[str, Any]:
+    """What a settings file would say for `settings`, secrets included: to hand them to another process of ours."""
+    tree: dict[str, Any] = _plain(settings)
+    return tree
+
+
 def engine_spec(model: str) -> EngineSpec:
     """The engine for a `--model` argument: the id of a model that comes with the package, or a model folder.
 
@@ -214,6 +222,20 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"The settings file {file} cannot be read: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """A setting as TOML has it; what is None is left out, for TOML has none."""
+    if is_dataclass(value):
+        inner = {item.name: getattr(value, item.name) for item in fields(value)}
+        return {name: _plain(one) for name, one in inner.items() if one is not None}
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path | Decimal):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return {name: _plain(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _names(kind: Any, prefix: str = "") -> Iterator[str]:

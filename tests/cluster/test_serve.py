@@ -26,14 +26,14 @@ def engines(least: int, most: int, **more: float) -> dict[str, object]:
     return {"engines": {"min_replicas": least, "max_replicas": most, "num_cpus": 0.1, **more}}
 
 
-def under_load(cluster: Cluster, seed: int, meanwhile: Callable[[], None]) -> Load:
+def under_load(cluster: Cluster, seed: int, meanwhile: Callable[[Load], None]) -> Load:
     """Run `meanwhile` with clients that note every byte; then their questions all have an end."""
 
     async def run() -> Load:
         load = Load([cluster], [cluster.key], seed)
         asking = [asyncio.create_task(load.client(number)) for number in range(100 * seed, 100 * seed + 8)]
         try:
-            await asyncio.to_thread(meanwhile)
+            await asyncio.to_thread(meanwhile, load)
         finally:
             load.stopping = True
             await asyncio.gather(*asking)
@@ -92,11 +92,12 @@ def test_killed_replica_costs_no_unstarted_request_and_the_ledger_adds_up(cluste
     cluster.run(TWO | engines(2, 2), step_s=0.02)
     killed: list[str] = []
 
-    def kill() -> None:
+    def kill(load: Load) -> None:
         for _ in range(3):
             cluster.wait_for(lambda: len(cluster.replicas()) == 2)
             name, pid = next(iter(cluster.replicas().items()))
-            asyncio.run(asyncio.sleep(1))
+            answered = load.outcomes["200"]
+            cluster.wait_for(lambda more=answered + 20: load.outcomes["200"] >= more)
             os.kill(pid, signal.SIGKILL)
             killed.append(name)
             cluster.wait_for(lambda dead=name: dead not in cluster.replicas() and len(cluster.replicas()) == 2)
@@ -110,7 +111,6 @@ def test_killed_replica_costs_no_unstarted_request_and_the_ledger_adds_up(cluste
     plain = [asked for asked in load.asked if not asked.stream]
     assert plain
     assert all(asked.answers for asked in plain)  # nothing of these was sent before their end: they moved
-    assert load.outcomes["200"] > 50
 
 
 def test_replicas_follow_the_load_up_and_down_again(cluster: Cluster) -> None:
@@ -119,7 +119,7 @@ def test_replicas_follow_the_load_up_and_down_again(cluster: Cluster) -> None:
     times: list[float] = []
     assert len(cluster.replicas()) == 1
 
-    load = under_load(cluster, 2, lambda: times.append(cluster.wait_for(lambda: len(cluster.replicas()) == 2)))
+    load = under_load(cluster, 2, lambda _: times.append(cluster.wait_for(lambda: len(cluster.replicas()) == 2)))
     times.append(cluster.wait_for(lambda: len(cluster.replicas()) == 1))
     settle(cluster)
 

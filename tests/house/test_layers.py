@@ -27,7 +27,8 @@ ALLOWED = {
     "dashboard": STAGES | {"service", "batch", "wire", "store"},
     "app": STAGES | {"account", "service", "batch", "api", "dashboard", "wire", "store"},
     "cluster": STAGES | {"app"},
-    "cli": STAGES | {"service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
+    "workers": STAGES,
+    "cli": STAGES | {"workers", "service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
     "__main__": {"cli"},
 }
 FILES = sorted(file for file in SOURCE.rglob("*.py") if file != SOURCE / "__init__.py")

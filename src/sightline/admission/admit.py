@@ -80,6 +80,12 @@ class Admission:
                 del self._of_key[key_id]
 
     @asynccontextmanager
+    async def visit(self, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
+        """`hold`, for a request that may have to ask another process for it."""
+        with self.hold(key_id, max_in_flight):
+            yield
+
+    @asynccontextmanager
     async def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
         """Hold one of `model`'s places for the length of a request, once it is its turn.
 

@@ -13,7 +13,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from throttled import utils
 from throttled.asyncio import BaseStore, MemoryStore, RateLimiterType, RateLimitResult, RedisStore, per_min
@@ -31,6 +31,22 @@ ANSWER_S = 0.9
 _NAMESPACE = "sightline"
 _PREFIX = f"{_NAMESPACE}:{GCRARateLimiter.KEY_SCHEMA_VERSION}:{RateLimiterType.GCRA.value}:"
 _MAX_KEYS = 1_000_000  # a store that is full forgets the oldest, whose bucket would be full again
+
+
+class Store(Protocol):
+    """Where buckets are: here, or in another process (`workers.remote`)."""
+
+    async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
+        """See `Buckets.take`."""
+        ...
+
+    async def adjust(self, name: str, limit: int, cost: int) -> None:
+        """See `Buckets.adjust`."""
+        ...
+
+    async def close(self) -> None:
+        """See `Buckets.close`."""
+        ...
 
 
 class Buckets:

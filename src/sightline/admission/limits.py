@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from throttled.asyncio import RateLimitState
 
-from sightline.admission.buckets import Buckets
+from sightline.admission.buckets import Buckets, Store
 from sightline.core import KeyLimits
 from sightline.errors import RateLimitExceeded, StoreUnavailable
 from sightline.log import get_logger
@@ -30,15 +30,15 @@ class Window:
 
 
 class RateLimits:
-    """Counts requests and tokens by key, in memory or in the Redis at `redis_url`."""
+    """Counts requests and tokens by key, in memory or in the Redis at `redis_url`; or in `buckets` kept elsewhere."""
 
-    def __init__(self, redis_url: str = "") -> None:
+    def __init__(self, redis_url: str = "", buckets: Store | None = None) -> None:
         """Open the store; nothing is connected yet.
 
         Raises:
             ConfigError: no Redis client is installed, or the address is none.
         """
-        self._buckets = Buckets(redis_url)
+        self._buckets: Store = buckets or Buckets(redis_url)
 
     async def take_request(self, key_id: str, limits: KeyLimits) -> Window | None:
         """Count a request; None where the key has no such limit.

@@ -1,7 +1,8 @@
-"""The program of an engine's process: reads requests from its parent, runs them, sends pieces back.
+"""The program of an engine's process: reads requests, runs them, sends pieces back.
 
-`python -m sightline.engines.child FD SPEC`, FD being its end of the parent's socket pair. It ends when the parent is
-gone, and exits non-zero when the engine cannot go on, so that the parent starts a new one.
+`python -m sightline.engines.child SPEC FD [DOOR]`, FD being its end of the parent's socket pair. Through the socket
+DOOR the parent lets others in, such as its workers: each is a socket that comes along with a message. It ends when the
+parent is gone, and exits non-zero when the engine cannot go on, so that the parent starts a new one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import aclosing
 
 import msgspec
@@ -28,14 +30,14 @@ _LOOK_EVERY_S = 0.5
 log = get_logger(__name__)
 
 
-class Child:
-    """Serves one engine to the parent at the other end of a channel."""
+class Asker:
+    """One who asks the engine, at the other end of a channel: the parent, or somebody it let in."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_gone: Callable[[], None] = lambda: None) -> None:
         self.engine: Engine | None = None
+        self._on_gone = on_gone
         self._running: dict[int, asyncio.Task[None]] = {}
-        # The parent is gone: nobody is left to answer, and a model's threads may not let the interpreter end.
-        self.channel = Channel(self._receive, lambda: os._exit(0))
+        self.channel = Channel(self._receive, self._go)
 
     def _receive(self, head: bytes, raw: bytes) -> None:
         match to_child.decode(head):
@@ -47,6 +49,11 @@ class Child:
                 if number in self._running:
                     self._running[number].cancel()
 
+    def _go(self) -> None:
+        for task in self._running.values():
+            task.cancel()
+        self._on_gone()
+
     async def _answer(self, message: Generate, raw: bytes) -> None:
         assert self.engine is not None
         async with aclosing(answers(self.engine, message, raw)) as said:
@@ -54,17 +61,46 @@ class Child:
                 self.channel.send(encoder.encode(one))
 
 
-async def run(end: socket.socket, spec: EngineSpec) -> int:
+class Door:
+    """Lets in whom the parent sends, each by a socket of its own; they are told at once what the engine has."""
+
+    def __init__(self, engine: Engine, door: socket.socket) -> None:
+        self._engine = engine
+        self._door = door
+        self._opening: set[asyncio.Task[None]] = set()
+        door.setblocking(False)
+        asyncio.get_running_loop().add_reader(door.fileno(), self._receive)
+
+    def _receive(self) -> None:
+        message, files, _, _ = socket.recv_fds(self._door, 1, 1)
+        if not message:  # the parent has closed it
+            asyncio.get_running_loop().remove_reader(self._door.fileno())
+        for file in files:
+            task = asyncio.create_task(self._open(socket.socket(fileno=file)))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, end: socket.socket) -> None:
+        asker = Asker()
+        asker.engine = self._engine
+        await asyncio.get_running_loop().create_unix_connection(lambda: asker.channel, sock=end)
+        asker.channel.send(encoder.encode(Ready(tuple(self._engine.models()))))
+
+
+async def run(spec: EngineSpec, end: socket.socket, door: socket.socket | None = None) -> int:
     """Serve one engine over `end` until it can no longer answer; returns the exit status."""
-    child = Child()
-    _, channel = await asyncio.get_running_loop().create_unix_connection(lambda: child.channel, sock=end)
+    # The parent is gone: nobody is left to answer, and a model's threads may not let the interpreter end.
+    parent = Asker(on_gone=lambda: os._exit(0))
+    await asyncio.get_running_loop().create_unix_connection(lambda: parent.channel, sock=end)
     try:
-        engine = child.engine = create(spec)
+        engine = parent.engine = create(spec)
         await engine.start()
     except ConfigError as error:
-        channel.send(encoder.encode(Refused(str(error))))
+        parent.channel.send(encoder.encode(Refused(str(error))))
         return 1
-    channel.send(encoder.encode(Ready(tuple(engine.models()))))
+    if door is not None:
+        Door(engine, door)
+    parent.channel.send(encoder.encode(Ready(tuple(engine.models()))))
     while engine.models():
         await asyncio.sleep(_LOOK_EVERY_S)
     log.error("engine_cannot_go_on", kind=spec.kind)
@@ -73,9 +109,10 @@ async def run(end: socket.socket, spec: EngineSpec) -> int:
 
 def main() -> None:
     """Read the arguments and run until the parent is gone or the engine cannot go on."""
-    end, spec = socket.socket(fileno=int(sys.argv[1])), msgspec.json.decode(sys.argv[2], type=EngineSpec)
+    spec = msgspec.json.decode(sys.argv[1], type=EngineSpec)
+    ends = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
     configure_logging()
-    os._exit(asyncio.run(run(end, spec)))
+    os._exit(asyncio.run(run(spec, *ends)))
 
 
 if __name__ == "__main__":

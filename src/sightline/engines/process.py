@@ -137,13 +137,7 @@ class ProcessEngine:
         ours, theirs = socket.socketpair()
         with theirs, ExitStack() as unless_started:
             unless_started.callback(ours.close)
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "sightline.engines.child", str(theirs.fileno()), msgspec.json.encode(self.spec).decode()),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
+            child = await self._spawn(theirs)
             unless_started.pop_all()
         self.pid, self._refusal = child.pid, None
         loop = asyncio.get_running_loop()
@@ -161,6 +155,18 @@ class ProcessEngine:
         if self._refusal is not None:
             raise ConfigError(self._refusal)
         log.error("engine_died", kind=self.spec.kind, status=child.returncode)
+
+    async def _spawn(self, *ends: socket.socket) -> asyncio.subprocess.Process:
+        """Start the program of a child, to which `ends` belong from then on."""
+        numbers = [end.fileno() for end in ends]
+        spec = msgspec.json.encode(self.spec).decode()
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "sightline.engines.child", spec, *map(str, numbers)),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=numbers,
+            start_new_session=True,
+        )
 
     def _lose(self) -> None:
         """End every answer that the child will not finish any more."""

@@ -1,0 +1,172 @@
+"""The desk of a parent: places, lines and rate limits of all its workers, counted once; and their metrics, added up.
+
+In come a worker's messages over its socket pair, out go answers. What a worker holds is given back when it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from sightline.admission.admit import Admission
+from sightline.admission.buckets import Buckets
+from sightline.engines.channel import Channel
+from sightline.errors import ServiceError
+from sightline.log import get_logger
+from sightline.workers import counts
+from sightline.workers.messages import (
+    Adjust,
+    Admit,
+    Count,
+    Counts,
+    Denied,
+    Full,
+    Granted,
+    Leave,
+    Listening,
+    Scrape,
+    Take,
+    Taken,
+    Text,
+    ToWorker,
+    Unable,
+    denied,
+    encoder,
+    to_desk,
+)
+
+_COUNT_S = 0.5
+"""How long a worker may take to say what it has counted; then what it said last is taken."""
+
+log = get_logger(__name__)
+
+
+class Desk:
+    """Serves all workers of a parent. Everything happens on one event loop, so that nothing is counted twice."""
+
+    def __init__(self, admission: Admission, buckets: Buckets) -> None:
+        self.admission = admission
+        self.buckets = buckets
+        self.visitors: set[Visitor] = set()
+        self.departed = Counts(())
+        self._is_full = False
+
+    async def open(
+        self, end: socket.socket, on_listening: Callable[[], None], on_unable: Callable[[str], None]
+    ) -> None:
+        """Serve the worker at the other end of a socket pair."""
+        visitor = Visitor(self, on_listening, on_unable)
+        await asyncio.get_running_loop().create_unix_connection(lambda: visitor.channel, sock=end)
+        self.visitors.add(visitor)
+        visitor.send(Full(self._refusal()))
+
+    def close(self, visitor: Visitor) -> None:
+        """Keep what a worker that is gone has counted."""
+        self.visitors.discard(visitor)
+        self.departed = counts.total([self.departed, visitor.counts])
+
+    def look(self) -> None:
+        """Tell the workers when the service is full and when it is not any more, so that they need not ask."""
+        refusal = self._refusal()
+        if (refusal is not None) != self._is_full:
+            self._is_full = refusal is not None
+            for visitor in self.visitors:
+                visitor.send(Full(refusal))
+
+    async def text(self) -> bytes:
+        """The metrics of all, from what each has counted by now."""
+        await asyncio.gather(*(visitor.count() for visitor in self.visitors))
+        return counts.text([self.departed, *(visitor.counts for visitor in self.visitors)])
+
+    def _refusal(self) -> Denied | None:
+        error = self.admission.would_refuse("")
+        return denied(0, error) if error is not None else None
+
+
+class Visitor:
+    """One worker at the desk."""
+
+    def __init__(self, desk: Desk, on_listening: Callable[[], None], on_unable: Callable[[str], None]) -> None:
+        self.counts = Counts(())
+        self.channel = Channel(self._receive, self._close)
+        self._desk = desk
+        self._on_listening = on_listening
+        self._on_unable = on_unable
+        self._requests: dict[int, asyncio.Task[None]] = {}
+        self._others: set[asyncio.Task[None]] = set()
+        self._counted: asyncio.Future[None] | None = None
+
+    def send(self, message: ToWorker) -> None:
+        """Send, if it is still there."""
+        self.channel.send(encoder.encode(message))
+
+    async def count(self) -> None:
+        """Have it say what it has counted, unless that takes too long."""
+        if self._counted is None:
+            self._counted = asyncio.get_running_loop().create_future()
+            self.send(Count())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._counted), _COUNT_S)
+
+    def _receive(self, head: bytes, _: bytes) -> None:
+        match to_desk.decode(head):
+            case Admit(number) as message:
+                task = self._requests[number] = asyncio.create_task(self._admit(message))
+                task.add_done_callback(lambda _: self._requests.pop(number))
+            case Leave(number):
+                if number in self._requests:
+                    self._requests[number].cancel()
+            case Take() as message:
+                self._do(self._take(message))
+            case Adjust(name, limit, cost):
+                self._do(self._desk.buckets.adjust(name, limit, cost))
+            case Scrape(number):
+                self._do(self._scrape(number))
+            case Counts() as message:
+                self.counts = message
+                if self._counted is not None:
+                    self._counted.set_result(None)
+                    self._counted = None
+            case Listening():
+                self._on_listening()
+            case Unable(reason):
+                self._on_unable(reason)
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._others.add(task)
+        task.add_done_callback(self._others.discard)
+
+    async def _admit(self, message: Admit) -> None:
+        admission = self._desk.admission
+        if message.model is None:
+            place = admission.visit(message.key_id, message.max_in_flight)
+        else:
+            place = admission.admit(message.model, message.key_id, message.max_in_flight)
+        try:
+            async with place:
+                self.send(Granted(message.number))
+                self._desk.look()
+                await asyncio.get_running_loop().create_future()  # until it leaves
+        except ServiceError as error:
+            self.send(denied(message.number, error))
+        finally:
+            self._desk.look()
+
+    async def _take(self, message: Take) -> None:
+        result = await self._desk.buckets.take(message.name, message.limit, message.cost)
+        state = result.state
+        self.send(Taken(message.number, result.limited, state.remaining, state.reset_after, state.retry_after))
+
+    async def _scrape(self, number: int) -> None:
+        self.send(Text(number, await self._desk.text()))
+
+    def _close(self) -> None:
+        for task in self._requests.values():
+            task.cancel()
+        if self._counted is not None:
+            self._counted.set_result(None)
+        self._desk.close(self)
