@@ -40,6 +40,10 @@ class Admission:
         """How many requests stand in a line."""
         return sum(line.waiting for line in self._lines.values())
 
+    def has_room(self, model: str) -> bool:
+        """Whether a request for `model` would have its place at once."""
+        return self._lines[model].has_room()
+
     def would_refuse(self, key_id: str, max_in_flight: int | None = None) -> ServiceError | None:
         """Why a request of this key would be refused whatever it says, so that its body need not be read.
 

@@ -197,13 +197,16 @@ def _run_here(settings: Settings, listeners: list[socket.socket]) -> None:
 
 
 def _run_workers(settings: Settings, listeners: list[socket.socket]) -> None:
+    import uvloop  # not where there are no such sockets
+
     port = listeners[0].getsockname()[1]
 
     async def run() -> tuple[int, str | None]:
         parent = Parent(settings, listeners, program(), lambda: greet_first(settings, port))
         return await parent.run(), parent.failure
 
-    status, failure = asyncio.run(run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        status, failure = runner.run(run())
     if failure:
         fail(failure)
     if status:

@@ -57,6 +57,7 @@ class WorkerServer(Server):
         """As any server; what was counted is told at the end."""
         await super().shutdown(sockets)
         self._desk.tell(counts.counted())
+        self._desk.outbox.flush()
 
     def greet(self) -> None:
         """Tell the parent."""

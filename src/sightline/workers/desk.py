@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from sightline.admission.admit import Admission
@@ -37,11 +37,15 @@ from sightline.workers.messages import (
     encoder,
     to_desk,
 )
+from sightline.workers.outbox import Outbox
 
 _COUNT_S = 0.5
 """How long a worker may take to say what it has counted; then what it said last is taken."""
 
 log = get_logger(__name__)
+
+
+Place = AbstractAsyncContextManager[None]
 
 
 class Desk:
@@ -92,16 +96,18 @@ class Visitor:
     def __init__(self, desk: Desk, on_listening: Callable[[], None], on_unable: Callable[[str], None]) -> None:
         self.counts = Counts(())
         self.channel = Channel(self._receive, self._close)
+        self._outbox = Outbox(self.channel)
         self._desk = desk
         self._on_listening = on_listening
         self._on_unable = on_unable
-        self._requests: dict[int, asyncio.Task[None]] = {}
+        self._places: dict[int, Place] = {}
+        self._waiting: dict[int, asyncio.Task[None]] = {}
         self._others: set[asyncio.Task[None]] = set()
         self._counted: asyncio.Future[None] | None = None
 
     def send(self, message: ToWorker) -> None:
         """Send, if it is still there."""
-        self.channel.send(encoder.encode(message))
+        self._outbox.put(encoder.encode(message))
 
     async def count(self) -> None:
         """Have it say what it has counted, unless that takes too long."""
@@ -113,12 +119,10 @@ class Visitor:
 
     def _receive(self, head: bytes, _: bytes) -> None:
         match to_desk.decode(head):
-            case Admit(number) as message:
-                task = self._requests[number] = asyncio.create_task(self._admit(message))
-                task.add_done_callback(lambda _: self._requests.pop(number))
+            case Admit() as message:
+                self._admit(message)
             case Leave(number):
-                if number in self._requests:
-                    self._requests[number].cancel()
+                self._leave(number)
             case Take() as message:
                 self._do(self._take(message))
             case Adjust(name, limit, cost):
@@ -140,21 +144,44 @@ class Visitor:
         self._others.add(task)
         task.add_done_callback(self._others.discard)
 
-    async def _admit(self, message: Admit) -> None:
+    def _admit(self, message: Admit) -> None:
+        """Give a place at once where there is one, for that is nearly always; else in a task that waits for it."""
         admission = self._desk.admission
         if message.model is None:
-            place = admission.visit(message.key_id, message.max_in_flight)
+            place: Place = admission.visit(message.key_id, message.max_in_flight)
         else:
             place = admission.admit(message.model, message.key_id, message.max_in_flight)
+        if message.model is not None and not admission.has_room(message.model):
+            task = self._waiting[message.number] = asyncio.create_task(self._wait(message.number, place))
+            task.add_done_callback(lambda _: self._waiting.pop(message.number))
+            return
         try:
-            async with place:
-                self.send(Granted(message.number))
-                self._desk.look()
-                await asyncio.get_running_loop().create_future()  # until it leaves
+            _at_once(place.__aenter__())
         except ServiceError as error:
             self.send(denied(message.number, error))
-        finally:
+            return
+        self._grant(message.number, place)
+
+    async def _wait(self, number: int, place: Place) -> None:
+        try:
+            await place.__aenter__()
+        except ServiceError as error:
+            self.send(denied(number, error))
+            return
+        self._grant(number, place)
+
+    def _grant(self, number: int, place: Place) -> None:
+        self._places[number] = place
+        self.send(Granted(number))
+        self._desk.look()
+
+    def _leave(self, number: int) -> None:
+        place = self._places.pop(number, None)
+        if place is not None:
+            _at_once(place.__aexit__(None, None, None))
             self._desk.look()
+        elif number in self._waiting:
+            self._waiting[number].cancel()
 
     async def _take(self, message: Take) -> None:
         result = await self._desk.buckets.take(message.name, message.limit, message.cost)
@@ -165,8 +192,17 @@ class Visitor:
         self.send(Text(number, await self._desk.text()))
 
     def _close(self) -> None:
-        for task in self._requests.values():
+        for task in self._waiting.values():
             task.cancel()
+        for number in list(self._places):
+            self._leave(number)
         if self._counted is not None:
             self._counted.set_result(None)
         self._desk.close(self)
+
+
+def _at_once(work: Coroutine[Any, Any, Any]) -> None:
+    """Run what does not wait, without a task."""
+    with suppress(StopIteration):
+        work.send(None)
+        raise AssertionError("it waits")

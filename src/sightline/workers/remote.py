@@ -6,8 +6,7 @@ A request costs one question, for its place, and two more where its key has limi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 from throttled.asyncio import RateLimitResult
@@ -34,6 +33,7 @@ from sightline.workers.messages import (
     to_worker,
     unpack,
 )
+from sightline.workers.outbox import Outbox
 
 Reply = Granted | Denied | Taken | Text
 
@@ -44,6 +44,7 @@ class DeskLine:
     def __init__(self, on_gone: Callable[[], None]) -> None:
         self.refusal: ServiceError | None = None
         self.channel = Channel(self._receive, self._close)
+        self.outbox = Outbox(self.channel)
         self._on_gone = on_gone
         self._replies: dict[int, asyncio.Future[Reply]] = {}
         self._numbers = 0
@@ -56,7 +57,7 @@ class DeskLine:
 
     def tell(self, message: ToDesk) -> None:
         """Send what nobody answers."""
-        self.channel.send(encoder.encode(message))
+        self.outbox.put(encoder.encode(message))
 
     async def ask(self, number: int, message: ToDesk) -> Any:
         """Send a question and wait for what the desk says to it.
@@ -102,28 +103,38 @@ class RemoteAdmission(Admission):
         """See `Admission.would_refuse`."""
         return super().would_refuse(key_id, max_in_flight) or self._desk.refusal
 
-    @asynccontextmanager
-    async def visit(self, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
+    def visit(self, key_id: str, max_in_flight: int | None = None) -> RemotePlace:  # type: ignore[override]
         """See `Admission.visit`."""
-        async with self._place(Admit(self._desk.number(), key_id, max_in_flight)):
-            yield
+        return RemotePlace(self, self._desk, Admit(self._desk.number(), key_id, max_in_flight))
 
-    @asynccontextmanager
-    async def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
+    def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> RemotePlace:  # type: ignore[override]
         """See `Admission.admit`."""
-        async with self._place(Admit(self._desk.number(), key_id, max_in_flight, model)):
-            yield
+        return RemotePlace(self, self._desk, Admit(self._desk.number(), key_id, max_in_flight, model))
 
-    @asynccontextmanager
-    async def _place(self, message: Admit) -> AsyncIterator[None]:
-        with self.hold(message.key_id, message.max_in_flight):
-            try:
-                reply = await self._desk.ask(message.number, message)
-                if isinstance(reply, Denied):
-                    raise unpack(reply)
-                yield
-            finally:
-                self._desk.tell(Leave(message.number))
+
+class RemotePlace:
+    """A request's place at the desk; in this worker, too, it is counted."""
+
+    __slots__ = ("_desk", "_here", "_message")
+
+    def __init__(self, admission: RemoteAdmission, desk: DeskLine, message: Admit) -> None:
+        self._here = admission.hold(message.key_id, message.max_in_flight)
+        self._desk = desk
+        self._message = message
+
+    async def __aenter__(self) -> None:
+        self._here.__enter__()
+        try:
+            reply = await self._desk.ask(self._message.number, self._message)
+            if isinstance(reply, Denied):
+                raise unpack(reply)
+        except BaseException:
+            await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._desk.tell(Leave(self._message.number))
+        self._here.__exit__(None, None, None)
 
 
 class RemoteBuckets:
