@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-STREAMS = 30  # fewer than the service has places, so that there is one for others
+STREAMS = 12  # fewer than a model has places, so that there is one for others
 WORDS, WORD = 200, "x" * 2000
 ADDRESSES = 4
 TOGETHER = 100

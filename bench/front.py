@@ -7,10 +7,6 @@ operating system counts them; both servers take turns, and the ratio of each tur
 
 from __future__ import annotations
 
-import base64
-import io
-import json
-import random
 import socket
 import statistics
 import subprocess
@@ -20,13 +16,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.bodies import body_of, jpeg
 from sightline.local import LocalService
 
+MODEL = "sightline/scripted"
 ROUNDS = 5
 WARM_UP = 200
 ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "yes"}\n'
@@ -136,25 +133,7 @@ def _read_answer(connection: socket.socket) -> None:
 
 def _bodies() -> list[tuple[str, bytes, int, float]]:
     return [
-        ("text", _body(), 600, 5.0),
-        ("one 100 KB jpeg", _body(_jpeg(100_000)), 400, 4.0),
-        ("two images, 950 KB", _body(_jpeg(355_000), _jpeg(355_000)), 150, 3.0),
+        ("text", body_of(MODEL), 600, 5.0),
+        ("one 100 KB jpeg", body_of(MODEL, jpeg(100_000)), 400, 4.0),
+        ("two images, 950 KB", body_of(MODEL, jpeg(355_000), jpeg(355_000)), 150, 3.0),
     ]
-
-
-def _body(*images: bytes) -> bytes:
-    content = [
-        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64," + base64.b64encode(image).decode()}}
-        for image in images
-    ]
-    messages = [{"role": "user", "content": [*content, {"type": "text", "text": "What is in this image?"}]}]
-    return json.dumps({"model": "sightline/scripted", "messages": messages}).encode()
-
-
-def _jpeg(size_bytes: int) -> bytes:
-    """A JPEG of noise of exactly `size_bytes`, the last few of them behind its end."""
-    side = round((size_bytes * 1.3) ** 0.5)
-    image = Image.frombytes("RGB", (side, side), random.Random(size_bytes).randbytes(side * side * 3))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=55)
-    return file.getvalue().ljust(size_bytes, b"\0")

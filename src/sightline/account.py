@@ -14,7 +14,7 @@ from types import TracebackType
 
 import msgspec
 
-from sightline import metrics
+from sightline import metrics, traces
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import RateLimits, Window
 from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage
@@ -35,7 +35,7 @@ class Call(msgspec.Struct):
     """Which request this is, whose, and what the caller must hear of beside the answer.
 
     `once` is its Idempotency-Key; whoever writes the answer then puts all of it into `answer` before the end of the
-    events. `requests` and `tokens` say how the key's limits stand.
+    events. `requests` and `tokens` say how the key's limits stand. `traceparent` is the caller's trace, if it has one.
     """
 
     request_id: str
@@ -45,6 +45,7 @@ class Call(msgspec.Struct):
     media_type: str = "application/json"
     requests: Window | None = None
     tokens: Window | None = None
+    traceparent: str = ""
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -81,8 +82,9 @@ class Accounts:
                 limit=call.key.spending,
                 once=call.once,
             )
-            booking = Booking(self._ledger, entry)
-        return Account(call, model, expected.total_tokens, booking, self.prices, self._limits)
+            booking = Booking(self._ledger, entry, streams=request.stream)
+        trace = traces.begin(request, model.id, call.request_id, call.traceparent)
+        return Account(call, model, expected.total_tokens, booking, self.prices, self._limits, trace)
 
 
 class Account:
@@ -96,6 +98,7 @@ class Account:
         booking: Booking | None,
         prices: Prices,
         limits: RateLimits,
+        trace: traces.Trace | None,
     ) -> None:
         self._call = call
         self._model = model
@@ -103,6 +106,7 @@ class Account:
         self._booking = booking
         self._prices = prices
         self._limits = limits
+        self._trace = trace
         self._meter = Meter(0)
         self._receipts: Sequence[ImageReceipt] = ()
         self._is_complete = False
@@ -117,7 +121,11 @@ class Account:
             QuotaExceeded, IdempotencyConflict, Replay, StoreUnavailable: as `Ledger.reserve`.
         """
         key = self._call.key
-        self._call.tokens = await self._limits.reserve_tokens(key.id, key.limits, self._reserved_tokens)
+        try:
+            self._call.tokens = await self._limits.reserve_tokens(key.id, key.limits, self._reserved_tokens)
+        except BaseException as error:
+            self._end_trace(Usage(0, 0), error)
+            raise
         if self._booking is not None:
             try:
                 await self._booking.begin()
@@ -142,10 +150,14 @@ class Account:
         if not self._has_piece:
             self._has_piece = True
             metrics.first_token(self._model.id, time.monotonic() - self._began_s)
+            if self._trace is not None:
+                self._trace.first_piece()
+        if delta.finish_reason is not None and self._trace is not None:
+            self._trace.finished(choice, delta.finish_reason)
         self._meter.count(delta, choice)
 
     async def confirm(self) -> None:
-        """Return once the request's row is durable: from then on an answer may begin.
+        """Return once a piece of the answer may go out; see `Booking.confirm`.
 
         Raises: as entering.
         """
@@ -179,6 +191,7 @@ class Account:
             await self._booking.complete(ending)
         self._is_complete = True
         metrics.answered(self._model.id, usage, cost.total_nanos)
+        self._end_trace(usage)
         await self._settle_tokens(usage.total_tokens)
 
     async def __aexit__(
@@ -198,7 +211,12 @@ class Account:
                 self._booking.cancel(usage, cost, _digests(self._receipts))
         elif self._booking is not None:
             self._booking.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
+        self._end_trace(usage, error)
         await self._settle_tokens(usage.total_tokens)
+
+    def _end_trace(self, usage: Usage, error: BaseException | None = None) -> None:
+        if self._trace is not None:
+            self._trace.end(usage, error)
 
     async def _settle_tokens(self, used: int) -> None:
         key = self._call.key

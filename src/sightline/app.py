@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from sightline import metrics
+from sightline import metrics, traces
 from sightline.account import Accounts
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
@@ -59,12 +59,17 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         running = engines
         if running is None:
-            running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
+            running = [
+                ProcessEngine(spec, settings.limits.engine_silence_s) for spec in settings.engines or default_engines()
+            ]
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
         metrics.in_flight.read = lambda: admission.in_flight
         metrics.waiting.read = lambda: admission.waiting
         counting = limits or RateLimits(settings.redis_url)
         async with AsyncExitStack() as stack:
+            if settings.traces:
+                traces.start()
+                stack.push_async_callback(asyncio.to_thread, traces.stop)
             pool = await stack.enter_async_context(ImagePool())
             ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
             stack.push_async_callback(counting.close)

@@ -265,7 +265,7 @@ class EngineUnavailable(EngineError):
 
 
 class EngineTimeout(EngineError):
-    """The engine did not answer within its time."""
+    """The engine gave no piece of any answer for as long as it may, and is being started again."""
 
     status = 504
     code = "engine_timeout"

@@ -55,7 +55,7 @@ class ServerSettings:
     workers: AtLeastOne = 1
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
-    max_held_bytes: AtLeastOne = 67_108_864
+    max_held_bytes: AtLeastOne = 50_331_648
     max_connections: AtLeastOne = 16_384
     head_s: Seconds = 10.0
     body_s: Seconds = 30.0
@@ -87,7 +87,8 @@ class ImageLimits:
 class RequestLimits:
     """How many requests run at once and how many wait, a model, before further ones are refused with 503.
 
-    `max_in_flight` is for all models together, running or waiting.
+    `max_in_flight` is for all models together, running or waiting. `engine_silence_s` is how long an engine that has
+    requests may give no piece of any answer before it is taken to hang: those requests end with 504, it starts again.
     """
 
     __pydantic_config__ = _STRICT
@@ -95,6 +96,7 @@ class RequestLimits:
     max_running: AtLeastOne = 16
     max_waiting: Annotated[int, Field(ge=0)] = 48
     max_in_flight: AtLeastOne = 256
+    engine_silence_s: Seconds = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class PriceSettings:
 class Settings:
     """The whole tree. `data` holds the database unless `database` is the URL of a Postgres, which hides itself when
     shown since it may carry a password, as `redis` may; `engines` are started in this order. `faults` is a plan of what
-    is to fail, for tests (see `faults`).
+    is to fail, for tests (see `faults`). `traces`: send OpenTelemetry traces.
 
     `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
     """
@@ -135,6 +137,7 @@ class Settings:
     database: SecretStr | None = None
     redis: SecretStr | None = None
     faults: str = ""
+    traces: bool = False
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
     limits: RequestLimits = RequestLimits()

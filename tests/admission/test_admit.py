@@ -143,6 +143,38 @@ async def test_newest_of_the_greediest_key_gives_way_to_one_with_fewer() -> None
     await end_all(admission, [*requests, light])
 
 
+async def test_key_takes_no_more_of_the_line_than_it_leaves_free_beside_others() -> None:
+    """Who comes next then finds room, and nobody who has waited is refused for it."""
+    admission = Admission(1, 8)
+    requests = await fill(admission, "other", "greedy", "greedy", "greedy", "greedy")
+
+    await refused_at_once(admission, "greedy")
+
+    requests += await fill(admission, "light", "light")
+    await refused_at_once(admission, "light")
+    assert not any(request.task.done() for request in requests)
+    await end_all(admission, requests)
+
+
+async def test_key_that_is_alone_has_the_whole_line() -> None:
+    admission = Admission(1, 8)
+
+    requests = await fill(admission, *["greedy"] * 9)
+
+    await refused_at_once(admission, "greedy")
+    await end_all(admission, requests)
+
+
+async def test_body_need_not_be_read_where_every_model_would_refuse() -> None:
+    admission = Admission(1, 0)
+    requests = await fill(admission, "key")
+
+    assert isinstance(admission.would_refuse("key", None, ["model"]), EngineOverloaded)
+    assert admission.would_refuse("key", None, ["model", "other"]) is None
+    assert admission.would_refuse("key", None, []) is None
+    await end_all(admission, requests)
+
+
 async def test_waiting_is_not_taken_from_one_who_has_no_more() -> None:
     """Else two keys would throw each other out for ever, and nothing would be gained."""
     admission = Admission(1, 2)

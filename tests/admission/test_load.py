@@ -96,6 +96,22 @@ def test_ten_times_the_capacity_leaves_the_throughput_and_refuses_at_once() -> N
     assert all(1 <= seconds <= honest_s * 1.5 + 1 for seconds in seen.retry_after_s)
 
 
+def test_ten_times_the_capacity_by_a_greedy_key_and_others_refuses_at_once_and_is_fair() -> None:
+    equal = CAPACITY / 5
+    rates = {"half": equal / 2, "another half": equal / 2, "two": equal * 2, "another two": equal * 2}
+    rates["greedy"] = 10 * CAPACITY - sum(rates.values())
+
+    seen = run_virtually(simulate(rates))
+
+    fair = (CAPACITY - equal) / 3 * LENGTH_S
+    for key in rates:
+        assert seen.done[key] >= 0.9 * min(seen.sent[key], fair), (key, seen.done[key], seen.sent[key])
+    assert seen.done.total() >= 0.9 * CAPACITY * LENGTH_S
+    late = [seconds for _, seconds in seen.refusals if seconds > 0]
+    assert len(late) < 0.01 * len(seen.refusals)  # those that gave way: p99 of all is at once
+    assert min(seen.retry_after_s) >= 1
+
+
 def test_many_keys_over_capacity_share_it() -> None:
     keys = [f"key{number}" for number in range(10)]
 

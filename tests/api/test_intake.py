@@ -22,14 +22,29 @@ HELD_BYTES = 100_000
 Begin = Callable[[], Call]
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_SILENT_S", 0.05)
+@pytest.fixture
+def body_s() -> float:
+    """Long enough for any machine; tests of the deadline have their own."""
+    return 60.0
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return replace(settings, server=replace(settings.server, max_held_bytes=HELD_BYTES, body_s=0.5))
+def settings(settings: Settings, body_s: float) -> Settings:
+    return replace(settings, server=replace(settings.server, max_held_bytes=HELD_BYTES, body_s=body_s))
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[intake.Intake]:
+    """The application's `Intake`, once the first request has made it."""
+    kept: list[intake.Intake] = []
+    made = intake.Intake.__init__
+
+    def keep(self: intake.Intake, *arguments: object, **more: object) -> None:
+        made(self, *arguments, **more)  # type: ignore[arg-type]
+        kept.append(self)
+
+    monkeypatch.setattr(intake.Intake, "__init__", keep)
+    return kept
 
 
 @pytest.fixture
@@ -37,6 +52,10 @@ def begin(app: Starlette, make_key: Callable[..., str]) -> Begin:
     """Begin a chat request with a valid key whose body is still to come."""
     key = make_key()
     return lambda: Call(app, CHAT, [("authorization", f"Bearer {key}")])
+
+
+async def until_held(kept: list[intake.Intake], size_bytes: int) -> None:
+    await until(lambda: bool(kept) and kept[0].held_bytes == size_bytes)
 
 
 def of_size(size: int) -> bytes:
@@ -54,6 +73,7 @@ def headers(call: Call) -> dict[bytes, bytes]:
     return dict(call.sent[0]["headers"])
 
 
+@pytest.mark.parametrize("body_s", [0.5])
 @pytest.mark.parametrize("pieces", [0, 1, 20])
 async def test_body_that_is_late_is_refused_and_the_connection_ends(begin: Begin, pieces: int) -> None:
     call = begin()
@@ -67,6 +87,7 @@ async def test_body_that_is_late_is_refused_and_the_connection_ends(begin: Begin
     assert headers(call)[b"connection"] == b"close"
 
 
+@pytest.mark.parametrize("body_s", [0.5])
 async def test_work_on_a_whole_body_has_no_deadline(begin: Begin, engine: object) -> None:
     engine.step_s = 0.2  # type: ignore[attr-defined]
     call = begin()
@@ -77,11 +98,14 @@ async def test_work_on_a_whole_body_has_no_deadline(begin: Begin, engine: object
     assert call.status == 200
 
 
-async def test_silent_upload_makes_room_for_another(begin: Begin) -> None:
+async def test_silent_upload_makes_room_for_another(
+    begin: Begin, kept: list[intake.Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_SILENT_S", 0.0)
     silent, small = begin(), begin()
     silent.body(b" " * 60_000, more=True)
     small.body(b" " * 4_000, more=True)
-    await asyncio.sleep(0.1)
+    await until_held(kept, 64_000)
 
     other = begin()
     other.body(of_size(60_000))
@@ -92,13 +116,17 @@ async def test_silent_upload_makes_room_for_another(begin: Begin) -> None:
     assert headers(silent)[b"connection"] == b"close"
     assert headers(silent)[b"retry-after"] == b"1"
     assert not small.task.done()
+    small.leave()
     await small.task
 
 
-async def test_upload_that_goes_on_is_not_dropped_for_another(begin: Begin) -> None:
+async def test_upload_that_goes_on_is_not_dropped_for_another(
+    begin: Begin, kept: list[intake.Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_SILENT_S", 60.0)
     going_on = begin()
     going_on.body(b" " * 60_000, more=True)
-    await asyncio.sleep(0.03)
+    await until_held(kept, 60_000)
 
     other = begin()
     other.body(of_size(60_000))
@@ -108,6 +136,28 @@ async def test_upload_that_goes_on_is_not_dropped_for_another(begin: Begin) -> N
 
     assert refusal(other) == (503, "overloaded")
     assert going_on.status == 200
+
+
+async def test_large_uploads_leave_room_for_small_bodies(
+    begin: Begin, kept: list[intake.Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst of them takes all that they may within a second, so that none is silent yet."""
+    monkeypatch.setattr(intake, "_SILENT_S", 60.0)
+    large = [begin() for _ in range(4)]
+    for call in large:
+        call.body(b" " * 29_000, more=True)
+    (refused,), others = await asyncio.wait([call.task for call in large], return_when=asyncio.FIRST_COMPLETED)
+    await until_held(kept, 87_000)
+
+    small = begin()
+    small.body(of_size(1_000))
+    await small.task
+
+    assert [refusal(call) for call in large if call.task is refused] == [(503, "overloaded")]
+    assert small.status == 200
+    for call in large:
+        call.leave()
+    await asyncio.gather(*others)
 
 
 async def test_body_counts_until_its_request_has_ended(begin: Begin, engine: object) -> None:
@@ -127,21 +177,11 @@ async def test_body_counts_until_its_request_has_ended(begin: Begin, engine: obj
 
 
 @pytest.mark.parametrize("leave", [True, False])
-async def test_nothing_is_held_in_the_end(
-    begin: Begin, leave: bool, app: Starlette, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept: list[intake.Intake] = []
-    made = intake.Intake.__init__
-
-    def keep(self: intake.Intake, *arguments: object, **more: object) -> None:
-        made(self, *arguments, **more)  # type: ignore[arg-type]
-        kept.append(self)
-
-    monkeypatch.setattr(intake.Intake, "__init__", keep)
+async def test_nothing_is_held_in_the_end(begin: Begin, kept: list[intake.Intake], leave: bool) -> None:
     calls = [begin() for _ in range(5)]
     for call in calls:
         call.body(b" " * 15_000, more=True)
-    await until(lambda: bool(kept) and kept[0].held_bytes == 75_000)
+    await until_held(kept, 75_000)
 
     for call in calls:
         if leave:

@@ -29,7 +29,7 @@ from sightline.store.tables import ledger
 from support.asgi import until
 from support.bodies import CHAT, chat, events
 from support.databases import fresh_database, postgres_process
-from support.failures import assert_error
+from support.failures import assert_error, assert_error_body
 from support.pace import within
 
 pytestmark = pytest.mark.anyio
@@ -121,7 +121,12 @@ async def test_a_database_that_fails_is_503_at_once_and_heals(
 
     assert refused
     for answer in refused:
-        assert_error(answer, 503, "store_unavailable")
+        if stream and fault == "disk full" and answer.status_code == 200:
+            # Its row was reserved in the last room there was. After the first byte an error is an event, then the end.
+            *_, last = events(answer.content)
+            assert_error_body(last, 503, "store_unavailable")
+        else:
+            assert_error(answer, 503, "store_unavailable")
     assert slowest < within(0.9, 0.1)
     assert healed.status_code == 200
     completed = [row for row in rows(database) if row.outcome == "completed"]
@@ -225,13 +230,14 @@ async def test_a_clock_that_jumps_hurts_no_request(
     assert {row.outcome for row in rows(database)} == {"completed"}
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    with postgres_process() as server:
+        yield server
+
+
 class TestPostgres:
     """A real Postgres that is stopped and started again."""
-
-    @pytest.fixture(scope="class")
-    def server(self) -> Iterator[Any]:
-        with postgres_process() as server:
-            yield server
 
     @pytest.fixture
     def database(self, server: Any) -> Iterator[Database]:

@@ -209,7 +209,10 @@ def test_service_that_cannot_be_reached_is_a_sentence(
 def test_picture_that_cannot_be_sent_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("INFERENCE_API_KEY", "k")
 
-    other, missing = run("ask", "x.svg", "What?"), run("ask", str(tmp_path / "none.png"), "What?")
+    drawing = tmp_path / "drawing.png"
+    drawing.write_text("<svg/>")
+
+    other, missing = run("ask", str(drawing), "What?"), run("ask", str(tmp_path / "none.png"), "What?")
 
     assert "send a png, jpeg, webp or gif" in other.stderr
     assert "cannot be read: No such file" in missing.stderr

@@ -46,6 +46,16 @@ def test_answer_goes_to_standard_output_and_usage_to_the_other(run: Run, photo: 
     assert "35 prompt tokens (32 of them" in result.stderr
 
 
+@pytest.mark.parametrize(("detail", "views"), [("low", 1), ("high", 3)])
+def test_detail_is_asked_for(run: Run, tmp_path: Path, detail: str, views: int) -> None:
+    (tmp_path / "wide.png").write_bytes(picture(width=128, height=64))
+
+    result = run("ask", str(tmp_path / "wide.png"), "What?", "--usage", "--detail", detail)
+
+    assert result.exit_code == 0, result.output
+    assert f"({views * 16} of them" in result.stderr
+
+
 def test_refusal_is_the_sentence_of_the_service(run: Run, photo: str) -> None:
     result = run("ask", photo, "What?", "--model", "gpt-4o")
 

@@ -24,7 +24,8 @@ from support.running import Running
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 PROMPT, ANSWER, PASSWORD, STRANGER = "quokka prompt", "narwhal answer", "ocelot-password", "sk-sl-axolotl" + "x" * 33
-FIELD = "badger_field"  # a parameter's name or choice: an answer that refuses it says which it was, to its sender; no log does
+# A parameter's name or choice: an answer that refuses it says which it was, to its sender; no log does.
+FIELD = "badger_field"
 OTHER = "sightline/other"
 PICTURE = picture() + secrets.token_bytes(600)
 DAMAGED = picture()[:40] + secrets.token_bytes(600)

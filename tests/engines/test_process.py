@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from sightline.core import Delta
 from sightline.engines.process import Answer, ProcessEngine
-from sightline.errors import ConfigError, EngineError, EngineUnavailable
+from sightline.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable
 from sightline.settings import EngineSpec
 from support.asgi import until
 from support.engines import answer, request, said
@@ -135,6 +135,55 @@ async def test_process_that_hangs_is_ended_all_the_same(engine: ProcessEngine) -
     await engine.stop()
 
     assert not psutil.pid_exists(pid)
+
+
+async def test_process_that_gives_nothing_is_504_for_those_that_run_and_is_replaced() -> None:
+    engine = ProcessEngine(EngineSpec("scripted", {"step_s": 0.02}), silence_s=0.5)
+    await engine.start()
+    model, pid = engine.models()[0], engine.pid
+    assert pid is not None
+    running = engine.generate(request(model, "word " * 500, max_tokens=500))
+    await anext(running)
+
+    os.kill(pid, signal.SIGSTOP)
+
+    with pytest.raises(EngineTimeout, match="gave nothing for") as caught:
+        async for _ in running:
+            pass
+    assert (caught.value.retry_after_s or 0) >= 1
+    await until(lambda: engine.pid not in (None, pid) and engine.models())
+    assert not psutil.pid_exists(pid)
+    assert said(await answer(engine, request(model, "again"))) == "again"
+    await engine.stop()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_engine_that_goes_on_may_take_longer_than_it_may_be_silent(stream: bool) -> None:
+    """Of an answer that is not streamed the parent hears nothing before its end, but that the engine works."""
+    engine = ProcessEngine(EngineSpec("scripted", {"step_s": 0.05}), silence_s=1.5)
+    await engine.start()
+    pid, words = engine.pid, "word " * 60
+
+    deltas = await answer(engine, replace(request(engine.models()[0], words, max_tokens=60), stream=stream))
+
+    assert len(said(deltas).split()) == 60
+    assert engine.pid == pid
+    await engine.stop()
+
+
+async def test_answer_that_is_read_slowly_does_not_end_an_idle_engine() -> None:
+    engine = ProcessEngine(EngineSpec("scripted"), silence_s=0.2)
+    await engine.start()
+    pid = engine.pid
+    deltas = engine.generate(request(engine.models()[0], "one two three"))
+
+    first = await anext(deltas)
+    await asyncio.sleep(0.8)
+    rest = [delta async for delta in deltas]
+
+    assert said([first, *rest]) == "one two three"
+    assert engine.pid == pid
+    await engine.stop()
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from sightline.metering.audit import IMPOSSIBLE, check
@@ -161,8 +161,11 @@ async def test_a_process_that_stopped_meanwhile_is_no_discrepancy(
         one = entry()
         await ledger.reserve(one)
 
+        async def settle() -> None:
+            await ledger.settle(one, DONE)
+
         def dead(numbers: set[int]) -> set[int]:
-            asyncio.run_coroutine_threadsafe(ledger.settle(one, DONE), loop).result()
+            asyncio.run_coroutine_threadsafe(settle(), loop).result()
             return numbers
 
         monkeypatch.setattr(presence, "dead", dead)

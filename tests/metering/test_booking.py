@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from sightline import faults
@@ -18,6 +18,7 @@ from sightline.ids import new_id
 from sightline.metering import ledger as ledger_module
 from sightline.metering.booking import Booking
 from sightline.metering.ledger import Ending, Entry, Ledger, SpendingLimit
+from sightline.metering.posting import Posting
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from sightline.store.tables import ledger
@@ -31,7 +32,8 @@ DONE = Ending("completed", 200, Usage(12, 5), Cost(120, 50))
 @pytest.fixture
 async def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
     monkeypatch.setattr(ledger_module, "AGAIN_S", 0.02)
-    presence, writer = database.presence(), Writer(database)
+    presence = database.presence()
+    writer = Writer(database, Posting(database, presence).carry_out)
     writer.start()
     yield Ledger(database, presence, writer)
     faults.arm("")
@@ -51,7 +53,7 @@ def outcomes(database: Database) -> list[tuple[str, int | None, int]]:
 async def test_an_answer_has_its_row_before_its_first_and_before_its_last_byte(
     books: Ledger, database: Database
 ) -> None:
-    booking = Booking(books, entry())
+    booking = Booking(books, entry(), streams=True)
 
     await booking.begin()
     await booking.confirm()
@@ -61,9 +63,43 @@ async def test_an_answer_has_its_row_before_its_first_and_before_its_last_byte(
     assert outcomes(database) == [("completed", 200, 120)]
 
 
+async def test_a_plain_answer_that_is_there_at_once_takes_one_commit(
+    books: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it goes out before it is settled, so that its reservation need not be waited for."""
+    commits = []
+    whole = database.transaction
+    monkeypatch.setattr(database, "transaction", lambda work: (commits.append(1), whole(work))[1])
+    booking = Booking(books, entry(), streams=False)
+
+    await booking.begin()
+    await booking.confirm()
+    await booking.complete(DONE)
+
+    assert outcomes(database) == [("completed", 200, 120)]
+    assert len(commits) == 1
+
+
+async def test_a_plain_answer_without_a_row_is_given_up_at_its_next_piece(books: Ledger, database: Database) -> None:
+    faults.arm("store.write=error")
+    booking = Booking(books, entry(), streams=False)
+    await booking.begin()
+    await booking.confirm()  # not known yet
+
+    await asyncio.sleep(0.1)
+    with pytest.raises(StoreUnavailable):
+        await booking.confirm()
+    with pytest.raises(StoreUnavailable):
+        await booking.complete(DONE)
+    faults.arm("")
+
+    await asyncio.sleep(0.1)
+    assert outcomes(database) == []
+
+
 @pytest.mark.parametrize("confirmed", [True, False])
 async def test_a_failure_and_a_leaver_have_rows(books: Ledger, database: Database, confirmed: bool) -> None:
-    failing, leaving = Booking(books, entry(id="row_1")), Booking(books, entry(id="row_2"))
+    failing, leaving = Booking(books, entry(id="row_1"), streams=True), Booking(books, entry(id="row_2"), streams=True)
     for booking in (failing, leaving):
         await booking.begin()
         if confirmed:
@@ -76,14 +112,14 @@ async def test_a_failure_and_a_leaver_have_rows(books: Ledger, database: Databas
 
 
 async def test_a_request_that_never_began_has_no_row(books: Ledger, database: Database) -> None:
-    Booking(books, entry()).fail(EngineError("no"))
+    Booking(books, entry(), streams=True).fail(EngineError("no"))
 
     await asyncio.sleep(0.05)
     assert outcomes(database) == []
 
 
 async def test_a_refused_request_has_no_row_and_is_refused_before_work(books: Ledger, database: Database) -> None:
-    booking = Booking(books, entry(limit=SpendingLimit(10, "day")))
+    booking = Booking(books, entry(limit=SpendingLimit(10, "day")), streams=True)
 
     with pytest.raises(QuotaExceeded) as caught:
         await booking.begin()
@@ -96,7 +132,7 @@ async def test_a_refused_request_has_no_row_and_is_refused_before_work(books: Le
 async def test_an_answer_that_cannot_be_settled_fails_and_is_written_down_when_that_is_possible_again(
     books: Ledger, database: Database
 ) -> None:
-    booking = Booking(books, entry())
+    booking = Booking(books, entry(), streams=True)
     await booking.begin()
     await booking.confirm()
     faults.arm("store.commit=error")
@@ -111,7 +147,7 @@ async def test_an_answer_that_cannot_be_settled_fails_and_is_written_down_when_t
 
 async def test_without_a_row_nothing_may_go_out(books: Ledger, database: Database) -> None:
     faults.arm("store.write=error")
-    booking = Booking(books, entry())
+    booking = Booking(books, entry(), streams=True)
     await booking.begin()
 
     with pytest.raises(StoreUnavailable) as caught:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, delete, select, text, update
 
 from sightline import faults
@@ -16,6 +16,7 @@ from sightline.core import SpendingLimit, Usage
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.ids import new_id
 from sightline.metering.ledger import KEPT, Ending, Entry, Ledger, Once, Replay, period_of
+from sightline.metering.posting import Posting
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from sightline.store.presence import Presence
@@ -37,7 +38,7 @@ class Process:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.presence: Presence = database.presence()
-        self.writer = Writer(database, self.presence.renew)
+        self.writer = Writer(database, Posting(database, self.presence).carry_out, self.presence.renew)
         self.ledger = Ledger(database, self.presence, self.writer)
 
     def rows(self) -> list[Any]:
@@ -236,7 +237,7 @@ async def test_one_fault_is_got_over_a_lasting_one_is_a_503(process: Process) ->
 
 async def test_a_slow_disk_refuses_who_waits_behind_it(process: Process) -> None:
     faults.arm("store.write=slow:1.6")
-    first = asyncio.create_task(process.ledger.reserve(entry()))
+    first = process.ledger.reserve(entry())
     await asyncio.sleep(0.1)
     behind = entry()
 

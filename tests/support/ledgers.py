@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from sightline.core import Usage
 from sightline.ids import first_id
 from sightline.metering.ledger import Ending, Entry, Ledger
+from sightline.metering.posting import Posting
 from sightline.metering.prices import Cost
 from sightline.metering.usage import ROW
 from sightline.store.database import Database
@@ -32,7 +34,8 @@ def entry(at: datetime = NOON, **values: Any) -> Entry:
 @asynccontextmanager
 async def keeping(database: Database) -> AsyncIterator[Ledger]:
     """The ledger of one process."""
-    presence, writer = database.presence(), Writer(database)
+    presence = database.presence()
+    writer = Writer(database, Posting(database, presence).carry_out)
     writer.start()
     try:
         yield Ledger(database, presence, writer)

@@ -12,13 +12,13 @@ import pytest
 
 from sightline import metrics
 from sightline.admission.admit import Admission
-from sightline.admission.buckets import Buckets
+from sightline.admission.buckets import open_buckets
 from sightline.admission.limits import RateLimits
 from sightline.core import KeyLimits
 from sightline.errors import EngineOverloaded, EngineUnavailable, RateLimitExceeded
 from sightline.settings import RequestLimits
-from sightline.workers.desk import Desk
-from sightline.workers.messages import Counts, Listening, Series, Unable
+from sightline.workers.desk import Desk, News
+from sightline.workers.messages import Counts, Hangs, Listening, Series, Unable
 from sightline.workers.remote import DeskLine, RemoteAdmission, RemoteBuckets, metrics_text
 from support.asgi import until
 
@@ -30,15 +30,15 @@ class Office:
     """A desk, and lines to it as workers have them."""
 
     def __init__(self) -> None:
-        self.desk = Desk(Admission.of(LIMITS), Buckets())
-        self.said: list[str] = []
+        self.desk = Desk(Admission.of(LIMITS), open_buckets(""))
+        self.said: list[News] = []
         self.gone: list[DeskLine] = []
 
     async def worker(self) -> DeskLine:
         """One more at the desk."""
         theirs, ours = socket.socketpair()
         line = DeskLine(on_gone=lambda: self.gone.append(line))
-        await self.desk.open(theirs, lambda: self.said.append("listening"), self.said.append)
+        await self.desk.open(theirs, self.said.append)
         await asyncio.get_running_loop().create_unix_connection(lambda: line.channel, sock=ours)
         return line
 
@@ -241,19 +241,20 @@ async def test_worker_that_does_not_say_what_it_counted_holds_up_nobody(
     one = await office.worker()
     silent, theirs = socket.socketpair()
     with silent:
-        await office.desk.open(theirs, lambda: None, lambda _: None)
+        await office.desk.open(theirs, office.said.append)
 
         text = await asyncio.wait_for(metrics_text(one), 5)
 
     assert counter('test_requests_total{route="/a"}', text) == 2
 
 
-async def test_parent_hears_that_a_worker_listens_or_cannot(office: Office) -> None:
+async def test_parent_hears_what_is_not_the_desks_business(office: Office) -> None:
     line = await office.worker()
 
     line.tell(Listening())
     line.tell(Unable("no engine"))
+    line.tell(Hangs(1))
     line.tell(Counts((Series("x", (), 1.0),)))
-    await until(lambda: len(office.said) == 2)
+    await until(lambda: len(office.said) == 3)
 
-    assert office.said == ["listening", "no engine"]
+    assert office.said == [Listening(), Unable("no engine"), Hangs(1)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
@@ -44,10 +44,12 @@ class Admission:
         """Whether a request for `model` would have its place at once."""
         return self._lines[model].has_room()
 
-    def would_refuse(self, key_id: str, max_in_flight: int | None = None) -> ServiceError | None:
+    def would_refuse(
+        self, key_id: str, max_in_flight: int | None = None, models: Collection[str] = ()
+    ) -> ServiceError | None:
         """Why a request of this key would be refused whatever it says, so that its body need not be read.
 
-        `max_in_flight` is the key's own limit.
+        `max_in_flight` is the key's own limit, `models` are those that the request may be for.
         """
         if self.draining:
             return EngineOverloaded("The service is stopping; send the request again in a moment.", retry_after_s=5)
@@ -60,7 +62,16 @@ class Admission:
                 f"send the request again in {seconds} s.",
                 retry_after_s=seconds,
             )
-        return None
+        return self._all_would_refuse(key_id, models)
+
+    def _all_would_refuse(self, key_id: str, models: Collection[str]) -> EngineOverloaded | None:
+        refusal = None
+        for model in models:
+            line = self._lines.get(model)
+            refusal = line.would_refuse(key_id) if line is not None else None
+            if refusal is None:
+                return None
+        return refusal
 
     @contextmanager
     def hold(self, key_id: str, max_in_flight: int | None = None) -> Iterator[None]:

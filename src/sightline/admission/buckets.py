@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 
 from throttled import utils
 from throttled.asyncio import BaseStore, MemoryStore, RateLimiterType, RateLimitResult, RedisStore, per_min
-from throttled.asyncio.rate_limiter.gcra import GCRARateLimiter
+from throttled.asyncio.rate_limiter.gcra import GCRARateLimiter, MemoryLimitAtomicAction
 from throttled.asyncio.store import BaseMemoryAtomicAction, BaseRedisAtomicAction
 from throttled.exceptions import StoreUnavailableError
 from throttled.store import BaseMemoryStoreBackend
@@ -33,39 +33,8 @@ _PREFIX = f"{_NAMESPACE}:{GCRARateLimiter.KEY_SCHEMA_VERSION}:{RateLimiterType.G
 _MAX_KEYS = 1_000_000  # a store that is full forgets the oldest, whose bucket would be full again
 
 
-class Store(Protocol):
-    """Where buckets are: here, or in another process (`workers.remote`)."""
-
-    async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
-        """See `Buckets.take`."""
-        ...
-
-    async def adjust(self, name: str, limit: int, cost: int) -> None:
-        """See `Buckets.adjust`."""
-        ...
-
-    async def close(self) -> None:
-        """See `Buckets.close`."""
-        ...
-
-
-class Buckets:
-    """Buckets by name. Every call is atomic, in memory and in Redis alike."""
-
-    def __init__(self, redis_url: str = "") -> None:
-        """Open the store; nothing is connected yet.
-
-        Raises:
-            ConfigError: no Redis client is installed, or the address is none.
-        """
-        self._limiters: dict[int, GCRARateLimiter] = {}
-        self._answer_s = ANSWER_S if redis_url else None
-        self._adjust: MemoryAdjust | RedisAdjust
-        if redis_url:
-            self._store, self._adjust = _open_redis(redis_url)
-        else:
-            self._store = MemoryStore(options={"MAX_SIZE": _MAX_KEYS})
-            self._adjust = cast(MemoryAdjust, self._store.make_atomic(MemoryAdjust))
+class Buckets(Protocol):
+    """Buckets by name. Every call is atomic."""
 
     async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
         """Take `cost` if there is as much; the result says whether, what is left, and when there will be.
@@ -73,11 +42,7 @@ class Buckets:
         Raises:
             StoreUnavailable: Redis did not answer; it is tried again with the next call.
         """
-        limiter = self._limiters.get(limit)
-        if limiter is None:
-            limiter = self._limiters[limit] = GCRARateLimiter(per_min(limit), self._store, key_prefix=_NAMESPACE)
-        async with _answer_within(self._answer_s):
-            return await limiter.limit(name, cost)
+        ...
 
     async def adjust(self, name: str, limit: int, cost: int) -> None:
         """Take `cost`, or give it back where it is negative; stops at an empty and at a full bucket.
@@ -85,19 +50,85 @@ class Buckets:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        async with _answer_within(self._answer_s):
+        ...
+
+    async def close(self) -> None:
+        """Close the connections, where there are any."""
+        ...
+
+
+def open_buckets(redis_url: str) -> Buckets:
+    """Buckets in the Redis at `redis_url`, or without one in memory; nothing is connected yet.
+
+    Raises:
+        ConfigError: no Redis client is installed, or the address is none.
+    """
+    return RedisBuckets(redis_url) if redis_url else MemoryBuckets()
+
+
+class MemoryBuckets:
+    """In this process. The library's actions are called without its lock and its layers: on one event loop nothing
+    comes between two lines that do not wait, and a request passes here three times."""
+
+    def __init__(self) -> None:
+        store = MemoryStore(options={"MAX_SIZE": _MAX_KEYS})
+        self._take = cast(MemoryTake, store.make_atomic(MemoryTake))
+        self._adjust = cast(MemoryAdjust, store.make_atomic(MemoryAdjust))
+
+    async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
+        """See `Buckets.take`."""
+        limited, remaining, reset_s, retry_s = self._take.at_once(name, [60 / limit, limit, cost])
+        return RateLimitResult(bool(limited), (limit, int(remaining), reset_s, retry_s))
+
+    async def adjust(self, name: str, limit: int, cost: int) -> None:
+        """See `Buckets.adjust`."""
+        self._adjust.at_once(name, [60 / limit, limit, cost])
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class RedisBuckets:
+    """In a Redis that processes share."""
+
+    def __init__(self, url: str) -> None:
+        self._limiters: dict[int, GCRARateLimiter] = {}
+        self._store, self._adjust = _open_redis(url)
+
+    async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
+        """See `Buckets.take`."""
+        limiter = self._limiters.get(limit)
+        if limiter is None:
+            limiter = self._limiters[limit] = GCRARateLimiter(per_min(limit), self._store, key_prefix=_NAMESPACE)
+        async with _answer_in_time():
+            return await limiter.limit(name, cost)
+
+    async def adjust(self, name: str, limit: int, cost: int) -> None:
+        """See `Buckets.adjust`."""
+        async with _answer_in_time():
             await self._adjust.do([_PREFIX + name], [60 / limit, limit, cost])
 
     async def close(self) -> None:
-        """Close the connections to Redis."""
-        if isinstance(self._adjust, RedisAdjust):
-            await self._adjust.close()
+        """See `Buckets.close`."""
+        await self._adjust.close()
+
+
+class MemoryTake(MemoryLimitAtomicAction):
+    """The library's taking."""
+
+    def at_once(self, name: str, args: Sequence[StoreValueT]) -> tuple[int, int, float, float]:
+        """Take without waiting for a lock; whether it was refused, what is left, when all is there, when enough is."""
+        return self._do(self._backend, [name], args)
 
 
 class MemoryAdjust(BaseMemoryAtomicAction):
     """Moves the time at which a bucket is full, within what a bucket can be."""
 
     TYPE = "adjust"
+
+    def at_once(self, name: str, args: Sequence[StoreValueT]) -> None:
+        """Adjust without waiting for a lock."""
+        self._do(self._backend, [name], args)
 
     @classmethod
     def _do(
@@ -168,10 +199,10 @@ def _open_redis(url: str) -> tuple[BaseStore, RedisAdjust]:
 
 
 @asynccontextmanager
-async def _answer_within(seconds: float | None) -> AsyncIterator[None]:
+async def _answer_in_time() -> AsyncIterator[None]:
     """A store that does not answer, or not in time, in our words."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(ANSWER_S):
             yield
     except (StoreUnavailableError, TimeoutError) as error:
         raise StoreUnavailable("Rate limits cannot be checked at this moment; send the request again.") from error

@@ -8,11 +8,11 @@ and settled after it by what was used. Refusals say the limit, the value and whe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
+import msgspec
 from throttled.asyncio import RateLimitState
 
-from sightline.admission.buckets import Buckets, Store
+from sightline.admission.buckets import Buckets, open_buckets
 from sightline.core import KeyLimits
 from sightline.errors import RateLimitExceeded, StoreUnavailable
 from sightline.log import get_logger
@@ -20,8 +20,7 @@ from sightline.log import get_logger
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True):
     """How a limit stands after a request: `reset_s` seconds from now all of it is there again."""
 
     limit: int
@@ -32,13 +31,13 @@ class Window:
 class RateLimits:
     """Counts requests and tokens by key, in memory or in the Redis at `redis_url`; or in `buckets` kept elsewhere."""
 
-    def __init__(self, redis_url: str = "", buckets: Store | None = None) -> None:
+    def __init__(self, redis_url: str = "", buckets: Buckets | None = None) -> None:
         """Open the store; nothing is connected yet.
 
         Raises:
             ConfigError: no Redis client is installed, or the address is none.
         """
-        self._buckets: Store = buckets or Buckets(redis_url)
+        self._buckets = buckets or open_buckets(redis_url)
 
     async def take_request(self, key_id: str, limits: KeyLimits) -> Window | None:
         """Count a request; None where the key has no such limit.
@@ -72,17 +71,16 @@ class RateLimits:
         limit = limits.tokens_per_min
         if limit is None:
             return None
-        needs = f"This request needs up to {estimate:,} tokens, this key's limit is {limit:,} a minute"
         if estimate > limit or limit < 1:
             raise RateLimitExceeded(
-                f"{needs}, so that it can never pass; lower max_completion_tokens, shorten the prompt, send fewer "
-                "images, or have the key's limit raised."
+                f"{_needs(estimate, limit)}, so that it can never pass; lower max_completion_tokens, shorten the "
+                "prompt, send fewer images, or have the key's limit raised."
             )
         result = await self._buckets.take(f"tokens:{key_id}", limit, estimate)
         if result.limited:
             seconds = _seconds(result.state)
             message = (
-                f"{needs}, and {result.state.remaining:,} are left; send it again in {seconds} s, "
+                f"{_needs(estimate, limit)}, and {result.state.remaining:,} are left; send it again in {seconds} s, "
                 "or lower max_completion_tokens."
             )
             raise RateLimitExceeded(message, retry_after_s=seconds)
@@ -126,6 +124,10 @@ def duration(seconds: float) -> str:
         return f"{whole_ms}ms"
     minutes, rest_ms = divmod(whole_ms, 60_000)
     return (f"{minutes}m" if minutes else "") + f"{rest_ms / 1000:g}s"
+
+
+def _needs(estimate: int, limit: int) -> str:
+    return f"This request needs up to {estimate:,} tokens, this key's limit is {limit:,} a minute"
 
 
 def _window(state: RateLimitState) -> Window:

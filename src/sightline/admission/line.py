@@ -1,8 +1,12 @@
 """The line before one model: so many requests run, so many wait, and the keys that wait take turns.
 
 In comes a key, out comes a place for as long as a request runs. A key that sends a hundred times as much as others
-gets a longer row of its own, not more turns; when the line is full and somebody with fewer places comes, it is the
-newest request of the key with the most that gives way. Knows nothing of models or of limits of keys.
+gets a longer row of its own, not more turns. Beside others its row gets no longer than the part of the line that is
+still free, so that there is room for who comes next: a refusal is to come at once, not to somebody who has waited. Only
+when the line is full all the same and a key with fewer places comes, the newest request of the key with the most gives
+way. Knows nothing of models or of limits of keys.
+
+Source: Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998.
 """
 
 from __future__ import annotations
@@ -62,6 +66,15 @@ class Line:
         """How long one that came now would wait, in whole seconds: who is ahead, at the pace of late; at least 1."""
         return max(1, math.ceil((self.waiting + 1) * self.service_s / self._max_running))
 
+    def would_refuse(self, key: str) -> EngineOverloaded | None:
+        """Why a request of `key` would be refused if it came now; None where it would run, wait or displace another."""
+        free = self._max_waiting - self.waiting
+        if self.running < self._max_running or (free > 0 and not self._has_its_part(key, free)):
+            return None
+        if free <= 0 and self._held(key) + 1 < self._held(self._greediest(key)):
+            return None
+        return self._refusal()
+
     @asynccontextmanager
     async def place(self, key: str) -> AsyncIterator[None]:
         """Hold a place, once it is this key's turn. Cancelling gives it up at any moment.
@@ -83,8 +96,11 @@ class Line:
             self._free(key)
 
     async def _wait(self, key: str) -> None:
+        refusal = self.would_refuse(key)
+        if refusal is not None:
+            raise refusal
         if self.waiting >= self._max_waiting:
-            self._make_room(key)
+            self._displace(self._greediest(key))
         turn = Turn()
         self._waiting.setdefault(key, deque()).append(turn)
         has_place = False
@@ -118,13 +134,19 @@ class Line:
                 self._running[turn_of] += 1
                 turn.outcome.set_result(None)
 
-    def _make_room(self, key: str) -> None:
-        """Have the key with the most places give up its newest request, if `key` still has no more than it then."""
-        greediest = max(self._waiting, key=self._held, default=key)
-        if self._held(key) + 1 >= self._held(greediest):
-            raise self._refusal()
-        turn = self._waiting[greediest][-1]
-        self._remove(greediest, turn)
+    def _has_its_part(self, key: str, free: int) -> bool:
+        """Whether `key` has as many waiting as are free, beside others that run or wait; alone it may have them all."""
+        is_alone = self._waiting.keys() <= {key} and self._running.keys() <= {key}
+        return not is_alone and len(self._waiting.get(key, ())) >= free
+
+    def _greediest(self, key: str) -> str:
+        """The key with the most places of those that wait; `key` where none do."""
+        return max(self._waiting, key=self._held, default=key)
+
+    def _displace(self, key: str) -> None:
+        """Have `key` give up its newest request."""
+        turn = self._waiting[key][-1]
+        self._remove(key, turn)
         if not turn.has_left():
             turn.outcome.set_result(self._refusal())
 

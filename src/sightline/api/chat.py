@@ -17,7 +17,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from sightline.account import Call
-from sightline.api.body import headers, read_json_body
+from sightline.api.body import header, headers, read_json_body
 from sightline.api.caller import allow_model, caller
 from sightline.api.failures import bug
 from sightline.api.runtime import Runtime, runtime_of
@@ -85,8 +85,9 @@ class InputTokens:
 async def _read(runtime: Runtime, scope: Scope, receive: Receive) -> tuple[ChatRequest, Call]:
     """Check key, room and limit, then read and parse the body: an anonymous caller cannot make us parse."""
     key = await caller(scope, "inference")
-    call = scope["state"]["call"] = Call(scope["state"]["request_id"], key)
-    if (refusal := runtime.admission.would_refuse(key.id, key.limits.max_in_flight)) is not None:
+    call = scope["state"]["call"] = Call(scope["state"]["request_id"], key, traceparent=header(scope, b"traceparent"))
+    models = [model.id for model in runtime.service.catalogue.models()]
+    if (refusal := runtime.admission.would_refuse(key.id, key.limits.max_in_flight, models)) is not None:
         raise refusal
     call.requests = await runtime.limits.take_request(key.id, key.limits)
     body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)

@@ -27,7 +27,7 @@ _HTTP = {
 def response_of(error: ServiceError) -> Response:
     """The answer to a request that failed before its first byte."""
     headers = {}
-    if error.status == 503 or (error.status in (409, 429) and error.retry_after_s is not None):
+    if error.status == 503 or error.retry_after_s is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after_s or 1))
         headers["x-should-retry"] = "true"
     elif error.status < 500:

@@ -18,6 +18,9 @@ _SILENT_S = 1.0
 _SMALL_BYTES = 4096
 """An upload that holds less is not worth dropping: all the connections there may be hold less than the limit so."""
 
+_LARGE_SHARE = 7 / 8
+"""Of the limit, for uploads that hold more: a burst of them leaves room for small ones."""
+
 
 class Intake:
     """The innermost middleware: what it raises while a body is read is answered as any failure.
@@ -31,6 +34,7 @@ class Intake:
         self.held_bytes = 0
         self._app = app
         self._max_held_bytes = max_held_bytes
+        self._max_held_by_large_bytes = int(max_held_bytes * _LARGE_SHARE)
         self._arriving: dict[Upload, None] = {}  # the one that has been silent for longest comes first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +57,9 @@ class Intake:
         self._arriving.pop(upload, None)
         upload.held_bytes += size_bytes
         self.held_bytes += size_bytes
-        while self.held_bytes > self._max_held_bytes:
+        is_large = upload.held_bytes > _SMALL_BYTES
+        limit_bytes = self._max_held_by_large_bytes if is_large else self._max_held_bytes
+        while self.held_bytes > limit_bytes:
             silent = next(iter(self._arriving), None)
             if silent is None or not silent.drop():
                 raise UploadRefused(
@@ -62,7 +68,7 @@ class Intake:
                 )
             del self._arriving[silent]
             self._free(silent)
-        if upload.is_arriving and upload.held_bytes > _SMALL_BYTES:
+        if upload.is_arriving and is_large:
             self._arriving[upload] = None
 
     def _free(self, upload: Upload) -> None:

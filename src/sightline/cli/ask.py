@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +10,8 @@ import typer
 
 from sightline.cli.client import check, connect, list_models
 from sightline.cli.terminal import err, fail, out
-
-_TYPES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".gif": "gif"}
+from sightline.core import Detail
+from sightline.sender.picture import content_part, header_of, read
 
 
 def ask(
@@ -21,6 +20,9 @@ def ask(
     ],
     question: Annotated[str, typer.Argument(help="What you want to know.")],
     model: Annotated[str | None, typer.Option(help="Which model to ask. [the first one loaded]")] = None,
+    detail: Annotated[
+        Detail, typer.Option(help="How closely to look: low, high (closer views, where a model has them).")
+    ] = "auto",
     max_tokens: Annotated[int | None, typer.Option(help="The longest answer, in tokens.")] = None,
     show_usage: Annotated[bool, typer.Option("--usage", help="Print the tokens used as well.")] = False,
 ) -> None:
@@ -28,7 +30,7 @@ def ask(
 
     Reads SIGHTLINE_BASE_URL (default http://127.0.0.1:8000/v1) and INFERENCE_API_KEY.
     """
-    content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": _data_uri(path)}} for path in images]
+    content = [_part(path, detail) for path in images]
     content.append({"type": "text", "text": question})
     body: dict[str, Any] = {
         "messages": [{"role": "user", "content": content}],
@@ -54,15 +56,14 @@ def ask(
         )
 
 
-def _data_uri(path: Path) -> str:
-    media = _TYPES.get(path.suffix.lower())
-    if media is None:
-        fail(f"{path}: send a png, jpeg, webp or gif.")
+def _part(path: Path, detail: Detail) -> dict[str, Any]:
     try:
-        data = path.read_bytes()
+        data = read(path)
     except OSError as error:
         fail(f"{path} cannot be read: {error.strerror}")
-    return f"data:image/{media};base64,{base64.b64encode(data).decode()}"
+    if header_of(data) is None:
+        fail(f"{path} is no picture that can be sent; send a png, jpeg, webp or gif.")
+    return content_part(data, detail)
 
 
 def _print_stream(lines: Any) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
-from sightline import faults
+from sightline import faults, traces
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.admission.limits import RateLimits
@@ -170,6 +170,8 @@ def serve(
         if model:
             settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
         _open(settings).close()
+        if settings.traces:
+            traces.require()
         listeners = _listen(settings.server)
         faults.arm(settings.faults)
     except ConfigError as error:

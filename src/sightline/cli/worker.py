@@ -23,7 +23,7 @@ from sightline.log import configure_logging, get_logger
 from sightline.settings import Settings, default_engines, merge_settings
 from sightline.workers import counts
 from sightline.workers.engines import WorkerEngine
-from sightline.workers.messages import LEND, RETURN, Listening, Unable
+from sightline.workers.messages import LEND, RETURN, Hangs, Listening, Unable
 from sightline.workers.remote import DeskLine, RemoteAdmission, RemoteBuckets, metrics_text
 
 _COUNT_EVERY_S = 1.0
@@ -37,7 +37,10 @@ class WorkerServer(Server):
     def __init__(self, settings: Settings, desk: socket.socket, door: socket.socket) -> None:
         self._desk_end, self._door = desk, door
         self._desk = DeskLine(on_gone=self._end)
-        self._engines = [WorkerEngine(spec) for spec in settings.engines or default_engines()]
+        self._engines = [
+            WorkerEngine(spec, settings.limits.engine_silence_s, partial(self._tell_hang, at))
+            for at, spec in enumerate(settings.engines or default_engines())
+        ]
         self._tasks: set[asyncio.Task[None]] = set()
         self._lent: list[asyncio.Server] = []
         limits = RateLimits(settings.redis_url, None if settings.redis_url else RemoteBuckets(self._desk))
@@ -85,6 +88,9 @@ class WorkerServer(Server):
         if not self.should_exit:
             server = await self.listen(listener)
             self._lent.append(server)
+
+    def _tell_hang(self, at: int) -> None:
+        self._desk.tell(Hangs(at))
 
     def _end(self) -> None:
         """The parent is gone and the engines with it: there is nothing to wait for."""

@@ -6,7 +6,7 @@ an engine raises is a message, so that nothing but messages crosses a boundary.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import numpy as np
@@ -20,8 +20,13 @@ from sightline.log import get_logger
 log = get_logger(__name__)
 
 
-async def answers(engine: Engine, message: Generate, raw: bytes) -> AsyncGenerator[Piece | Counted | Failed, None]:
-    """Run one request; pieces of an answer that nobody reads before its end are joined. Closing this cancels."""
+async def answers(
+    engine: Engine, message: Generate, raw: bytes, on_work: Callable[[], None] = lambda: None
+) -> AsyncGenerator[Piece | Counted | Failed, None]:
+    """Run one request; pieces of an answer that nobody reads before its end are joined. Closing this cancels.
+
+    `on_work` is called at every piece that the engine gives.
+    """
     request = unpack_request(message, raw)
     try:
         if message.only_count:
@@ -30,6 +35,7 @@ async def answers(engine: Engine, message: Generate, raw: bytes) -> AsyncGenerat
         whole: list[Delta] = []
         async with aclosing(engine.generate(request)) as deltas:
             async for delta in deltas:
+                on_work()
                 whole.append(delta)
                 if request.stream or delta.finish_reason is not None:
                     yield Piece(message.number, Delta.join(whole))

@@ -19,7 +19,7 @@ import msgspec
 from sightline.engines.answers import answers
 from sightline.engines.base import Engine
 from sightline.engines.channel import Channel
-from sightline.engines.messages import Cancel, Generate, Ready, Refused, encoder, to_child
+from sightline.engines.messages import Cancel, Generate, Ready, Refused, Working, encoder, to_child
 from sightline.engines.registry import create
 from sightline.errors import ConfigError
 from sightline.log import configure_logging, get_logger
@@ -30,12 +30,33 @@ _LOOK_EVERY_S = 0.5
 log = get_logger(__name__)
 
 
+class Askers:
+    """All who ask the engine. They are told that it works, also on what others have asked: that it does not hang."""
+
+    def __init__(self) -> None:
+        self.all: set[Asker] = set()
+        self._has_worked = False
+
+    def works(self) -> None:
+        """The engine has given a piece of some answer."""
+        self._has_worked = True
+
+    def tell_that_it_works(self) -> None:
+        """Let everybody know if it has since the last time."""
+        if self._has_worked:
+            self._has_worked = False
+            for asker in self.all:
+                asker.channel.send(encoder.encode(Working()))
+
+
 class Asker:
     """One who asks the engine, at the other end of a channel: the parent, or somebody it let in."""
 
-    def __init__(self, on_gone: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, askers: Askers, on_gone: Callable[[], None] = lambda: None) -> None:
         self.engine: Engine | None = None
+        self._askers = askers
         self._on_gone = on_gone
+        askers.all.add(self)
         self._running: dict[int, asyncio.Task[None]] = {}
         self.channel = Channel(self._receive, self._go)
 
@@ -50,13 +71,14 @@ class Asker:
                     self._running[number].cancel()
 
     def _go(self) -> None:
+        self._askers.all.discard(self)
         for task in self._running.values():
             task.cancel()
         self._on_gone()
 
     async def _answer(self, message: Generate, raw: bytes) -> None:
         assert self.engine is not None
-        async with aclosing(answers(self.engine, message, raw)) as said:
+        async with aclosing(answers(self.engine, message, raw, self._askers.works)) as said:
             async for one in said:
                 self.channel.send(encoder.encode(one))
 
@@ -64,7 +86,8 @@ class Asker:
 class Door:
     """Lets in whom the parent sends, each by a socket of its own; they are told at once what the engine has."""
 
-    def __init__(self, engine: Engine, door: socket.socket) -> None:
+    def __init__(self, askers: Askers, engine: Engine, door: socket.socket) -> None:
+        self._askers = askers
         self._engine = engine
         self._door = door
         self._opening: set[asyncio.Task[None]] = set()
@@ -81,7 +104,7 @@ class Door:
             task.add_done_callback(self._opening.discard)
 
     async def _open(self, end: socket.socket) -> None:
-        asker = Asker()
+        asker = Asker(self._askers)
         asker.engine = self._engine
         await asyncio.get_running_loop().create_unix_connection(lambda: asker.channel, sock=end)
         asker.channel.send(encoder.encode(Ready(tuple(self._engine.models()))))
@@ -89,8 +112,9 @@ class Door:
 
 async def run(spec: EngineSpec, end: socket.socket, door: socket.socket | None = None) -> int:
     """Serve one engine over `end` until it can no longer answer; returns the exit status."""
+    askers = Askers()
     # The parent is gone: nobody is left to answer, and a model's threads may not let the interpreter end.
-    parent = Asker(on_gone=lambda: os._exit(0))
+    parent = Asker(askers, on_gone=lambda: os._exit(0))
     await asyncio.get_running_loop().create_unix_connection(lambda: parent.channel, sock=end)
     try:
         engine = parent.engine = create(spec)
@@ -99,10 +123,11 @@ async def run(spec: EngineSpec, end: socket.socket, door: socket.socket | None =
         parent.channel.send(encoder.encode(Refused(str(error))))
         return 1
     if door is not None:
-        Door(engine, door)
+        Door(askers, engine, door)
     parent.channel.send(encoder.encode(Ready(tuple(engine.models()))))
     while engine.models():
         await asyncio.sleep(_LOOK_EVERY_S)
+        askers.tell_that_it_works()
     log.error("engine_cannot_go_on", kind=spec.kind)
     return 1
 

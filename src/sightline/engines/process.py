@@ -1,7 +1,8 @@
 """Runs an engine in a child process of its own and watches over it.
 
 A model that crashes takes its process along, not the service: requests in flight end with
-`EngineUnavailable`, `models()` is empty until a new process has answered its warm-up, and the API stays up.
+`EngineUnavailable`, `models()` is empty until a new process has answered its warm-up, and the API stays up. One that
+hangs, so that it gives no piece of any answer for too long, is ended: its requests end with `EngineTimeout`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import msgspec
@@ -25,26 +26,30 @@ from sightline.engines.messages import (
     Piece,
     Ready,
     Refused,
+    Working,
     encoder,
     pack_request,
     to_parent,
     unpack,
 )
-from sightline.errors import ConfigError, EngineUnavailable, ServiceError
+from sightline.errors import ConfigError, EngineTimeout, EngineUnavailable, ServiceError
 from sightline.log import get_logger
 from sightline.settings import EngineSpec
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 10.0
+_LOOKS = 20  # in the time that it may be silent
 
 log = get_logger(__name__)
 
 
 class ProcessEngine:
-    """An `Engine` whose work happens in a supervised child process."""
+    """An `Engine` whose work happens in a supervised child process; it may be silent for `silence_s` of work."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec, silence_s: float = 300.0) -> None:
         self.spec = spec
+        self._silence_s = silence_s
+        self._heard_s = 0.0
         self.pid: int | None = None
         self._channel: Channel | None = None
         self._models: tuple[ModelInfo, ...] = ()
@@ -142,9 +147,11 @@ class ProcessEngine:
         self.pid, self._refusal = child.pid, None
         loop = asyncio.get_running_loop()
         _, self._channel = await loop.create_unix_connection(lambda: Channel(self._receive, self._lose), sock=ours)
+        watch = loop.create_task(self._watch(child.kill))
         try:
             await child.wait()
         finally:
+            watch.cancel()
             self._lose()
             await asyncio.sleep(0)  # the transport closes its socket on the loop's next turn
             if child.returncode is None:
@@ -168,6 +175,22 @@ class ProcessEngine:
             start_new_session=True,
         )
 
+    async def _watch(self, end: Callable[[], None]) -> None:
+        """Have the child ended when it gives no piece of any answer for too long."""
+        clock, look_s = asyncio.get_running_loop().time, self._silence_s / _LOOKS
+        while True:
+            await asyncio.sleep(look_s)
+            open_answers = [answer for answer in self._answers.values() if not answer.has_come]
+            if not open_answers:
+                self._heard_s = clock()
+            elif clock() - self._heard_s > self._silence_s + look_s:
+                break
+        log.error("engine_hangs", kind=self.spec.kind, silent_s=self._silence_s, answers=len(open_answers))
+        message = f"The model's engine gave nothing for {self._silence_s:g} s and is restarting; nothing was charged."
+        for answer in open_answers:
+            answer.put(EngineTimeout(message, retry_after_s=max(1.0, self._load_s)))
+        end()
+
     def _lose(self) -> None:
         """End every answer that the child will not finish any more."""
         if self._channel is not None:
@@ -177,6 +200,7 @@ class ProcessEngine:
             answer.put(self._unavailable("stopped while it was answering and is restarting"))
 
     def _receive(self, head: bytes, _: bytes) -> None:
+        self._heard_s = asyncio.get_running_loop().time()
         match to_parent.decode(head):
             case Piece(number) | Counted(number) | Failed(number) as message:
                 if number in self._answers:
@@ -188,21 +212,27 @@ class ProcessEngine:
                 log.info("engine_ready", kind=self.spec.kind, models=names, load_s=round(self._load_s, 2))
                 if self._started is not None and not self._started.done():
                     self._started.set_result(None)
+            case Working():
+                pass  # that it was heard is all there is to it
             case Refused(message):
                 self._refusal = message
 
 
 class Answer:
-    """What the child has said on one request and nobody has taken yet, for one reader."""
+    """What the child has said on one request and nobody has taken yet, for one reader.
+
+    It `has_come` when the child has said its last, and `is_whole` when the reader has taken that.
+    """
 
     def __init__(self) -> None:
-        self.is_whole = False
+        self.has_come = self.is_whole = False
         self._events: deque[Piece | Counted | ServiceError] = deque()
         self._news: asyncio.Future[None] | None = None
 
     def put(self, event: Piece | Counted | ServiceError) -> None:
         """Add what has come."""
         self._events.append(event)
+        self.has_come = not isinstance(event, Piece) or event.delta.finish_reason is not None
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 

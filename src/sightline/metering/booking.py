@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from sightline.core import Usage
 from sightline.errors import ServiceError, StoreUnavailable
@@ -20,12 +21,17 @@ CLIENT_LEFT = 499
 
 
 class Booking:
-    """One request. `begin`, then `confirm` before anything goes out, then exactly one of the other three."""
+    """One request. `begin`, then `confirm` before each piece, then exactly one of the other three.
 
-    def __init__(self, ledger: Ledger, entry: Entry) -> None:
+    One that `streams` sends its pieces as they come. Of a plain answer nothing goes out before it is settled, so that
+    its row need not be durable before: both writes may be in one commit.
+    """
+
+    def __init__(self, ledger: Ledger, entry: Entry, *, streams: bool) -> None:
         self._ledger = ledger
         self._entry = entry
-        self._reserving: asyncio.Task[None] | None = None
+        self._streams = streams
+        self._reserving: asyncio.Future[None] | None = None
         self.is_confirmed = False
 
     async def begin(self) -> None:
@@ -33,19 +39,23 @@ class Booking:
 
         Raises: as `Ledger.reserve`.
         """
-        self._reserving = asyncio.create_task(self._ledger.reserve(self._entry))
+        self._reserving = self._ledger.reserve(self._entry)
         if self._entry.must_be_asked:
-            await self.confirm()
+            await self._reserved(self._reserving)
 
     async def confirm(self) -> None:
-        """Return once the row is durable.
+        """Return once a piece may go out: the row of a stream is durable, that of a plain answer not refused.
 
         Raises: as `Ledger.reserve`.
         """
-        if not self.is_confirmed:
-            assert self._reserving is not None
-            await asyncio.shield(self._reserving)
-            self.is_confirmed = True
+        reserving = self._reserving
+        if not self.is_confirmed and reserving is not None and (self._streams or reserving.done()):
+            await self._reserved(reserving)
+
+    async def _reserved(self, reserving: asyncio.Future[None]) -> None:
+        # Shielded: who leaves while waiting has a row all the same, and it is settled when it is there.
+        await (reserving if reserving.done() else asyncio.shield(reserving))
+        self.is_confirmed = True
 
     async def complete(self, ending: Ending) -> None:
         """Settle an answer that was made; its last byte may go out when this returns.
@@ -54,6 +64,7 @@ class Booking:
             StoreUnavailable: it could not be settled: the answer must not go out, and nothing is charged.
         """
         try:
+            await self.confirm()
             await self._ledger.settle(self._entry, ending)
         except StoreUnavailable as error:
             self.fail(error)

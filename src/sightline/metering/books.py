@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from sightline.errors import StoreUnavailable
 from sightline.log import get_logger
 from sightline.metering.ledger import Ledger
+from sightline.metering.posting import Posting
 from sightline.store.database import Database
 from sightline.store.writer import Writer
 
@@ -25,7 +26,7 @@ async def open_ledger(database: Database) -> AsyncIterator[Ledger]:
         StoreUnavailable: the database failed.
     """
     presence = await asyncio.to_thread(database.presence)
-    writer = Writer(database, presence.renew)
+    writer = Writer(database, Posting(database, presence).carry_out, presence.renew)
     ledger = Ledger(database, presence, writer)
     writer.start()
     tidying = None

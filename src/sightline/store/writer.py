@@ -1,8 +1,10 @@
 """Grouped commits: the writes of many requests in one transaction, durable when their asker hears of it.
 
-A thread takes whatever has come in while it was committing the last group. Rows of the same statement go to the
-database together, so that a hundred answers cost little more than one. A group that fails is tried once more on a new
-connection; every write may be carried out twice.
+What comes in is gathered on the event loop; one thread carries a group out while the next one gathers, and wakes the
+loop once for all of it. Thread and loop share one interpreter: many small groups would cost each request more than
+the database does, so that under load a group is begun at most every few milliseconds. Who is alone never waits.
+
+A group that fails is tried once more on a new connection, carefully: whatever was asked for may be there already.
 """
 
 from __future__ import annotations
@@ -11,12 +13,11 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.sql.base import Executable
 
 from sightline import metrics
 from sightline.errors import StoreUnavailable
@@ -25,239 +26,204 @@ from sightline.store.database import Database
 
 log = get_logger(__name__)
 
-WAIT_S = 1.0
-"""How long a write waits to be begun before its asker is refused."""
+WAIT_S = 0.8
+"""How long a write waits to be begun before its asker is refused: an answer is due within a second."""
 MOST_AT_ONCE = 512
+APART_S = 0.004
+"""The least time from one group's begin to the next one's, where the last had more than one write."""
 AGAIN_WITHIN_S = 0.15
 """A group that failed within this is tried again: a broken connection is noticed at once. What waited longer, for a
 lock or a disk, would keep its askers longer than they wait."""
 
 
-class Undone(Exception):
-    """A row that was to be changed is not there any more in that state."""
+class Write(msgspec.Struct, kw_only=True, eq=False):
+    """One thing to be written. Who carries it out sets `error` where it is refused; it must then have no effect.
 
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """One row for `statement`. Those of a lower `order` come first in a transaction.
-
-    Where `must_match`, a statement that changes no row undoes everything its asker wanted with it, unless `is_done`
-    finds that an earlier try had done it.
+    One that `can_wait` has nobody left who waits for it, and is never refused for being late.
     """
 
-    statement: Executable
-    row: dict[str, Any]
-    order: int
-    must_match: bool = False
-    is_done: Callable[[Connection], bool] = lambda _: False
+    done: asyncio.Future[None] | None = None
+    asked_s: float = 0.0
+    error: Exception | None = None
+    can_wait: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Anything that takes more than one statement. What it raises reaches its asker, and it must not have written."""
-
-    run: Callable[[Connection], None]
-    order: int
+W = TypeVar("W", bound=Write)
+CarryOut = Callable[[Connection, Sequence[Any], bool], None]
 
 
-Write = Rows | Work
-
-
-@dataclass(eq=False, slots=True)
-class _Group:
-    """What one asker wants done together, or not at all."""
-
-    writes: Sequence[Write]
-    done: asyncio.Future[None]
-    asked_s: float = field(default_factory=time.monotonic)
-    begun: bool = False
-    given_up: bool = False
-    error: Exception | None = field(default=None)
+class Unsure(Exception):
+    """Not all was as a quick writing takes it to be: roll back, and write carefully."""
 
 
 class Writer:
-    """Writes to one database from one thread. `write` is called on the event loop `start` was called on."""
+    """Writes to one database from one thread. Every method is called on the event loop `start` was called on.
 
-    def __init__(self, database: Database, on_lost: Callable[[], None] = lambda: None) -> None:
+    `carry_out` is given a transaction, the group, and whether to be careful: to take nothing for granted and find out
+    what an earlier try has done. Only where it is not careful may it raise `Unsure`.
+    """
+
+    def __init__(self, database: Database, carry_out: CarryOut, on_lost: Callable[[], None] = lambda: None) -> None:
         self._database = database
+        self._carry_out = carry_out
         self._on_lost = on_lost
-        self._lock = threading.Condition()
-        self._waiting: list[_Group] = []
-        self._stopping = False
+        self._waiting: list[Write] = []
+        self._groups: SimpleQueue[list[Write] | None] = SimpleQueue()
+        self._running: asyncio.Future[None] | None = None
+        self._begun_s = 0.0
+        self._was_alone = True
+        self._next: asyncio.Handle | None = None
+        self._late: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self.is_stopping = False
 
     def start(self) -> None:
         """Start the thread."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether it takes nothing more."""
-        return self._stopping
-
     async def stop(self) -> None:
-        """Finish what was asked for and end the thread."""
-        with self._lock:
-            self._stopping = True
-            self._lock.notify()
+        """Finish what was asked for, take nothing more, and end the thread."""
+        self.is_stopping = True
+        while self._waiting or self._running is not None:
+            if self._running is None:
+                self._begin()
+            assert self._running is not None
+            await asyncio.shield(self._running)
+        self._groups.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def write(self, *writes: Write) -> None:
-        """Carry out `writes` in one transaction, all or none; returns when they are durable.
+    def write(self, write: Write) -> asyncio.Future[None]:
+        """Ask for `write`; the future is done when it is durable.
 
-        Raises:
-            StoreUnavailable: they were not carried out, or that cannot be known for now.
-            Exception: what a `Work` raised.
+        It raises:
+            StoreUnavailable: it was not carried out, or that cannot be known for now.
+            Exception: what `carry_out` set.
         """
-        group = self._submit(writes)
-        try:
-            await asyncio.wait_for(asyncio.shield(group.done), WAIT_S)
-        except TimeoutError:
-            with self._lock:
-                group.given_up = not group.begun
-            if group.given_up:
-                raise StoreUnavailable() from None
-            await group.done
-
-    def submit(self, *writes: Write) -> asyncio.Future[None]:
-        """Ask for `writes` without waiting; for what has nobody left to hear of it."""
-        return self._submit(writes).done
-
-    def _submit(self, writes: Sequence[Write]) -> _Group:
         assert self._loop is not None
-        group = _Group(writes, self._loop.create_future())
-        group.done.add_done_callback(_retrieve)
-        with self._lock:
-            if self._stopping:
-                group.done.set_exception(StoreUnavailable())
-                return group
-            self._waiting.append(group)
-            self._lock.notify()
-        return group
+        write.done = self._loop.create_future()
+        if self.is_stopping:
+            _end(write, StoreUnavailable())
+            return write.done
+        write.asked_s = time.monotonic()
+        self._waiting.append(write)
+        if self._running is None:
+            self._plan()
+        else:
+            self._watch_the_late()
+        return write.done
+
+    def _plan(self) -> None:
+        """Begin the next group: as soon as this turn of the loop is over, or when it is time again."""
+        if self._next is not None:
+            return
+        assert self._loop is not None
+        pause_s = 0.0 if self._was_alone else self._begun_s + APART_S - time.monotonic()
+        if pause_s > 0:
+            self._next = self._loop.call_later(pause_s, self._begin)
+        else:
+            self._next = self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        assert self._loop is not None
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        if self._running is not None or not self._waiting:
+            return
+        group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+        self._was_alone = len(group) == 1
+        self._begun_s = time.monotonic()
+        self._running = self._loop.create_future()
+        self._groups.put(group)
+        self._watch_the_late()
+
+    def _watch_the_late(self) -> None:
+        """Wake when the first of those who wait behind a group has waited too long."""
+        if self._late is None and self._waiting:
+            assert self._loop is not None
+            first_s = min((write.asked_s for write in self._waiting if not write.can_wait), default=None)
+            if first_s is not None:
+                pause_s = max(first_s + WAIT_S - time.monotonic(), 0.001)
+                self._late = self._loop.call_later(pause_s, self._refuse_the_late)
+
+    def _refuse_the_late(self) -> None:
+        """Refuse who has waited too long behind a group that still runs."""
+        self._late = None
+        now_s = time.monotonic()
+        late = [write for write in self._waiting if not write.can_wait and now_s - write.asked_s >= WAIT_S]
+        if late:
+            self._waiting = [write for write in self._waiting if write not in late]
+            for write in late:
+                _end(write, StoreUnavailable())
+        self._watch_the_late()
 
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                while not self._waiting and not self._stopping:
-                    self._lock.wait()
-                if not self._waiting:
-                    return
-                groups = [group for group in self._waiting[:MOST_AT_ONCE] if not group.given_up]
-                del self._waiting[:MOST_AT_ONCE]
-                for group in groups:
-                    group.begun = True
-            if groups:
-                self._carry_out(groups)
-                self._tell(groups)
+        for group in iter(self._groups.get, None):
+            failed_slowly = self._try(group)
+            assert self._loop is not None
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._finish, group, failed_slowly)
 
-    def _carry_out(self, groups: list[_Group]) -> None:
-        began = time.monotonic()
+    def _try(self, group: list[Write]) -> StoreUnavailable | None:
+        """Write a group, if need be again; its failure, if those who wait would meet it too, long after their time."""
+        began_s = time.monotonic()
         try:
             try:
-                self._try(groups)
+                self._transact(group, careful=False)
             except StoreUnavailable:
-                if time.monotonic() - began > AGAIN_WITHIN_S:
+                if time.monotonic() - began_s > AGAIN_WITHIN_S:
                     raise
                 self._on_lost()
-                self._try(groups)
+                self._transact(group, careful=True)
         except StoreUnavailable as error:
-            groups += self._give_up_waiting(began)
-            _fail(groups, error)
+            _fail(group, error)
+            return error if time.monotonic() - began_s > AGAIN_WITHIN_S else None
         except Exception as error:  # a bug of ours must not end the thread that every answer waits for
             log.exception("ledger_writer_failed")
-            _fail(groups, error)
+            _fail(group, error)
+        return None
 
-    def _give_up_waiting(self, began: float) -> list[_Group]:
-        """Take those that have waited behind a slow failure: they would meet it too, long after their time."""
-        if time.monotonic() - began <= AGAIN_WITHIN_S:
-            return []
-        with self._lock:
-            waiting, self._waiting = self._waiting, []
-        return waiting
-
-    def _try(self, groups: list[_Group]) -> None:
-        """Write all together; should a row not match, again with each group by itself within the transaction."""
-        for group in groups:
-            group.error = None
+    def _transact(self, group: list[Write], *, careful: bool) -> None:
+        for write in group:
+            write.error = None
         try:
-            self._database.transaction(lambda connection: _together(connection, groups))
-        except Undone:
-            self._database.transaction(lambda connection: _one_by_one(connection, groups))
+            self._database.transaction(lambda connection: self._carry_out(connection, group, careful))
+        except Unsure:
+            self._transact(group, careful=True)
 
-    def _tell(self, groups: list[_Group]) -> None:
+    def _finish(self, group: list[Write], failed_slowly: StoreUnavailable | None) -> None:
+        if failed_slowly is not None:
+            _fail(self._waiting, failed_slowly)
+            group += self._waiting
+            self._waiting = []
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
         now_s = time.monotonic()
-        for group in groups:
-            metrics.ledger_written(now_s - group.asked_s)
-        assert self._loop is not None
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_settle, groups)
+        for write in group:
+            metrics.ledger_written(now_s - write.asked_s)
+            _end(write, write.error)
+        running, self._running = self._running, None
+        assert running is not None
+        running.set_result(None)
+        if self._waiting:
+            self._plan()
 
 
-def _together(connection: Connection, groups: Sequence[_Group]) -> None:
-    rows = [write for group in groups for write in group.writes if isinstance(write, Rows)]
-    works = [(write, group) for group in groups for write in group.writes if isinstance(write, Work)]
-    orders = sorted({write.order for group in groups for write in group.writes})
-    for order in orders:
-        for work, group in works:
-            if work.order == order and group.error is None:
-                _run(work, connection, group)
-        these = sorted((row for row in rows if row.order == order), key=lambda row: id(row.statement))
-        for _, same in groupby(these, key=lambda row: id(row.statement)):
-            many = list(same)
-            result = connection.execute(many[0].statement, [row.row for row in many])
-            if many[0].must_match and result.rowcount != len(many):
-                raise Undone
-    if any(group.error is not None and len(group.writes) > 1 for group in groups):
-        raise Undone  # what a refused asker wanted beside must not stay
+def _fail(group: Sequence[Write], error: Exception) -> None:
+    for write in group:
+        write.error = error
 
 
-def _one_by_one(connection: Connection, groups: Sequence[_Group]) -> None:
-    for group in groups:
-        group.error = None
-        savepoint = connection.begin_nested()
-        for write in sorted(group.writes, key=lambda write: write.order):
-            if isinstance(write, Work):
-                _run(write, connection, group)
-            elif not connection.execute(write.statement, write.row).rowcount and write.must_match:
-                group.error = None if write.is_done(connection) else StoreUnavailable()
-                break
-            if group.error is not None:
-                break
-        if group.error is None:
-            savepoint.commit()
-        else:
-            savepoint.rollback()
-
-
-def _run(work: Work, connection: Connection, group: _Group) -> None:
-    try:
-        work.run(connection)
-    except OSError:
-        raise
-    except Exception as error:
-        if hasattr(error, "orig"):  # of the database: the whole transaction is lost
-            raise
-        group.error = error
-
-
-def _fail(groups: Sequence[_Group], error: Exception) -> None:
-    for group in groups:
-        group.error = error
-
-
-def _settle(groups: Sequence[_Group]) -> None:
-    for group in groups:
-        if group.done.done():
-            continue
-        if group.error is None:
-            group.done.set_result(None)
-        else:
-            group.done.set_exception(group.error)
-
-
-def _retrieve(future: asyncio.Future[None]) -> None:
-    """Nobody may be left to hear of a failure; asyncio would complain in the log."""
-    if not future.cancelled():
-        future.exception()
+def _end(write: Write, error: Exception | None) -> None:
+    done = write.done
+    assert done is not None
+    if done.done():  # its asker was cancelled
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
+        done.exception()  # nobody may be left to hear of it; asyncio would complain in the log

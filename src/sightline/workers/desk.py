@@ -25,6 +25,7 @@ from sightline.workers.messages import (
     Denied,
     Full,
     Granted,
+    Hangs,
     Leave,
     Listening,
     Scrape,
@@ -45,6 +46,7 @@ _COUNT_S = 0.5
 log = get_logger(__name__)
 
 
+News = Listening | Unable | Hangs
 Place = AbstractAsyncContextManager[None]
 
 
@@ -58,11 +60,9 @@ class Desk:
         self.departed = Counts(())
         self._is_full = False
 
-    async def open(
-        self, end: socket.socket, on_listening: Callable[[], None], on_unable: Callable[[str], None]
-    ) -> None:
-        """Serve the worker at the other end of a socket pair."""
-        visitor = Visitor(self, on_listening, on_unable)
+    async def open(self, end: socket.socket, on_news: Callable[[News], None]) -> None:
+        """Serve the worker at the other end of a socket pair; `on_news` is for what is not the desk's business."""
+        visitor = Visitor(self, on_news)
         await asyncio.get_running_loop().create_unix_connection(lambda: visitor.channel, sock=end)
         self.visitors.add(visitor)
         visitor.send(Full(self._refusal()))
@@ -93,13 +93,12 @@ class Desk:
 class Visitor:
     """One worker at the desk."""
 
-    def __init__(self, desk: Desk, on_listening: Callable[[], None], on_unable: Callable[[str], None]) -> None:
+    def __init__(self, desk: Desk, on_news: Callable[[News], None]) -> None:
         self.counts = Counts(())
         self.channel = Channel(self._receive, self._close)
         self._outbox = Outbox(self.channel)
         self._desk = desk
-        self._on_listening = on_listening
-        self._on_unable = on_unable
+        self._on_news = on_news
         self._places: dict[int, Place] = {}
         self._waiting: dict[int, asyncio.Task[None]] = {}
         self._others: set[asyncio.Task[None]] = set()
@@ -134,10 +133,8 @@ class Visitor:
                 if self._counted is not None:
                     self._counted.set_result(None)
                     self._counted = None
-            case Listening():
-                self._on_listening()
-            case Unable(reason):
-                self._on_unable(reason)
+            case (Listening() | Unable() | Hangs()) as news:
+                self._on_news(news)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -7,6 +7,8 @@ two and never through the parent.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import Callable
 
@@ -21,7 +23,7 @@ class SharedEngine(ProcessEngine):
     """The parent's: `on_ready` is called whenever a process has answered its warm-up and may be asked."""
 
     def __init__(self, spec: EngineSpec, on_ready: Callable[[], None]) -> None:
-        super().__init__(spec)
+        super().__init__(spec)  # which asks nothing itself, so that it is the workers who notice when it hangs
         self._on_ready = on_ready
         self._door: socket.socket | None = None
 
@@ -41,6 +43,11 @@ class SharedEngine(ProcessEngine):
             theirs.close()
             raise EngineUnavailable("The engine has stopped.") from error
         return theirs
+
+    def kill(self) -> None:
+        """End the process, because a worker has found that it hangs; another is started."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
 
     async def _spawn(self, *ends: socket.socket) -> asyncio.subprocess.Process:
         door, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
@@ -62,7 +69,12 @@ class SharedEngine(ProcessEngine):
 
 
 class WorkerEngine(ProcessEngine):
-    """A worker's: asks the process at the end that the parent has sent last."""
+    """A worker's: asks the process at the end that the parent has sent last; `on_hang` is to have it killed."""
+
+    def __init__(self, spec: EngineSpec, silence_s: float, on_hang: Callable[[], None]) -> None:
+        super().__init__(spec, silence_s)
+        self._on_hang = on_hang
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Wait until the engine has answered its warm-up; from then on the parent keeps it alive."""
@@ -81,7 +93,14 @@ class WorkerEngine(ProcessEngine):
         channel = Channel(self._receive, lambda: self._hang_up(channel))
         self._began_s = asyncio.get_running_loop().time()
         self._channel = channel
+        self._watching = asyncio.create_task(self._watch(self._on_hang))
         await asyncio.get_running_loop().create_unix_connection(lambda: channel, sock=end)
+
+    def _lose(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+        super()._lose()
 
     def _hang_up(self, channel: Channel) -> None:
         if channel is self._channel:  # a new one may have come already

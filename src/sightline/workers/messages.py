@@ -72,6 +72,12 @@ class Unable(msgspec.Struct, tag=True, frozen=True):
     message: str
 
 
+class Hangs(msgspec.Struct, tag=True, frozen=True):
+    """An engine has given no piece of any answer for too long; `number` is its place in the settings."""
+
+    number: int
+
+
 class Granted(msgspec.Struct, tag=True, frozen=True):
     """The request has its place."""
 
@@ -120,7 +126,7 @@ LEND = 255
 RETURN = 254
 """Every worker listens again for itself."""
 
-ToDesk = Admit | Leave | Take | Adjust | Counts | Scrape | Listening | Unable
+ToDesk = Admit | Leave | Take | Adjust | Counts | Scrape | Listening | Unable | Hangs
 ToWorker = Granted | Denied | Taken | Full | Count | Text
 
 encoder = msgspec.msgpack.Encoder()

@@ -20,13 +20,13 @@ from functools import partial
 
 from sightline import metrics
 from sightline.admission.admit import Admission
-from sightline.admission.buckets import Buckets
+from sightline.admission.buckets import open_buckets
 from sightline.errors import ConfigError, EngineUnavailable
 from sightline.log import get_logger
 from sightline.settings import ServerSettings, Settings, default_engines, tree_of
-from sightline.workers.desk import Desk
+from sightline.workers.desk import Desk, News
 from sightline.workers.engines import SharedEngine
-from sightline.workers.messages import LEND, RETURN
+from sightline.workers.messages import LEND, RETURN, Hangs, Listening, Unable
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 10.0
@@ -59,7 +59,7 @@ class Parent:
         self._command = command
         self._on_ready = on_ready
         self._workers = [Worker(listener) for listener in listeners]
-        self._desk = Desk(Admission.of(settings.limits), Buckets())
+        self._desk = Desk(Admission.of(settings.limits), open_buckets(""))
         specs = settings.engines or default_engines()
         self._engines = [SharedEngine(spec, partial(self._introduce, at)) for at, spec in enumerate(specs)]
         self._stop = asyncio.Event()
@@ -134,7 +134,7 @@ class Parent:
                     pass_fds=[end.fileno() for end in ends],
                     start_new_session=True,
                 )
-            await self._desk.open(desk, lambda: self._listens(worker), self._fail)
+            await self._desk.open(desk, partial(self._hear, worker))
             assert process.stdin is not None
             with suppress(ConnectionError):
                 process.stdin.write(json.dumps(tree_of(share(self._settings, len(self._workers)))).encode())
@@ -176,6 +176,15 @@ class Parent:
             for worker in self._workers:
                 if not worker.is_listening:
                     socket.send_fds(lender.door, [bytes([LEND])], [worker.listener.fileno()])
+
+    def _hear(self, worker: Worker, news: News) -> None:
+        match news:
+            case Listening():
+                self._listens(worker)
+            case Unable(reason):
+                self._fail(reason)
+            case Hangs(number):
+                self._engines[number].kill()
 
     def _listens(self, worker: Worker) -> None:
         worker.is_listening = True

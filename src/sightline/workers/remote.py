@@ -6,7 +6,7 @@ A request costs one question, for its place, and two more where its key has limi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from throttled.asyncio import RateLimitResult
@@ -99,8 +99,10 @@ class RemoteAdmission(Admission):
         super().__init__(limits.max_running, limits.max_waiting, limits.max_in_flight)
         self._desk = desk
 
-    def would_refuse(self, key_id: str, max_in_flight: int | None = None) -> ServiceError | None:
-        """See `Admission.would_refuse`."""
+    def would_refuse(
+        self, key_id: str, max_in_flight: int | None = None, models: Collection[str] = ()
+    ) -> ServiceError | None:
+        """See `Admission.would_refuse`; lines are the desk's, which refuses when a place is asked for."""
         return super().would_refuse(key_id, max_in_flight) or self._desk.refusal
 
     def visit(self, key_id: str, max_in_flight: int | None = None) -> RemotePlace:  # type: ignore[override]

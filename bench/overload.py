@@ -1,0 +1,144 @@
+"""Ten times as many requests as the service can answer, by several keys, one of which sends most of them.
+
+The service runs with the scripted engine, whose service time is known, and its ledger. Capacity is measured first, with
+as many clients as keep it busy and none refused; then requests come at ten times that rate at random moments, whatever
+becomes of earlier ones: a connection for each, kept connections, and kept connections with a picture in each. Promised:
+p99 of the refusals under 50 ms, each with `retry-after`; at least 90 % of capacity; for each key at least 90 % of its
+fair share, which is what it sends unless the keys together send too much.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from bench.flood import Met, Plan
+from sightline.admission.keys import Keys
+from sightline.core import NewKey
+from sightline.local import LocalService
+from sightline.store.database import Database
+
+CAPACITY_S, OVERLOAD_S = 6.0, 12.0
+TIMES = 10.0
+RUNNING, WAITING, STEP_S = 8, 32, 0.2
+PROMISED_REFUSAL_MS = 50.0
+PROMISED_SHARE = 0.9
+LIGHT = {"half a share": 0.5, "another half": 0.5, "two shares": 2.0, "another two": 2.0}
+"""What the keys send that are not greedy, in parts of an equal share of the capacity."""
+SETTINGS = f"""
+[[engines]]
+kind = "scripted"
+options = {{step_s = {STEP_S}, answer = "yes"}}
+[limits]
+max_running = {RUNNING}
+max_waiting = {WAITING}
+"""
+PICTURE = Path(__file__).parents[1] / "examples" / "images" / "photo.png"
+
+
+def run(console: Console) -> bool:
+    """Measure each way of connecting, print the tables; False when something promised does not hold."""
+    ways = (
+        ("a connection for each request", _body(), False),
+        ("kept connections", _body(), True),
+        ("kept connections, a picture in each request", _body(PICTURE), True),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "bench.toml"
+        config.write_text(SETTINGS)
+        with LocalService("--config", str(config)) as service:
+            secrets = _keys(service)
+            reached = [_measure(console, service, secrets, *way) for way in ways]
+    return all(reached)
+
+
+def _keys(service: LocalService) -> dict[str, str]:
+    database = Database.in_folder(service.data)
+    keys = Keys(database)
+    secrets = {name: keys.create(NewKey(name))[1] for name in ("greedy", *LIGHT)}
+    database.close()
+    return secrets
+
+
+def _measure(
+    console: Console, service: LocalService, secrets: Mapping[str, str], name: str, body: str, keep_alive: bool
+) -> bool:
+    busy = Plan(body, CAPACITY_S, keep_alive, {service.api_key: 1.0}, clients=RUNNING * 2)
+    alone = _flood(service, busy)[service.api_key]
+    capacity = alone.done / CAPACITY_S
+    rates = {key: share * capacity / len(secrets) for key, share in LIGHT.items()}
+    rates["greedy"] = TIMES * capacity - sum(rates.values())
+    met = _flood(service, Plan(body, OVERLOAD_S, keep_alive, {secrets[key]: rate for key, rate in rates.items()}))
+    by_name = {key: met[secret] for key, secret in secrets.items()}
+    console.print(f"\n[bold]{name}[/bold] ({len(body) / 1000:,.1f} KB), capacity {capacity:.1f} a second")
+    return all([_show_shares(console, by_name, capacity), _show_whole(console, by_name, capacity)])
+
+
+def _show_shares(console: Console, met: Mapping[str, Met], capacity: float) -> bool:
+    table = Table(box=None)
+    for column in ("key", "sent a second", "answered", "fair share", "part of it"):
+        table.add_column(column, justify="right")
+    fair = _fair({key: one.sent / OVERLOAD_S for key, one in met.items()}, capacity)
+    parts = {key: one.done / OVERLOAD_S / fair[key] for key, one in met.items()}
+    for key, one in met.items():
+        figures = (one.sent / OVERLOAD_S, one.done / OVERLOAD_S, fair[key])
+        table.add_row(key, *(f"{figure:.1f}" for figure in figures), f"{parts[key]:.2f}")
+    console.print(table)
+    return min(parts.values()) >= PROMISED_SHARE
+
+
+def _show_whole(console: Console, met: Mapping[str, Met], capacity: float) -> bool:
+    done = sum(one.done for one in met.values()) / OVERLOAD_S
+    refused = [ms for one in met.values() for ms in one.refused_ms]
+    answered = [ms for one in met.values() for ms in one.done_ms]
+    statuses = {status for one in met.values() for status in one.statuses}
+    counts = {status: sum(one.statuses.get(status, 0) for one in met.values()) for status in sorted(statuses)}
+    silent = sum(one.without_retry_after for one in met.values())
+    client_ms = statistics.quantiles([ms for one in met.values() for ms in one.late_ms], n=100)[98]
+    p50, p99 = (statistics.quantiles(refused, n=100)[at] for at in (49, 98))
+    late = statistics.quantiles(answered, n=100)[98]
+    console.print(
+        f"answered {done:.1f} a second, {done / capacity:.2f} of capacity (promised {PROMISED_SHARE:g}); "
+        f"p99 of their time {late:,.0f} ms\n"
+        f"refusals: p50 {p50:.1f} ms, p99 {p99:.1f} ms (promised {PROMISED_REFUSAL_MS:g}), most {max(refused):.1f} ms; "
+        f"{silent} without retry-after; statuses {counts}; the clients themselves were late by p99 {client_ms:.1f} ms"
+    )
+    expected = set(counts) <= {"200", "429", "503"}
+    return expected and not silent and p99 < PROMISED_REFUSAL_MS and done >= PROMISED_SHARE * capacity
+
+
+def _fair(wanted: Mapping[str, float], capacity: float) -> dict[str, float]:
+    """Max-min fairness: who wants less than an equal part has all of it, the others share what is left equally."""
+    fair: dict[str, float] = {}
+    left = capacity
+    for number, (key, rate) in enumerate(sorted(wanted.items(), key=lambda item: item[1])):
+        fair[key] = min(rate, left / (len(wanted) - number))
+        left -= fair[key]
+    return fair
+
+
+def _flood(service: LocalService, plan: Plan) -> dict[str, Met]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.flood", service.url], input=msgspec.json.encode(plan), capture_output=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"the clients failed:\n{done.stderr.decode()}")
+    return msgspec.json.decode(done.stdout, type=dict[str, Met])
+
+
+def _body(picture: Path | None = None) -> str:
+    parts: list[dict[str, object]] = [{"type": "text", "text": "What is in this image?"}]
+    if picture is not None:
+        url = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return json.dumps({"model": "sightline/scripted", "messages": [{"role": "user", "content": parts}]})
