@@ -24,7 +24,14 @@ from support.live import wait_for
 from support.running import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-PRICES = '[prices."sightline/scripted"]\nprompt = "0.000001"\ncompletion = "0.000002"\n[limits]\nmax_running = 2\n'
+SETTINGS = """
+[prices."sightline/scripted"]
+prompt = "0.000001"
+completion = "0.000002"
+[limits]
+max_running = 2
+engine_silence_s = 2.0
+"""
 
 
 class Workers:
@@ -69,7 +76,7 @@ def _command(process: psutil.Process) -> str:
 @contextmanager
 def two_workers(folder: Path) -> Iterator[Workers]:
     database = Database.in_folder(folder / "data")
-    with Running(folder, step_s=0.01, toml=PRICES, arguments=["--workers", "2"]) as service:
+    with Running(folder, step_s=0.01, toml=SETTINGS, arguments=["--workers", "2"]) as service:
         yield Workers(service, database)
     database.close()
 
@@ -162,6 +169,18 @@ def test_engine_that_dies_comes_back_for_every_worker(workers: Workers) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         wait_for(lambda: set(pool.map(lambda _: workers.ask().status_code, range(16))) == {200})
+
+
+def test_engine_that_hangs_is_noticed_by_a_worker_and_started_again(workers: Workers) -> None:
+    [engine] = workers.processes("sightline.engines.child")
+
+    engine.suspend()
+    hung = workers.ask()
+    wait_for(lambda: workers.processes("sightline.engines.child") not in ([], [engine]))
+    wait_for(lambda: httpx2.get(f"{workers.service.url}/health/ready").status_code == 200)
+
+    assert (hung.status_code, hung.json()["error"]["code"]) == (504, "engine_timeout")
+    wait_for(lambda: workers.ask().status_code == 200)
 
 
 def test_stop_lets_requests_finish_in_every_worker(own_workers: Workers) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from sightline import metrics
 from sightline.admission.admit import Admission
-from sightline.admission.buckets import open_buckets
 from sightline.admission.limits import RateLimits
 from sightline.core import KeyLimits
 from sightline.errors import EngineOverloaded, EngineUnavailable, RateLimitExceeded
@@ -30,7 +29,7 @@ class Office:
     """A desk, and lines to it as workers have them."""
 
     def __init__(self) -> None:
-        self.desk = Desk(Admission.of(LIMITS), open_buckets(""))
+        self.desk = Desk(Admission.of(LIMITS))
         self.said: list[News] = []
         self.gone: list[DeskLine] = []
 

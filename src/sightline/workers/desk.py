@@ -9,10 +9,10 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from sightline.admission.admit import Admission
-from sightline.admission.buckets import Buckets
+from sightline.admission.buckets import MemoryBuckets
 from sightline.engines.channel import Channel
 from sightline.errors import ServiceError
 from sightline.log import get_logger
@@ -43,6 +43,8 @@ from sightline.workers.outbox import Outbox
 _COUNT_S = 0.5
 """How long a worker may take to say what it has counted; then what it said last is taken."""
 
+T = TypeVar("T")
+
 log = get_logger(__name__)
 
 
@@ -53,9 +55,9 @@ Place = AbstractAsyncContextManager[None]
 class Desk:
     """Serves all workers of a parent. Everything happens on one event loop, so that nothing is counted twice."""
 
-    def __init__(self, admission: Admission, buckets: Buckets) -> None:
+    def __init__(self, admission: Admission) -> None:
         self.admission = admission
-        self.buckets = buckets
+        self.buckets = MemoryBuckets()
         self.visitors: set[Visitor] = set()
         self.departed = Counts(())
         self._is_full = False
@@ -101,7 +103,7 @@ class Visitor:
         self._on_news = on_news
         self._places: dict[int, Place] = {}
         self._waiting: dict[int, asyncio.Task[None]] = {}
-        self._others: set[asyncio.Task[None]] = set()
+        self._scrapes: set[asyncio.Task[None]] = set()
         self._counted: asyncio.Future[None] | None = None
 
     def send(self, message: ToWorker) -> None:
@@ -123,11 +125,13 @@ class Visitor:
             case Leave(number):
                 self._leave(number)
             case Take() as message:
-                self._do(self._take(message))
+                self._take(message)
             case Adjust(name, limit, cost):
-                self._do(self._desk.buckets.adjust(name, limit, cost))
+                _at_once(self._desk.buckets.adjust(name, limit, cost))
             case Scrape(number):
-                self._do(self._scrape(number))
+                task = asyncio.create_task(self._scrape(number))
+                self._scrapes.add(task)
+                task.add_done_callback(self._scrapes.discard)
             case Counts() as message:
                 self.counts = message
                 if self._counted is not None:
@@ -135,11 +139,6 @@ class Visitor:
                     self._counted = None
             case (Listening() | Unable() | Hangs()) as news:
                 self._on_news(news)
-
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._others.add(task)
-        task.add_done_callback(self._others.discard)
 
     def _admit(self, message: Admit) -> None:
         """Give a place at once where there is one, for that is nearly always; else in a task that waits for it."""
@@ -180,8 +179,8 @@ class Visitor:
         elif number in self._waiting:
             self._waiting[number].cancel()
 
-    async def _take(self, message: Take) -> None:
-        result = await self._desk.buckets.take(message.name, message.limit, message.cost)
+    def _take(self, message: Take) -> None:
+        result = _at_once(self._desk.buckets.take(message.name, message.limit, message.cost))
         state = result.state
         self.send(Taken(message.number, result.limited, state.remaining, state.reset_after, state.retry_after))
 
@@ -198,8 +197,11 @@ class Visitor:
         self._desk.close(self)
 
 
-def _at_once(work: Coroutine[Any, Any, Any]) -> None:
+def _at_once(work: Coroutine[Any, Any, T]) -> T:
     """Run what does not wait, without a task."""
-    with suppress(StopIteration):
+    try:
         work.send(None)
-        raise AssertionError("it waits")
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("it waits")

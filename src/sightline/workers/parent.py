@@ -20,7 +20,6 @@ from functools import partial
 
 from sightline import metrics
 from sightline.admission.admit import Admission
-from sightline.admission.buckets import open_buckets
 from sightline.errors import ConfigError, EngineUnavailable
 from sightline.log import get_logger
 from sightline.settings import ServerSettings, Settings, default_engines, tree_of
@@ -59,7 +58,7 @@ class Parent:
         self._command = command
         self._on_ready = on_ready
         self._workers = [Worker(listener) for listener in listeners]
-        self._desk = Desk(Admission.of(settings.limits), open_buckets(""))
+        self._desk = Desk(Admission.of(settings.limits))
         specs = settings.engines or default_engines()
         self._engines = [SharedEngine(spec, partial(self._introduce, at)) for at, spec in enumerate(specs)]
         self._stop = asyncio.Event()
