@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SCALE := .venv-scale
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test fuzz soak check fmt bench eval lock
+.PHONY: help setup demo serve test test-scale fuzz soak check fmt bench eval lock
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(READY): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (once; about half a minute) …"
@@ -27,6 +28,16 @@ serve: $(READY)  ## run the service on 127.0.0.1:8000
 
 test: $(READY)  ## run every test
 	@$(BIN)/python -m pytest
+
+$(SCALE)/.ready: requirements-scale.lock pyproject.toml
+	@echo "Setting up $(SCALE) (once; a minute) …"
+	@$(PYTHON) -m venv --clear $(SCALE)
+	@$(SCALE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-scale.lock
+	@$(SCALE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-scale: $(SCALE)/.ready  ## run the tests that need Ray, in an environment of their own
+	@$(SCALE)/bin/python -m pytest -m scale -W ignore::ResourceWarning tests/cluster
 
 fuzz: $(READY)  ## a million odd bodies and pictures: 0 crashes, 0 5xx (FUZZ="--seed N --minutes M --case K")
 	@cd tests && ../$(BIN)/python -m fuzz.run $(FUZZ)
@@ -50,8 +61,11 @@ bench: $(READY)  ## side-by-side measurements, ratios printed
 eval: $(READY)  ## examine the bundled model on pictures it was not trained on
 	@$(BIN)/python training/eval.py
 
-lock:  ## renew requirements.lock from pyproject.toml
+LOCK := .venv-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
+	--no-header --upgrade --quiet
+
+lock:  ## renew requirements.lock and requirements-scale.lock from pyproject.toml
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
-	@.venv-lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --python-version 3.11 \
-		--no-header --upgrade --quiet --output-file requirements.lock
+	@$(LOCK) --extra dev --output-file requirements.lock
+	@$(LOCK) --extra cluster --extra scale --output-file requirements-scale.lock
 	@rm -rf .venv-lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from sightline.settings import (
     default_engines,
     engine_spec,
     load_settings,
+    merge_settings,
+    tree_of,
 )
 
 
@@ -136,3 +139,17 @@ def test_model_may_be_an_id_that_comes_along_or_a_folder(tmp_path: Path) -> None
 def test_other_model_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=TRANSCRIBER):
         engine_spec("gpt-4o")
+
+
+def test_settings_handed_to_another_process_are_the_same_there(tmp_path: Path) -> None:
+    file = tmp_path / "all.toml"
+    file.write_text(
+        'redis = "redis://:hidden@here/0"\n[aliases]\n"their" = "ours"\n[prices.ours]\nprompt = "0.0000001"\n'
+        '[[engines]]\nkind = "genai"\noptions = { path = "/m", step = 2, on = true }\n[server]\nworkers = 3\n'
+    )
+    settings = load_settings({"database": "postgresql://me:hidden@here/x"}, file=file, environ={})
+
+    there = merge_settings(json.loads(json.dumps(tree_of(settings))), {}, environ={})
+
+    assert there == settings
+    assert there.database_url == "postgresql://me:hidden@here/x"

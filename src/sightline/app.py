@@ -43,6 +43,7 @@ def create_app(
     admission: Admission | None = None,
     *,
     engines: Sequence[Engine] | None = None,
+    limits: RateLimits | None = None,
     on_ready: Callable[[], None] = lambda: None,
     on_failure: Callable[[str], None] = lambda _: None,
 ) -> Starlette:
@@ -50,7 +51,7 @@ def create_app(
 
     The API answers at once; `on_ready` is called when every engine has answered its warm-up, `on_failure`
     with a message when one can never start. Setting `draining` on `admission` refuses new requests.
-    `engines` replaces those of the settings (tests).
+    `engines` replaces those of the settings; `limits`, with `admission`, is for processes that count together.
     """
     admission = admission or Admission.of(settings.limits)
 
@@ -62,16 +63,16 @@ def create_app(
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
         metrics.in_flight.read = lambda: admission.in_flight
         metrics.waiting.read = lambda: admission.waiting
-        limits = RateLimits(settings.redis_url)
+        counting = limits or RateLimits(settings.redis_url)
         async with AsyncExitStack() as stack:
             if settings.traces:
                 traces.start()
                 stack.push_async_callback(asyncio.to_thread, traces.stop)
             pool = await stack.enter_async_context(ImagePool())
             ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
-            stack.push_async_callback(limits.close)
-            service = compose(settings, running, pool, admission, limits, ledger)
-            app.state.runtime = Runtime(settings, Keys(database), admission, limits, service, database)
+            stack.push_async_callback(counting.close)
+            service = compose(settings, running, pool, admission, counting, ledger)
+            app.state.runtime = Runtime(settings, Keys(database), admission, counting, service, database)
             starting = asyncio.create_task(_start(pool, running, on_ready, on_failure))
             try:
                 yield

@@ -8,7 +8,7 @@ from tables of ours (routes, models, kinds), never from a request.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -123,7 +123,8 @@ upstream_requests = Counter(
 upstream_ejections = Counter(
     "sightline_upstream_ejections", "Times that an upstream was left out until it answers again.", ("upstream", "why")
 )
-ALL: tuple[Counter | Histogram | Gauge, ...] = (
+Table = Sequence[Counter | Histogram | Gauge]
+ALL: Table = (
     *(requests, request_seconds, first_token_seconds, model_tokens, model_cost, image_bytes),
     *(in_flight, waiting, engine_restarts, ledger_seconds),
     *(upstream_requests, upstream_ejections),
@@ -178,21 +179,30 @@ def ledger_written(seconds: float) -> None:
     ledger_seconds.observe(seconds)
 
 
-class _Table(Collector):
-    """All of the above, for `prometheus_client`."""
+class _Families(Collector):
+    """A table of metrics, for `prometheus_client`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
 
     def collect(self) -> Iterable[Metric]:
-        yield from (metric.family() for metric in ALL)
+        yield from (metric.family() for metric in self._table)
         build = GaugeMetricFamily("sightline_build_info", "Which version runs.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
 
 
-_registry = CollectorRegistry()
-_registry.register(_Table())
-ProcessCollector(registry=_registry)
+def text(table: Table = ALL) -> bytes:
+    """A table in the text format of Prometheus; of this process also its memory, processor time and files."""
+    registry = CollectorRegistry()
+    registry.register(_Families(table))
+    ProcessCollector(registry=registry)
+    return generate_latest(registry)
 
 
-def text() -> bytes:
-    """All metrics in the text format of Prometheus; of this process also its memory, processor time and files."""
-    return generate_latest(_registry)
+async def _here() -> bytes:
+    return text()
+
+
+of_all: Callable[[], Awaitable[bytes]] = _here
+"""The metrics of the whole service: of this process, or of all its workers where it is one of several."""

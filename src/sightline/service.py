@@ -104,7 +104,7 @@ class Service:
         """
         engine, model = self.catalogue.find(request.model)
         check(request, model)
-        with self._admission.hold(call.key.id, call.key.limits.max_in_flight):
+        async with self._admission.visit(call.key.id, call.key.limits.max_in_flight):
             work, receipts = await self._prepare(request, model, call)
             usage = await engine.count(work)
         return Preview(usage, receipts, self.prices.cost(model.id, usage))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -41,10 +42,11 @@ class EngineSpec:
 class ServerSettings:
     """Where the service listens, how much it reads, how long it waits for clients and lets running requests finish.
 
-    With `reuse_port` a new process may take over the port of one that still runs. `head_s` and `body_s` are for a
-    request's head and body to arrive, `write_s` for a client to go on reading its answer, `keep_alive_s` for the next
-    request on a connection. `max_held_bytes` is for the bodies of all requests. `open_metrics` shows `/metrics` to
-    callers without a key.
+    With `reuse_port` a new process may take over the port of one that still runs. `workers` is how many processes read,
+    check and answer requests; what is counted or held in bytes and connections is for all of them together.
+    `head_s` and `body_s` are for a request's head and body to arrive, `write_s` for a client to go on reading its
+    answer, `keep_alive_s` for the next request on a connection. `max_held_bytes` is for the bodies of all requests.
+    `open_metrics` shows `/metrics` to callers without a key.
     """
 
     __pydantic_config__ = _STRICT
@@ -52,6 +54,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     reuse_port: bool = False
+    workers: AtLeastOne = 1
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
     max_held_bytes: AtLeastOne = 50_331_648
@@ -205,7 +208,18 @@ def load_settings(
     Raises:
         ConfigError: every problem, one a line, each with the name of its setting.
     """
-    tree = _read(file) if file else {}
+    return merge_settings(_read(file) if file else {}, flags, environ=environ)
+
+
+def merge_settings(
+    tree: dict[str, Any], flags: Mapping[str, Any], *, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """As `load_settings`, over what a settings file would say; `tree` is not changed.
+
+    Raises:
+        ConfigError: every problem, one a line, each with the name of its setting.
+    """
+    tree = deepcopy(tree)
     for name in _names(Settings):
         variable = "SIGHTLINE_" + name.replace(".", "_").upper()
         if variable in environ:
@@ -247,6 +261,12 @@ def upstream_pool(urls: str, environ: Mapping[str, str] = os.environ) -> Upstrea
     return load_settings({"upstreams": [entry]}, environ={UPSTREAM_KEY: environ.get(UPSTREAM_KEY, "")}).upstreams[0]
 
 
+def tree_of(settings: Settings) -> dict[str, Any]:
+    """What a settings file would say for `settings`, secrets included: to hand them to another process of ours."""
+    tree: dict[str, Any] = _plain(settings)
+    return tree
+
+
 def engine_spec(model: str) -> EngineSpec:
     """The engine for a `--model` argument: the id of a model that comes with the package, or a model folder.
 
@@ -274,6 +294,20 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"The settings file {file} cannot be read: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """A setting as TOML has it; what is None is left out, for TOML has none."""
+    if is_dataclass(value):
+        inner = {item.name: getattr(value, item.name) for item in fields(value)}
+        return {name: _plain(one) for name, one in inner.items() if one is not None}
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path | Decimal):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return {name: _plain(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _names(kind: Any, prefix: str = "") -> Iterator[str]:

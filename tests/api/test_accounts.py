@@ -137,6 +137,8 @@ async def test_idempotency_key_of_another_body_or_a_running_twin_is_409(
     other = await client.post(CHAT, json=chat("d"), headers=head)
 
     assert sorted(answer.status_code for answer in twins) == [200, 409, 409]
+    assert {answer.headers["retry-after"] for answer in twins if answer.status_code == 409} == {"1"}
+    assert "retry-after" not in other.headers
     assert_error(other, 409, "idempotency_conflict")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,9 @@ ALLOWED = {
     "api": STAGES | {"account", "service", "batch", "wire", "store"},
     "dashboard": STAGES | {"service", "batch", "wire", "store"},
     "app": STAGES | {"account", "service", "batch", "api", "dashboard", "wire", "store"},
-    "cli": STAGES | {"service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
+    "cluster": STAGES | {"app"},
+    "workers": STAGES,
+    "cli": STAGES | {"workers", "service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
     "__main__": {"cli"},
 }
 FILES = sorted(file for file in SOURCE.rglob("*.py") if file != SOURCE / "__init__.py")
@@ -55,6 +58,12 @@ def test_imports_go_one_way(file: Path) -> None:
 
     assert part in ALLOWED, f"{part} has no place in the layers; say which"
     assert imported_parts(file) - {part} <= ALLOWED[part] | BASE
+
+
+def test_only_the_cluster_imports_ray() -> None:
+    users = {part_of(file) for file in FILES if re.search(r"^\s*(from|import) ray\b", file.read_text(), re.MULTILINE)}
+
+    assert users == {"cluster"}
 
 
 def test_base_modules_do_not_import_each_other_in_circles() -> None:

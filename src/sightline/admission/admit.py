@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 from sightline.admission.line import Line
@@ -40,6 +40,10 @@ class Admission:
     def waiting(self) -> int:
         """How many requests stand in a line."""
         return sum(line.waiting for line in self._lines.values())
+
+    def has_room(self, model: str) -> bool:
+        """Whether a request for `model` would have its place at once."""
+        return self._lines[model].has_room()
 
     def would_refuse(
         self, key_id: str, max_in_flight: int | None = None, models: Collection[str] = ()
@@ -111,6 +115,12 @@ class Admission:
         self._of_key[key_id] -= 1
         if not self._of_key[key_id]:
             del self._of_key[key_id]
+
+    @asynccontextmanager
+    async def visit(self, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
+        """`hold`, for a request that may have to ask another process for it."""
+        with self.hold(key_id, max_in_flight):
+            yield
 
     def _too_many_of_key(self, has: int, limit: int) -> RateLimitExceeded:
         if limit < 1:

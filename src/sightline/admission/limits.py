@@ -12,7 +12,7 @@ import math
 import msgspec
 from throttled.asyncio import RateLimitState
 
-from sightline.admission.buckets import open_buckets
+from sightline.admission.buckets import Buckets, open_buckets
 from sightline.core import KeyLimits
 from sightline.errors import RateLimitExceeded, StoreUnavailable
 from sightline.log import get_logger
@@ -29,15 +29,15 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class RateLimits:
-    """Counts requests and tokens by key, in memory or in the Redis at `redis_url`."""
+    """Counts requests and tokens by key, in memory or in the Redis at `redis_url`; or in `buckets` kept elsewhere."""
 
-    def __init__(self, redis_url: str = "") -> None:
+    def __init__(self, redis_url: str = "", buckets: Buckets | None = None) -> None:
         """Open the store; nothing is connected yet.
 
         Raises:
             ConfigError: no Redis client is installed, or the address is none.
         """
-        self._buckets = open_buckets(redis_url)
+        self._buckets = buckets or open_buckets(redis_url)
 
     async def take_request(self, key_id: str, limits: KeyLimits) -> Window | None:
         """Count a request; None where the key has no such limit.

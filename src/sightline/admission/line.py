@@ -57,6 +57,10 @@ class Line:
         """Requests that wait for a place; none do while one is free."""
         return sum(map(len, self._waiting.values()))
 
+    def has_room(self) -> bool:
+        """Whether a place is free, for which nobody waits then."""
+        return self.running < self._max_running
+
     def wait_s(self) -> int:
         """How long one that came now would wait, in whole seconds: who is ahead, at the pace of late; at least 1."""
         return max(1, math.ceil((self.waiting + 1) * self.service_s / self._max_running))

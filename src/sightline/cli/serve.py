@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -16,31 +17,51 @@ import uvicorn
 from sightline import faults, traces
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
+from sightline.admission.limits import RateLimits
 from sightline.api.protocol import close_overdue, protocol_of
 from sightline.app import create_app
 from sightline.cli.descriptors import with_room_for_connections
 from sightline.cli.terminal import DatabaseUrl, err, fail
 from sightline.core import PERMISSIONS, NewKey
+from sightline.engines.base import Engine
 from sightline.errors import ConfigError
 from sightline.log import configure_logging, get_logger
 from sightline.settings import ServerSettings, Settings, engine_spec, load_settings, upstream_pool
 from sightline.store.database import Database
+from sightline.workers.parent import Parent, listen, program
 
 log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a server may have in common with others; None is its own."""
+
+    admission: Admission
+    engines: Sequence[Engine] | None = None
+    limits: RateLimits | None = None
 
 
 class Server(uvicorn.Server):
     """uvicorn, with an exit status of our own: a drained stop is a success, a failed start is not."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
         super().__init__(_uvicorn(settings))
-        self.admission = Admission.of(settings.limits)
+        shared = shared or Shared(Admission.of(settings.limits))
+        self.admission = shared.admission
         self.failure: str | None = None
         self._settings = settings
         self._are_engines_ready = False
         self._held_back: list[socket.socket] = []
         self._opening: asyncio.Task[None] | None = None
-        self.config.app = create_app(settings, self.admission, on_ready=self._engines_ready, on_failure=self.fail)
+        self.config.app = create_app(
+            settings,
+            shared.admission,
+            engines=shared.engines,
+            limits=shared.limits,
+            on_ready=self._engines_ready,
+            on_failure=self.fail,
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, with an eye on slow clients; greet if the engines were quicker.
@@ -63,22 +84,26 @@ class Server(uvicorn.Server):
         """Begin to listen where that was held back, and greet."""
         for listener in self._held_back:
             if not self.should_exit:
-                server = await asyncio.get_running_loop().create_server(
-                    self._protocol, sock=listener, backlog=self.config.backlog
-                )
-                self.servers.append(server)
+                await self.listen(listener)
         if self.servers:
-            self._greet()
+            self.greet()
+
+    async def listen(self, listener: socket.socket) -> asyncio.Server:
+        """Take connections from a socket until the server stops."""
+        create_server = asyncio.get_running_loop().create_server
+        server = await create_server(self._protocol, sock=listener, backlog=self.config.backlog)
+        self.servers.append(server)
+        return server
 
     def _protocol(self) -> asyncio.Protocol:
         kind: Any = self.config.http_protocol_class
         made: asyncio.Protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
         return made
 
-    def _greet(self) -> None:
+    def greet(self) -> None:
+        """Say that requests are taken, and by what address."""
         port = self.servers[0].sockets[0].getsockname()[1]  # the real one, also for --port 0
-        # The first key is made only now that it can be shown: a start that fails must not use it up.
-        _greet(_url(self.config.host, port), _first_key(self._settings))
+        greet_first(self._settings, port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take no more connections; a second signal does not wait for requests that run."""
@@ -115,6 +140,9 @@ def serve(
         bool | None,
         typer.Option("--reuse-port", help="Share the port: start a new process so, then stop the old one."),
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read, check and answer requests; they share the engines. [1]")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
@@ -136,6 +164,7 @@ def serve(
         "server.host": host,
         "server.port": port,
         "server.reuse_port": reuse_port,
+        "server.workers": workers,
         "data": data,
         "database": database,
         "aliases": _pairs(alias),
@@ -149,24 +178,52 @@ def serve(
         _open(settings).close()
         if settings.traces:
             traces.require()
-        listener = _listen(settings.server)
+        listeners = _listen(settings.server)
         faults.arm(settings.faults)
     except ConfigError as error:
         fail(str(error))
     configure_logging()
-    settings = with_room_for_connections(settings)
     if settings.faults:
         log.error("faults_armed", plan=settings.faults, meaning="this service fails on purpose")
-    logging.getLogger("uvicorn.error").addFilter(_is_failure)
-    server = Server(settings)
     err.print(
         f"Sightline is loading its models; it will answer on {_url(settings.server.host, settings.server.port)} …"
     )
-    server.run(sockets=[listener])
+    if settings.server.workers > 1:
+        _run_workers(settings, listeners)
+    else:
+        _run_here(settings, listeners)
+
+
+def _run_here(settings: Settings, listeners: list[socket.socket]) -> None:
+    quiet()
+    server = Server(with_room_for_connections(settings))
+    server.run(sockets=listeners)
     if server.failure:
         fail(server.failure)
     if not server.started:
         raise typer.Exit(1)
+
+
+def _run_workers(settings: Settings, listeners: list[socket.socket]) -> None:
+    import uvloop  # not where there are no such sockets
+
+    port = listeners[0].getsockname()[1]
+
+    async def run() -> tuple[int, str | None]:
+        parent = Parent(settings, listeners, program(), lambda: greet_first(settings, port))
+        return await parent.run(), parent.failure
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        status, failure = runner.run(run())
+    if failure:
+        fail(failure)
+    if status:
+        raise typer.Exit(1)
+
+
+def quiet() -> None:
+    """Keep out of the log what uvicorn says of requests that a stop cut short."""
+    logging.getLogger("uvicorn.error").addFilter(_is_failure)
 
 
 def _is_failure(record: logging.LogRecord) -> bool:
@@ -200,21 +257,16 @@ def _uvicorn(settings: Settings) -> uvicorn.Config:
     )
 
 
-def _listen(server: ServerSettings) -> socket.socket:
+def _listen(server: ServerSettings) -> list[socket.socket]:
     """Take the port: a shared one without listening on it yet, any other so that clients wait instead of failing."""
     host, port = server.host, server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        if not server.reuse_port:
-            return socket.create_server((host, port), family=family)
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((host, port))
+        if not server.reuse_port and server.workers == 1:
+            return [socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)]
+        return listen(server)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
         raise ConfigError(f"Cannot listen on {_url(host, port)}: {reason}. Choose another --port.") from error
-    return listener
 
 
 def _open(settings: Settings) -> Database:
@@ -228,6 +280,14 @@ def _first_key(settings: Settings) -> str | None:
         return None if keys.all() else keys.create(NewKey("first", permissions=PERMISSIONS))[1]
     finally:
         database.close()
+
+
+def greet_first(settings: Settings, port: int) -> None:
+    """Say where requests are taken, and on a first start with which key.
+
+    It is made only now that it can be shown: a start that fails must not use it up.
+    """
+    _greet(_url(settings.server.host, port), _first_key(settings))
 
 
 def _url(host: str, port: int) -> str:

@@ -15,6 +15,11 @@ from typing import Any, cast
 _LENGTHS = struct.Struct(">IQ")
 
 
+def frame(head: bytes) -> bytes:
+    """A message that nothing follows, as it is sent."""
+    return _LENGTHS.pack(len(head), 0) + head
+
+
 class Channel(asyncio.Protocol):
     """One end. `on_message(head, raw)` is called for each whole message, `on_close()` when the other end is gone."""
 
@@ -33,6 +38,11 @@ class Channel(asyncio.Protocol):
         self._transport.write(lengths + head)
         for view in views:
             self._transport.write(view)
+
+    def write(self, frames: bytes) -> None:
+        """Send messages without anything that follows them, each as `frame` has made it."""
+        if self._transport is not None:
+            self._transport.write(frames)
 
     def close(self) -> None:
         """Close this end; what was sent before still arrives."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from sightline import errors
-from sightline.core import Delta, Message, ModelInfo, SamplingParams, Usage
+from sightline.core import Delta, GenerateRequest, Message, ModelInfo, SamplingParams, Usage
 from sightline.errors import EngineError, InvalidRequest, Problem, ServiceError
 
 
@@ -82,6 +82,21 @@ ToParent = Ready | Refused | Piece | Working | Counted | Failed
 encoder = msgspec.msgpack.Encoder()
 to_child = msgspec.msgpack.Decoder(ToChild)
 to_parent = msgspec.msgpack.Decoder(ToParent)
+
+
+def pack_request(number: int, request: GenerateRequest, *, only_count: bool = False) -> Generate:
+    """Pack a request for the other side, but for its pixels, which follow it as they are."""
+    return Generate(
+        number=number,
+        request_id=request.request_id,
+        model=request.model,
+        messages=request.messages,
+        sampling=request.sampling,
+        sizes=tuple((image.shape[0], image.shape[1], image.shape[2]) for image in request.images),
+        image_tokens=request.image_tokens,
+        stream=request.stream,
+        only_count=only_count,
+    )
 
 
 def failed(number: int, error: ServiceError) -> Failed:

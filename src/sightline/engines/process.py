@@ -11,7 +11,7 @@ import asyncio
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -23,12 +23,12 @@ from sightline.engines.messages import (
     Cancel,
     Counted,
     Failed,
-    Generate,
     Piece,
     Ready,
     Refused,
     Working,
     encoder,
+    pack_request,
     to_parent,
     unpack,
 )
@@ -106,7 +106,7 @@ class ProcessEngine:
             raise self._unavailable("is starting")
         self._numbers += 1
         answer = Answer(self._numbers, channel)
-        channel.send(encoder.encode(_head(answer.number, request, only_count)), request.images)
+        channel.send(encoder.encode(pack_request(answer.number, request, only_count=only_count)), request.images)
         self._answers[answer.number] = answer
         return answer
 
@@ -148,18 +148,12 @@ class ProcessEngine:
         ours, theirs = socket.socketpair()
         with theirs, ExitStack() as unless_started:
             unless_started.callback(ours.close)
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "sightline.engines.child", str(theirs.fileno()), msgspec.json.encode(self.spec).decode()),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
+            child = await self._spawn(theirs)
             unless_started.pop_all()
         self.pid, self._refusal = child.pid, None
         loop = asyncio.get_running_loop()
         _, self._channel = await loop.create_unix_connection(lambda: Channel(self._receive, self._lose), sock=ours)
-        watch = loop.create_task(self._watch(child))
+        watch = loop.create_task(self._watch(child.kill))
         try:
             await child.wait()
         finally:
@@ -175,8 +169,20 @@ class ProcessEngine:
             raise ConfigError(self._refusal)
         log.error("engine_died", kind=self.spec.kind, status=child.returncode)
 
-    async def _watch(self, child: asyncio.subprocess.Process) -> None:
-        """End the child when it gives no piece of any answer for too long."""
+    async def _spawn(self, *ends: socket.socket) -> asyncio.subprocess.Process:
+        """Start the program of a child, to which `ends` belong from then on."""
+        numbers = [end.fileno() for end in ends]
+        spec = msgspec.json.encode(self.spec).decode()
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "sightline.engines.child", spec, *map(str, numbers)),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=numbers,
+            start_new_session=True,
+        )
+
+    async def _watch(self, end: Callable[[], None]) -> None:
+        """Have the child ended when it gives no piece of any answer for too long."""
         clock, look_s = asyncio.get_running_loop().time, self._silence_s / _LOOKS
         while True:
             await asyncio.sleep(look_s)
@@ -189,7 +195,7 @@ class ProcessEngine:
         message = f"The model's engine gave nothing for {self._silence_s:g} s and is restarting; nothing was charged."
         for answer in open_answers:
             answer.put(EngineTimeout(message, retry_after_s=max(1.0, self._load_s)))
-        child.kill()
+        end()
 
     def _lose(self) -> None:
         """End every answer that the child will not finish any more."""
@@ -255,17 +261,3 @@ class Answer:
         if isinstance(event, ServiceError):
             raise event
         return event
-
-
-def _head(number: int, request: GenerateRequest, only_count: bool) -> Generate:
-    return Generate(
-        number=number,
-        request_id=request.request_id,
-        model=request.model,
-        messages=request.messages,
-        sampling=request.sampling,
-        sizes=tuple((image.shape[0], image.shape[1], image.shape[2]) for image in request.images),
-        image_tokens=request.image_tokens,
-        stream=request.stream,
-        only_count=only_count,
-    )

@@ -1,0 +1,150 @@
+"""An `Engine` whose work happens in the replicas of a Ray Serve deployment, wherever they run.
+
+Ray Serve picks the replica with fewer requests of two, restarts what dies and adds replicas by load. A request whose
+replica is lost moves to another one, once, if nothing of its answer has been read; all others end with
+`EngineUnavailable`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from ray.exceptions import ObjectLostError, RayActorError, RayError, WorkerCrashedError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+
+from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
+from sightline.engines.messages import Counted, Failed, Piece, Ready, encoder, pack_request, to_parent, unpack
+from sightline.errors import ConfigError, EngineOverloaded, EngineUnavailable
+from sightline.log import get_logger
+
+_LOOK_EVERY_S = 1.0
+LOST = (RayActorError, WorkerCrashedError, ObjectLostError, ReplicaUnavailableError)
+"""What Ray raises when the process or the machine of a replica is gone or out of reach."""
+
+log = get_logger(__name__)
+
+
+class ReplicaEngine:
+    """`handle` is the deployment's; `running` says how many of its replicas run, and may block."""
+
+    def __init__(self, handle: Any, running: Callable[[], int]) -> None:
+        self._handle = handle
+        self._stream = handle.options(method_name="generate", stream=True)
+        self._running = running
+        self._known: tuple[ModelInfo, ...] = ()
+        self._is_up = False
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Wait until a replica has loaded its models, and keep an eye on them from then on."""
+        while not self._known:
+            try:
+                ready = to_parent.decode(await self._handle.models.remote())
+            except DeploymentUnavailableError as error:
+                raise ConfigError(f"The deployment {self._handle.deployment_name} cannot be started.") from error
+            except RayError as error:  # lost before it could say; Ray Serve starts another
+                log.warning("engine_not_ready", deployment=self._handle.deployment_name, reason=type(error).__name__)
+                await asyncio.sleep(_LOOK_EVERY_S)
+                continue
+            assert isinstance(ready, Ready)
+            self._known = ready.models
+        self._is_up = True
+        self._watching = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Stop looking. The replicas are Ray Serve's to stop, and go on for other fronts."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        self._known, self._watching = (), None
+
+    def models(self) -> Sequence[ModelInfo]:
+        """The models of the replicas, while one of these runs."""
+        return self._known if self._is_up else ()
+
+    async def count(self, request: GenerateRequest) -> Usage:
+        """Have a replica count the request's prompt."""
+        async with aclosing(self._ask(request, only_count=True)) as messages:
+            counted = await anext(messages)
+        assert isinstance(counted, Counted)
+        return counted.usage
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """Have a replica answer; closing tells it to stop."""
+        async with aclosing(self._ask(request)) as messages:
+            async for message in messages:
+                assert isinstance(message, Piece)
+                yield message.delta
+
+    async def _ask(
+        self, request: GenerateRequest, *, only_count: bool = False
+    ) -> AsyncGenerator[Piece | Counted, None]:
+        """What a replica says on a request; another one is asked, once, if the first is lost before it said anything.
+
+        Raises:
+            EngineUnavailable: both were lost, or the first one after its first word.
+        """
+        if not self._is_up:
+            raise _unavailable("is starting")
+        head = encoder.encode(pack_request(0, request, only_count=only_count))
+        raw = b"".join(image.tobytes() for image in request.images)
+        for is_last in (False, True):
+            has_begun = False
+            try:
+                async with aclosing(self._messages(head, raw)) as messages:
+                    async for message in messages:
+                        has_begun = True
+                        yield message
+                return
+            except EngineUnavailable:
+                if has_begun or is_last:
+                    raise
+                log.warning("request_moved", deployment=self._handle.deployment_name, request_id=request.request_id)
+
+    async def _messages(self, head: bytes, raw: bytes) -> AsyncGenerator[Piece | Counted, None]:
+        """What one replica says, in our words where it fails."""
+        response = self._stream.remote(head, raw)
+        is_whole = False
+        try:
+            async for one in response:
+                message = to_parent.decode(one)
+                if isinstance(message, Failed):
+                    is_whole = True
+                    raise unpack(message)
+                assert isinstance(message, Piece | Counted)
+                is_whole = not isinstance(message, Piece) or message.delta.finish_reason is not None
+                yield message
+        except LOST as error:
+            raise _unavailable("was lost") from error
+        except BackPressureError as error:
+            raise EngineOverloaded(
+                "As many requests wait for this model as may; send the request again in a moment.", retry_after_s=1
+            ) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise _unavailable("was stopped") from error  # the replica was, not the request
+        finally:
+            if not is_whole:
+                response.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                is_up = await asyncio.to_thread(self._running) > 0
+            except RayError as error:  # the controller is being restarted; the replicas go on
+                log.warning("replicas_not_seen", reason=type(error).__name__)
+                continue
+            if is_up != self._is_up:
+                log.warning("replicas_changed", deployment=self._handle.deployment_name, is_up=is_up)
+            self._is_up = is_up
+
+
+def _unavailable(what: str) -> EngineUnavailable:
+    message = f"The model's engine {what}. Send the request again in a moment; nothing was charged."
+    return EngineUnavailable(message, retry_after_s=1)

@@ -1,0 +1,51 @@
+"""A deployment whose replicas each run one engine; the fronts talk to it in messages, as to an engine's process.
+
+A replica that cannot go on fails its health check, and Ray Serve starts another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from sightline.engines.answers import answers
+from sightline.engines.messages import Generate, Ready, encoder, to_child
+from sightline.engines.registry import create
+from sightline.errors import EngineUnavailable
+from sightline.log import configure_logging
+from sightline.settings import EngineSpec
+
+
+class EngineReplica:
+    """Runs the engine of `spec` in this process. What crosses are bytes: msgpack and raw pixels, never objects."""
+
+    async def __init__(self, spec: EngineSpec) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+        """Load: Ray Serve sends no request before this has returned."""
+        configure_logging()
+        self._engine = create(spec)
+        await self._engine.start()
+
+    async def models(self) -> bytes:
+        """The models that can answer, as a `Ready`."""
+        return encoder.encode(Ready(tuple(self._engine.models())))
+
+    async def generate(self, head: bytes, raw: bytes) -> AsyncGenerator[bytes, None]:
+        """Answer the `Generate` in `head`, whose pixels are `raw`, in messages. Cancelling it ends the work."""
+        message = to_child.decode(head)
+        assert isinstance(message, Generate)
+        async with aclosing(answers(self._engine, message, raw)) as said:
+            async for one in said:
+                yield encoder.encode(one)
+
+    def check_health(self) -> None:
+        """Called by Ray Serve.
+
+        Raises:
+            EngineUnavailable: the engine cannot answer any more; the replica is replaced.
+        """
+        if not self._engine.models():
+            raise EngineUnavailable("The engine has stopped.")
+
+    async def __del__(self) -> None:
+        """Called by Ray Serve when what runs has ended."""
+        await self._engine.stop()

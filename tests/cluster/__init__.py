@@ -1,0 +1,1 @@
+"""The service on Ray Serve, for real; see `conftest`."""
