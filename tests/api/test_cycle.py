@@ -34,6 +34,8 @@ class Flow:
 
     write_paused = False
 
+    def resume_reading(self) -> None: ...
+
 
 def cycle(transport: Transport, *, method: str = "GET", keep_alive: bool = True) -> Cycle:
     logger, scope = logging.getLogger(), {"method": method}
@@ -100,3 +102,15 @@ async def test_nothing_follows_a_complete_answer() -> None:
 
     with pytest.raises(RuntimeError):
         await done.send({"type": "http.response.body", "body": b"more"})
+
+
+@pytest.mark.parametrize("pieces", [(b"abc",), (b"a", b"b", b"c")])
+async def test_body_is_what_came_however_it_was_cut(pieces: tuple[bytes, ...]) -> None:
+    asked = cycle(Transport())
+
+    for piece in pieces:
+        asked.add(piece)
+    asked.more_body = False
+    asked.message_event.set()
+
+    assert await asked.receive() == {"type": "http.request", "body": b"abc", "more_body": False}

@@ -18,7 +18,17 @@ _WITHOUT_BODY = frozenset({204, 304})
 class Cycle(RequestResponseCycle):
     """Takes ASGI's messages and writes HTTP/1.1."""
 
+    body: bytes | bytearray  # type: ignore[assignment]  # a body that comes in one piece is handed on uncopied
     _head = b""  # of an answer whose body has not begun
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the request's body."""
+        if not self.body:
+            self.body = piece
+            return
+        if isinstance(self.body, bytes):
+            self.body = bytearray(self.body)
+        self.body += piece
 
     async def send(self, message: Any) -> None:
         """Take the head of the answer, or a piece of its body.

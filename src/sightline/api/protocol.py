@@ -65,6 +65,7 @@ class Connection(HttpToolsProtocol):
     """One client's connection. `read_due_s` and `write_due_s` are in the loop's time."""
 
     settings: ClassVar[ServerSettings] = ServerSettings()
+    cycle: Cycle  # the latest request's
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head; refuse a connection too many."""
@@ -176,7 +177,7 @@ class Connection(HttpToolsProtocol):
         self._undelivered_bytes = 0
         cycle = self.cycle
         if not cycle.response_complete:
-            cycle.body += body
+            cycle.add(body)
             if len(cycle.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
             cycle.message_event.set()

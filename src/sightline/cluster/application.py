@@ -35,7 +35,8 @@ def build(args: ClusterArgs) -> serve.Application:
     check_shared(settings, args.fronts.max_replicas, one_machine=args.one_machine)
     specs = settings.engines or default_engines()
     engines = [
-        _engine(settings, args, name).bind(spec) for name, spec in zip(deployment_names(specs), specs, strict=True)
+        _engine(settings, args, name).bind(spec, settings.limits.engine_silence_s)
+        for name, spec in zip(deployment_names(specs), specs, strict=True)
     ]
     return _front(settings, args).bind(args.model_dump(), *engines)
 
