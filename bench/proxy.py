@@ -10,6 +10,7 @@ and 3 ms added; 64 streams of 64 chunks at 60,000 chunks a second and 40 times L
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import socket
 import statistics
@@ -275,8 +276,8 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _set_up_litellm(console: Console) -> None:
-    ready = LITELLM / ".ready"
-    if ready.exists() and ready.stat().st_mtime >= LITELLM_LOCK.stat().st_mtime:
+    ready, wanted = LITELLM / ".ready", hashlib.sha256(LITELLM_LOCK.read_bytes()).hexdigest()
+    if ready.exists() and ready.read_text() == wanted:
         return
     console.print(f"Setting up LiteLLM in {LITELLM} (once; a few minutes) …")
     python = str(LITELLM / "bin" / "python")
@@ -285,4 +286,4 @@ def _set_up_litellm(console: Console) -> None:
     subprocess.run([python, *install, "-r", str(LITELLM_LOCK)], check=True)
     # Not byte-compiled, a missing import is retried at every request: 1.6 times the time.
     subprocess.run([python, "-m", "compileall", "-q", str(LITELLM / "lib")], check=False)
-    ready.touch()
+    ready.write_text(wanted)
