@@ -58,7 +58,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         running = engines
         if running is None:
-            running = [ProcessEngine(spec) for spec in settings.engines or default_engines()]
+            running = make_engines(settings)
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
         metrics.in_flight.read = lambda: admission.in_flight
         metrics.waiting.read = lambda: admission.waiting
@@ -86,6 +86,18 @@ def create_app(
         ],
         exception_handlers={ServiceError: on_service_error, HTTPException: on_http_error},
     )
+
+
+def make_engines(settings: Settings) -> list[Engine]:
+    """The engines that the settings name: models in processes of their own, and pools of servers elsewhere."""
+    specs = settings.engines or (() if settings.upstreams else default_engines())
+    engines: list[Engine] = [ProcessEngine(spec) for spec in specs]
+    if settings.upstreams:
+        # Imported when needed: its HTTP client takes a tenth of a second.
+        from sightline.engines.upstream.engine import UpstreamEngine
+
+        engines += [UpstreamEngine(pool) for pool in settings.upstreams]
+    return engines
 
 
 def compose(

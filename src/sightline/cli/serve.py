@@ -23,7 +23,7 @@ from sightline.cli.terminal import DatabaseUrl, err, fail
 from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import ConfigError
 from sightline.log import configure_logging, get_logger
-from sightline.settings import ServerSettings, Settings, engine_spec, load_settings
+from sightline.settings import ServerSettings, Settings, engine_spec, load_settings, upstream_pool
 from sightline.store.database import Database
 
 log = get_logger(__name__)
@@ -119,6 +119,10 @@ def serve(
         list[str] | None,
         typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
     ] = None,
+    upstream: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL[,URL…]", help="OpenAI-compatible servers to forward to, instead; repeatable."),
+    ] = None,
     alias: Annotated[
         list[str] | None, typer.Option(help="ALIAS=MODEL: serve a model under another id as well; repeatable.")
     ] = None,
@@ -140,6 +144,8 @@ def serve(
         settings = load_settings(flags, file=config)
         if model:
             settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
+        if upstream:
+            settings = replace(settings, upstreams=tuple(upstream_pool(urls) for urls in upstream))
         _open(settings).close()
         listener = _listen(settings.server)
         faults.arm(settings.faults)
