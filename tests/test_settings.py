@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
 from sightline.settings import (
     BUNDLED,
@@ -17,6 +18,7 @@ from sightline.settings import (
     default_engines,
     engine_spec,
     load_settings,
+    upstream_pool,
 )
 
 
@@ -136,3 +138,47 @@ def test_model_may_be_an_id_that_comes_along_or_a_folder(tmp_path: Path) -> None
 def test_other_model_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=TRANSCRIBER):
         engine_spec("gpt-4o")
+
+
+UPSTREAM = """
+    [[upstreams]]
+    urls = ["http://one:8000/v1", "https://two"]
+    key_env = "VLLM_KEY"
+    [upstreams.models."ours/model"]
+    id = "theirs"
+    image = {kind = "square", size_px = 192, tokens = 36}
+"""
+
+
+def test_upstreams_come_from_the_file_and_their_key_from_the_environment(tmp_path: Path) -> None:
+    (pool,) = load(tmp_path, UPSTREAM, VLLM_KEY="sk-quokka").upstreams
+
+    assert pool.urls == ("http://one:8000/v1", "https://two")
+    assert pool.models["ours/model"].image == ImageEncoding("square", 192, 36)
+    assert pool.key is not None
+    assert pool.key.get_secret_value() == "sk-quokka"
+    assert "quokka" not in repr(pool)
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        (UPSTREAM, "no VLLM_KEY"),
+        (UPSTREAM.replace('key_env = "VLLM_KEY"', 'key = "sk-1"'), "key_env instead"),
+        ('[[upstreams]]\nurls = ["http://user:password@host"]', "upstreams.0.urls"),
+        ('[[upstreams]]\nurls = ["ftp://host"]', "upstreams.0.urls"),
+        ("[[upstreams]]\nurls = []", "upstreams.0.urls"),
+        ("upstreams = 1", "upstreams"),
+    ],
+)
+def test_upstreams_that_cannot_be_are_refused(tmp_path: Path, toml: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path, toml)
+
+
+def test_upstream_argument_is_a_pool() -> None:
+    pool = upstream_pool("http://one,http://two", environ={"SIGHTLINE_UPSTREAM_KEY": "sk-quokka"})
+
+    assert pool.urls == ("http://one", "http://two")
+    assert pool.key is not None
+    assert upstream_pool("http://one", environ={}).key is None
