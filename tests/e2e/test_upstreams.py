@@ -92,7 +92,7 @@ def test_loss_of_one_is_not_seen_where_nothing_was_sent(
     assert "upstream_ejected" in front.log
     rows = next(front.data.glob("*.db"))
     with sqlite3.connect(rows) as database:
-        ended = database.execute("SELECT outcome, count(*) FROM ledger_endings GROUP BY outcome").fetchall()
+        ended = database.execute("SELECT outcome, count(*) FROM ledger GROUP BY outcome").fetchall()
     database.close()
     assert ended == [("completed", 160)]
     if number == signal.SIGSTOP:
