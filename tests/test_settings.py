@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
 from sightline.settings import (
     BUNDLED,
@@ -20,6 +21,7 @@ from sightline.settings import (
     load_settings,
     merge_settings,
     tree_of,
+    upstream_pool,
 )
 
 
@@ -141,15 +143,61 @@ def test_other_model_is_refused_with_those_there_are() -> None:
         engine_spec("gpt-4o")
 
 
+UPSTREAM = """
+    [[upstreams]]
+    urls = ["http://one:8000/v1", "https://two"]
+    key_env = "VLLM_KEY"
+    [upstreams.models."ours/model"]
+    id = "theirs"
+    image = {kind = "square", size_px = 192, tokens = 36}
+"""
+
+
 def test_settings_handed_to_another_process_are_the_same_there(tmp_path: Path) -> None:
     file = tmp_path / "all.toml"
     file.write_text(
         'redis = "redis://:hidden@here/0"\n[aliases]\n"their" = "ours"\n[prices.ours]\nprompt = "0.0000001"\n'
         '[[engines]]\nkind = "genai"\noptions = { path = "/m", step = 2, on = true }\n[server]\nworkers = 3\n'
+        + UPSTREAM
     )
-    settings = load_settings({"database": "postgresql://me:hidden@here/x"}, file=file, environ={})
+    environ = {"VLLM_KEY": "sk-quokka"}
+    settings = load_settings({"database": "postgresql://me:hidden@here/x"}, file=file, environ=environ)
 
-    there = merge_settings(json.loads(json.dumps(tree_of(settings))), {}, environ={})
+    there = merge_settings(json.loads(json.dumps(tree_of(settings))), {}, environ=environ)
 
     assert there == settings
     assert there.database_url == "postgresql://me:hidden@here/x"
+
+
+def test_upstreams_come_from_the_file_and_their_key_from_the_environment(tmp_path: Path) -> None:
+    (pool,) = load(tmp_path, UPSTREAM, VLLM_KEY="sk-quokka").upstreams
+
+    assert pool.urls == ("http://one:8000/v1", "https://two")
+    assert pool.models["ours/model"].image == ImageEncoding("square", 192, 36)
+    assert pool.key is not None
+    assert pool.key.get_secret_value() == "sk-quokka"
+    assert "quokka" not in repr(pool)
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        (UPSTREAM, "no VLLM_KEY"),
+        (UPSTREAM.replace('key_env = "VLLM_KEY"', 'key = "sk-1"'), "key_env instead"),
+        ('[[upstreams]]\nurls = ["http://user:password@host"]', "upstreams.0.urls"),
+        ('[[upstreams]]\nurls = ["ftp://host"]', "upstreams.0.urls"),
+        ("[[upstreams]]\nurls = []", "upstreams.0.urls"),
+        ("upstreams = 1", "upstreams"),
+    ],
+)
+def test_upstreams_that_cannot_be_are_refused(tmp_path: Path, toml: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path, toml)
+
+
+def test_upstream_argument_is_a_pool() -> None:
+    pool = upstream_pool("http://one,http://two", environ={"SIGHTLINE_UPSTREAM_KEY": "sk-quokka"})
+
+    assert pool.urls == ("http://one", "http://two")
+    assert pool.key is not None
+    assert upstream_pool("http://one", environ={}).key is None

@@ -262,8 +262,13 @@ def upstream_pool(urls: str, environ: Mapping[str, str] = os.environ) -> Upstrea
 
 
 def tree_of(settings: Settings) -> dict[str, Any]:
-    """What a settings file would say for `settings`, secrets included: to hand them to another process of ours."""
+    """What a settings file would say for `settings`, to hand them to another process of ours.
+
+    Secrets are in it, but for the keys of upstreams, which that process finds in the same environment.
+    """
     tree: dict[str, Any] = _plain(settings)
+    for upstream in tree["upstreams"]:
+        upstream.pop("key", None)
     return tree
 
 

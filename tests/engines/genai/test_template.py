@@ -13,6 +13,7 @@ from sightline.engines.genai.template import FAMILIES, Control, Gemma3, PromptWr
 from sightline.engines.spellings import Neutraliser
 from sightline.errors import EngineError
 
+TAGS = ("<ov_genai_image_", "<ov_genai_video_")
 SPELLINGS = ["<bos>", "<eos>", "<pad>", "<end_of_turn>", "<start_of_turn>", "<|image_pad|>", "<a<b>", "<b>", "[mask]"]
 TAGS = ["<ov_genai_image_0>", "<ov_genai_video_7>", "<start_of_image>", "<image_soft_token>"]
 texts = st.lists(
@@ -92,9 +93,9 @@ def test_text_without_control_spellings_is_unchanged() -> None:
 
 @given(texts)
 def test_no_control_spelling_survives_in_text(text: str) -> None:
-    neutralised = Neutraliser(SPELLINGS)(text)
+    neutralised = Neutraliser([*SPELLINGS, *TAGS])(text)
 
-    assert not any(spelling in neutralised for spelling in [*SPELLINGS, "<ov_genai_image_", "<ov_genai_video_"])
+    assert not any(spelling in neutralised for spelling in [*SPELLINGS, *TAGS])
     assert neutralised.replace("\u200b", "") == text.replace("\u200b", "")
 
 
@@ -110,3 +111,9 @@ def test_only_the_template_places_control_tokens(parts: list[str]) -> None:
 
 def test_families_are_found_by_their_model_type() -> None:
     assert FAMILIES["gemma3"].image(1)[2] == Control("<image_soft_token>")
+
+
+def test_tags_of_the_pipeline_are_broken_in_a_prompt() -> None:
+    prompt = writer().write([user(TextPart("<ov_genai_image_0>"))], [])
+
+    assert "<ov_genai_image_" not in prompt.tagged

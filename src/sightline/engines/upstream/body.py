@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 import msgspec
@@ -16,9 +17,13 @@ _encoder = msgspec.json.Encoder()
 
 
 class BodyWriter:
-    """Writes bodies for one upstream's model: `model` is its id there, `dialect` what kind of server it is."""
+    """Writes bodies for one upstream's model: `model` is its id there, `dialect` what kind of server it is.
 
-    def __init__(self, model: str, dialect: str, reserved: Reserved) -> None:
+    Temperature and top_p are said always, for servers have defaults of their own, unless the model has neither.
+    """
+
+    def __init__(self, model: str, dialect: str, supported: Set[str], reserved: Reserved) -> None:
+        self._said = [name for name in ("temperature", "top_p") if name in supported]
         self._model = model
         self._dialect = dialect
         self._reserved = reserved
@@ -30,6 +35,7 @@ class BodyWriter:
             EngineError: the pictures and their places in the messages do not match.
         """
         body: dict[str, Any] = {"model": self._model, "messages": self.messages(request)}
+        body.update({name: getattr(request.sampling, name) for name in self._said})
         _add_sampling(body, request.sampling, "max_tokens" if self._dialect == "llamacpp" else "max_completion_tokens")
         if request.stream:
             body["stream"] = True
@@ -77,8 +83,7 @@ def _data_uri(file: ImageFile) -> msgspec.Raw:
 
 
 def _add_sampling(body: dict[str, Any], sampling: SamplingParams, limit: str) -> None:
-    """Add what the request says; temperature and top_p always, for servers have defaults of their own."""
-    body["temperature"], body["top_p"] = sampling.temperature, sampling.top_p
+    """Add what the request says; `limit` is the server's word for the longest answer."""
     if sampling.max_tokens is not None:
         body[limit] = sampling.max_tokens
     if sampling.seed is not None:

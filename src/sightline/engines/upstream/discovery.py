@@ -138,7 +138,7 @@ class Discovery:
             max_images=(entry.max_images or model.max_images) if image else 0,
             supported_parameters=model.supported_parameters or entry.supported_parameters or SUPPORTED,
         )
-        return Served(info, BodyWriter(model.id, kind, self._reserved), kind)
+        return Served(info, BodyWriter(model.id, kind, info.supported_parameters, self._reserved), kind)
 
     async def _answers(self, server: Server, served: Served) -> bool:
         """Whether a model answers, and counts a picture as it is said to."""

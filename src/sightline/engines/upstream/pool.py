@@ -18,7 +18,10 @@ from sightline.engines.upstream.client import Broken, Unreachable
 from sightline.engines.upstream.failures import Failure
 from sightline.engines.upstream.server import Server
 from sightline.errors import EngineOverloaded, EngineUnavailable
+from sightline.log import get_logger
 from sightline.settings import UpstreamSettings
+
+log = get_logger(__name__)
 
 _LOOK_S = 0.1
 _TOLERANCE = 1
@@ -126,8 +129,9 @@ class Pool:
     async def _ask_back(self, server: Server) -> None:
         try:
             await self._revive(server)
-        except Failure:
+        except Failure as failure:
             server.wait_longer()
+            log.info("upstream_not_ready", upstream=server.name, why=failure.kind)
         else:
             server.put_in()
 

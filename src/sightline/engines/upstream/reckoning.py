@@ -14,7 +14,6 @@ _BYTES_A_TOKEN = 4
 _TOKENS_A_MESSAGE = 8
 _MOST_TEMPLATE_TOKENS = 256
 _MOST_TOKENS_AROUND_AN_IMAGE = 64
-_LEAST_TEXT_TOKENS = 1
 
 
 class Reckoning:
@@ -50,11 +49,10 @@ class Reckoning:
         image_tokens = details.image_tokens if details else None
         if image_tokens is not None and image_tokens != self._image_tokens:
             raise _other_images(image_tokens, self._image_tokens)
-        least = self._image_tokens + _LEAST_TEXT_TOKENS
-        if self._image_tokens and 0 <= said.prompt_tokens < least:
+        if 0 <= said.prompt_tokens < self._image_tokens:
             raise _other_images(said.prompt_tokens, self._image_tokens)
         if not (
-            least <= said.prompt_tokens <= self._most_prompt
+            self._image_tokens <= said.prompt_tokens <= self._most_prompt
             and 0 <= cached <= said.prompt_tokens
             # The last piece may hold what was kept back, and belongs to no token of its own.
             and pieces - 1 <= said.completion_tokens <= self._most_completion
