@@ -1,7 +1,8 @@
 """CPU time of the front a request, beside a bare uvicorn that reads the same body and echoes a fixed answer.
 
-The service runs with the scripted engine, so that only the front is measured: key, parse, limits, images from the
-cache, the exchange with the engine's process, meter, answer. CPU seconds of the API's process alone, as the
+The service runs with the scripted engine and `[ledger] enabled = false`, so that only the front is measured: key,
+parse, limits, images from the cache, the exchange with the engine's process, meter, answer. What writing requests down
+costs is `bench.ledger`'s to say. CPU seconds of the API's process alone, as the
 operating system counts them; both servers take turns, and the ratio of each turn is taken.
 """
 
@@ -26,7 +27,7 @@ from sightline.local import LocalService
 MODEL = "sightline/scripted"
 ROUNDS = 5
 WARM_UP = 200
-ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "yes"}\n'
+SETTINGS = '[ledger]\nenabled = false\n[[engines]]\nkind = "scripted"\noptions = {answer = "yes"}\n'
 ECHO = """
 import sys, uvicorn
 async def app(scope, receive, send):
@@ -50,7 +51,7 @@ def run(console: Console) -> bool:
         echo_port = int(echo.stdout.readline())
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder) / "bench.toml"
-            config.write_text(ENGINE)
+            config.write_text(SETTINGS)
             with LocalService("--config", str(config)) as service:
                 return _compare(console, service, echo, echo_port)
     finally:

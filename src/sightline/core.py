@@ -68,6 +68,20 @@ class ImageReference:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFile:
+    """A picture as a file that every decoder reads alike, for a model that runs elsewhere.
+
+    `type` is `png` or `jpeg`; `sha256` is of the bytes that the sender sent, which may be other ones; `detail` is what
+    the sender asked.
+    """
+
+    type: str
+    data: bytes = field(repr=False)
+    sha256: str
+    detail: Detail
+
+
+@dataclass(frozen=True, slots=True)
 class EncodedImage:
     """An image whose header was read and is within the limits; not one pixel was decoded yet.
 
@@ -124,9 +138,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
 class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     """What an engine gets: one answer's worth of work, pixels ready.
 
-    `images[i]` belongs to `ImagePart(i)`, its views already at the size the model sees. `image_tokens` is what the
-    receipt promises for all of them: an engine that counts otherwise refuses before it begins. Where `stream` is
-    false nobody reads the answer before its end, so its pieces may be joined on the way.
+    `images[i]` belongs to `ImagePart(i)`, its views already at the size the model sees; where the model's encoding is
+    `forwarded` it is `files[i]` instead. `image_tokens` is what the receipt promises for all of them: an engine that
+    counts otherwise refuses before it begins. Where `stream` is false nobody reads the answer before its end, so its
+    pieces may be joined on the way.
     """
 
     request_id: str
@@ -136,6 +151,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     sampling: SamplingParams
     image_tokens: int = 0
     stream: bool = True
+    files: tuple[ImageFile, ...] = ()
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
@@ -214,14 +230,20 @@ class ImageEncoding:
 
     `square`: stretched to `size_px` × `size_px`, always `tokens` tokens a view (Gemma 3). `pan_and_scan` says how it
     takes closer views; None where it has none.
+    `patches`: nearly kept in shape, its sides brought to whole patches of `size_px`, a token each, and its pixels to
+    `min_pixels` to `max_pixels` (Qwen2-VL and its successors).
     `page`: kept in shape, reduced until its longer side is at most `size_px`; counted by the documented
     estimate, since the model has no tokens of its own (transcription).
+    `forwarded`: the model runs elsewhere and takes files; what its pixels become is done there.
     """
 
-    kind: Literal["square", "page"]
+    kind: Literal["square", "patches", "page"]
     size_px: int
     tokens: int = 0
     pan_and_scan: PanAndScan | None = None
+    min_pixels: int = 0
+    max_pixels: int = 0
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

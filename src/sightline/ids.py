@@ -1,15 +1,19 @@
-"""Prefixed ids that sort by the time they were made, e.g. `chatcmpl-019a3f…`."""
+"""Prefixed ids that sort by the time they were made, e.g. `chatcmpl-019a3f…`. They are names: no id is a secret."""
 
 from __future__ import annotations
 
 import os
+import random
 import time
 from datetime import datetime
+
+_random = random.Random()  # asking the system for each id would take longer than the rest of it
+os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_id(prefix: str) -> str:
     """Make an id: `prefix`, 12 hex digits of milliseconds since 1970, 16 random hex digits."""
-    return f"{prefix}{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+    return f"{prefix}{time.time_ns() // 1_000_000:012x}{_random.getrandbits(64):016x}"
 
 
 def first_id(prefix: str, at: datetime) -> str:

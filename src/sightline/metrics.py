@@ -115,10 +115,19 @@ engine_restarts = Counter(
 ledger_seconds = Histogram(
     "sightline_ledger_write_seconds", "From asking for a row to its being durable, or refused.", _COMMIT_S
 )
+upstream_requests = Counter(
+    "sightline_upstream_requests",
+    "Requests that were sent to an upstream, by how they ended there.",
+    ("upstream", "ending"),
+)
+upstream_ejections = Counter(
+    "sightline_upstream_ejections", "Times that an upstream was left out until it answers again.", ("upstream", "why")
+)
 Table = Sequence[Counter | Histogram | Gauge]
 ALL: Table = (
     *(requests, request_seconds, first_token_seconds, model_tokens, model_cost, image_bytes),
     *(in_flight, waiting, engine_restarts, ledger_seconds),
+    *(upstream_requests, upstream_ejections),
 )
 
 
@@ -153,6 +162,16 @@ def images_taken(size_bytes: int) -> None:
 def engine_restarted(engine: str) -> None:
     """Count an engine's process that is started again."""
     engine_restarts.add((engine,))
+
+
+def upstream_answered(upstream: str, ending: str) -> None:
+    """Count a request that an upstream was sent; `upstream` is its host and port in the settings."""
+    upstream_requests.add((upstream, ending))
+
+
+def upstream_ejected(upstream: str, why: str) -> None:
+    """Count an upstream that gets no requests until it has answered again."""
+    upstream_ejections.add((upstream, why))
 
 
 def ledger_written(seconds: float) -> None:

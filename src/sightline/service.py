@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from sightline.account import Accounts, Call, Timings
 from sightline.admission.admit import Admission
-from sightline.core import ChatRequest, Delta, GenerateRequest, ModelInfo, Usage
+from sightline.core import ChatRequest, Delta, GenerateRequest, ImageFile, ModelInfo, Usage
 from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue, check
 from sightline.images.receipt import ImageReceipt
@@ -120,7 +120,8 @@ class Service:
             request_id=call.request_id,
             model=model.id,
             messages=request.messages,
-            images=tuple(one.pixels for one in seen),
+            images=tuple(one.shown for one in seen if not isinstance(one.shown, ImageFile)),
+            files=tuple(one.shown for one in seen if isinstance(one.shown, ImageFile)),
             image_tokens=sum(one.receipt.image_tokens for one in seen),
             sampling=request.sampling,
             stream=request.stream,

@@ -17,9 +17,11 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
+from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
 
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
+UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
 BUNDLED = {"sightline/peek-10m/bf-16": "peek-10m"}
 _STRICT = ConfigDict(extra="forbid")
 AtLeastOne = Annotated[int, Field(ge=1)]
@@ -123,10 +125,50 @@ class PriceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamModel:
+    """A model of an upstream: its id there, and what is not to be asked of the upstream or cannot be.
+
+    `image` is how it turns pictures into tokens, or the name of a family that is known (`IMAGE_RULES` of the engine).
+    """
+
+    __pydantic_config__ = _STRICT
+
+    id: Annotated[str, Field(min_length=1)]
+    context_length: AtLeastOne | None = None
+    image: ImageEncoding | str | None = None
+    max_images: AtLeastOne = 2
+    supported_parameters: frozenset[str] | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """A pool of servers that speak OpenAI's protocol and answer for the same models.
+
+    `key_env` names the environment variable that holds their key; `key` is what it held. `models` maps our ids to
+    theirs; without any, all that they list are served. `reserved` are further spellings that are kept from acting as
+    control tokens. An upstream is left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and
+    does not answer when asked, fails repeatedly or lies; an answer that stands still for `idle_s` is given up.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    urls: Annotated[tuple[Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^\s?#@]*)?$")], ...], Field(min_length=1)]
+    key_env: str = ""
+    key: SecretStr | None = None
+    models: dict[str, UpstreamModel] = field(default_factory=dict)
+    reserved: tuple[str, ...] = ()
+    max_outstanding: AtLeastOne = 256
+    connect_s: Seconds = 0.8
+    slow_s: Seconds = 1.0
+    idle_s: Seconds = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree. `data` holds the database unless `database` is the URL of a Postgres, which hides itself when
-    shown since it may carry a password, as `redis` may; `engines` are started in this order. `faults` is a plan of what
-    is to fail, for tests (see `faults`). `traces`: send OpenTelemetry traces.
+    shown since it may carry a password, as `redis` may; `engines` and `upstreams` are started in this order. `faults`
+    is a plan of what is to fail, for tests (see `faults`). `traces`: send OpenTelemetry traces.
 
     `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
     """
@@ -143,6 +185,7 @@ class Settings:
     limits: RequestLimits = RequestLimits()
     ledger: LedgerSettings = LedgerSettings()
     engines: tuple[EngineSpec, ...] = ()
+    upstreams: tuple[UpstreamSettings, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
     prices: dict[str, PriceSettings] = field(default_factory=dict)
 
@@ -184,12 +227,38 @@ def merge_settings(
     for name, value in flags.items():
         if value is not None:
             _set(tree, name, value)
+    _add_keys(tree, environ)
     try:
         settings = TypeAdapter(Settings).validate_python(tree)
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise ConfigError("\n".join(lines)) from error
     return settings
+
+
+def _add_keys(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Put the keys of upstreams in their place; they are in the environment and nowhere else."""
+    upstreams = tree.get("upstreams")
+    for number, entry in enumerate(upstreams if isinstance(upstreams, list) else []):
+        if not isinstance(entry, dict):
+            continue
+        if "key" in entry:
+            raise ConfigError(f"upstreams.{number}.key: name the environment variable that holds it in key_env instead")
+        variable = entry.get("key_env")
+        if isinstance(variable, str) and variable:
+            if not environ.get(variable):
+                raise ConfigError(f"upstreams.{number}.key_env: the environment has no {variable}")
+            entry["key"] = environ[variable]
+
+
+def upstream_pool(urls: str, environ: Mapping[str, str] = os.environ) -> UpstreamSettings:
+    """The pool for an `--upstream URL[,URL…]` argument; its key, if it needs one, is in `SIGHTLINE_UPSTREAM_KEY`.
+
+    Raises:
+        ConfigError: not addresses.
+    """
+    entry = {"urls": urls.split(","), "key_env": UPSTREAM_KEY if UPSTREAM_KEY in environ else ""}
+    return load_settings({"upstreams": [entry]}, environ={UPSTREAM_KEY: environ.get(UPSTREAM_KEY, "")}).upstreams[0]
 
 
 def tree_of(settings: Settings) -> dict[str, Any]:
@@ -246,7 +315,7 @@ def _names(kind: Any, prefix: str = "") -> Iterator[str]:
     for item in fields(kind):
         if is_dataclass(hints[item.name]):
             yield from _names(hints[item.name], prefix + item.name + ".")
-        elif item.name not in ("engines", "aliases", "prices"):
+        elif item.name not in ("engines", "upstreams", "aliases", "prices"):
             yield prefix + item.name
 
 

@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from sightline.api import intake
+from sightline.app import Stack
 from sightline.settings import Settings
 from support.asgi import Call, until
 from support.bodies import CHAT, raw
@@ -34,17 +35,10 @@ def settings(settings: Settings, body_s: float) -> Settings:
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[intake.Intake]:
-    """The application's `Intake`, once the first request has made it."""
-    kept: list[intake.Intake] = []
-    made = intake.Intake.__init__
-
-    def keep(self: intake.Intake, *arguments: object, **more: object) -> None:
-        made(self, *arguments, **more)  # type: ignore[arg-type]
-        kept.append(self)
-
-    monkeypatch.setattr(intake.Intake, "__init__", keep)
-    return kept
+def held(app: Starlette) -> intake.Intake:
+    """The application's `Intake`."""
+    assert isinstance(app.middleware_stack, Stack)
+    return app.middleware_stack.intake
 
 
 @pytest.fixture
@@ -54,8 +48,8 @@ def begin(app: Starlette, make_key: Callable[..., str]) -> Begin:
     return lambda: Call(app, CHAT, [("authorization", f"Bearer {key}")])
 
 
-async def until_held(kept: list[intake.Intake], size_bytes: int) -> None:
-    await until(lambda: bool(kept) and kept[0].held_bytes == size_bytes)
+async def until_held(held: intake.Intake, size_bytes: int) -> None:
+    await until(lambda: held.held_bytes == size_bytes)
 
 
 def of_size(size: int) -> bytes:
@@ -99,13 +93,13 @@ async def test_work_on_a_whole_body_has_no_deadline(begin: Begin, engine: object
 
 
 async def test_silent_upload_makes_room_for_another(
-    begin: Begin, kept: list[intake.Intake], monkeypatch: pytest.MonkeyPatch
+    begin: Begin, held: intake.Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "_SILENT_S", 0.0)
     silent, small = begin(), begin()
     silent.body(b" " * 60_000, more=True)
     small.body(b" " * 4_000, more=True)
-    await until_held(kept, 64_000)
+    await until_held(held, 64_000)
 
     other = begin()
     other.body(of_size(60_000))
@@ -121,12 +115,12 @@ async def test_silent_upload_makes_room_for_another(
 
 
 async def test_upload_that_goes_on_is_not_dropped_for_another(
-    begin: Begin, kept: list[intake.Intake], monkeypatch: pytest.MonkeyPatch
+    begin: Begin, held: intake.Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "_SILENT_S", 60.0)
     going_on = begin()
     going_on.body(b" " * 60_000, more=True)
-    await until_held(kept, 60_000)
+    await until_held(held, 60_000)
 
     other = begin()
     other.body(of_size(60_000))
@@ -139,7 +133,7 @@ async def test_upload_that_goes_on_is_not_dropped_for_another(
 
 
 async def test_large_uploads_leave_room_for_small_bodies(
-    begin: Begin, kept: list[intake.Intake], monkeypatch: pytest.MonkeyPatch
+    begin: Begin, held: intake.Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A burst of them takes all that they may within a second, so that none is silent yet."""
     monkeypatch.setattr(intake, "_SILENT_S", 60.0)
@@ -147,7 +141,7 @@ async def test_large_uploads_leave_room_for_small_bodies(
     for call in large:
         call.body(b" " * 29_000, more=True)
     (refused,), others = await asyncio.wait([call.task for call in large], return_when=asyncio.FIRST_COMPLETED)
-    await until_held(kept, 87_000)
+    await until_held(held, 87_000)
 
     small = begin()
     small.body(of_size(1_000))
@@ -177,11 +171,11 @@ async def test_body_counts_until_its_request_has_ended(begin: Begin, engine: obj
 
 
 @pytest.mark.parametrize("leave", [True, False])
-async def test_nothing_is_held_in_the_end(begin: Begin, kept: list[intake.Intake], leave: bool) -> None:
+async def test_nothing_is_held_in_the_end(begin: Begin, held: intake.Intake, leave: bool) -> None:
     calls = [begin() for _ in range(5)]
     for call in calls:
         call.body(b" " * 15_000, more=True)
-    await until_held(kept, 75_000)
+    await until_held(held, 75_000)
 
     for call in calls:
         if leave:
@@ -190,5 +184,6 @@ async def test_nothing_is_held_in_the_end(begin: Begin, kept: list[intake.Intake
             call.body(of_size(500))
     await asyncio.gather(*(call.task for call in calls))
 
-    assert kept[0].held_bytes == 0
-    assert not kept[0]._arriving
+    assert held.held_bytes == 0
+    assert not held._arriving
+    assert not held._begun

@@ -110,7 +110,8 @@ async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEng
     await deltas.aclose()
 
     assert not engine._answers
-    engine._answers[1] = late = Answer()
+    assert engine._channel is not None
+    engine._answers[1] = late = Answer(1, engine._channel)
     await answer(engine, request(model, "a b c d e f"))
     del engine._answers[1]
     assert len(late._events) <= 1

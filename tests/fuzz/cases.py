@@ -68,5 +68,5 @@ def _decoded(image: EncodedImage, random: Random) -> str:
         decoded = decode(image.data, image.type, random.choice(_ENCODINGS), random.choice(_DETAILS))
     except Undecodable:
         return "picture does not decode"
-    assert len(decoded.rgb) == decoded.views * decoded.width * decoded.height * 3
+    assert len(decoded.data) == decoded.views * decoded.width * decoded.height * 3
     return "picture decoded"

@@ -111,4 +111,4 @@ async def test_any_picture_is_decoded_or_refused(
     with suppress(ImageError):  # the only thing that may be raised
         opened = open_image(reference, 1, limits=ImageLimits(max_pixels=1_000_000))
         decoded = await pool.decode(opened, ImageEncoding("square", 32, 16), 1)
-        assert len(decoded.rgb) == 32 * 32 * 3
+        assert len(decoded.data) == 32 * 32 * 3

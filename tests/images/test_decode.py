@@ -38,7 +38,7 @@ QUARTERS = [RED, GREEN, BLUE, WHITE]
 
 
 def pixels(decoded: Decoded) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.height, decoded.width, 3)
+    return np.frombuffer(decoded.data, np.uint8).reshape(decoded.height, decoded.width, 3)
 
 
 def seen(data: bytes, kind: str, encoding: ImageEncoding = PAGE) -> tuple[list[Colour], tuple[str, ...]]:
@@ -294,7 +294,7 @@ def test_extreme_shapes_do_not_choke(kind: str, encoding: ImageEncoding, size: t
 
     assert decoded.width >= 1
     assert decoded.height >= 1
-    assert len(decoded.rgb) == decoded.width * decoded.height * 3
+    assert len(decoded.data) == decoded.width * decoded.height * 3
     assert_close([tuple(pixels(decoded)[0, 0]), tuple(pixels(decoded)[-1, -1])], [BLUE, BLUE], tolerance=4)
 
 
@@ -391,4 +391,4 @@ def test_damage_anywhere_decodes_or_is_undecodable(kind: str, data: st.DataObjec
     except Undecodable:
         return
 
-    assert len(decoded.rgb) == 32 * 32 * 3
+    assert len(decoded.data) == 32 * 32 * 3

@@ -40,7 +40,7 @@ def slope(width: int, height: int) -> Image.Image:
 
 def shown(data: bytes, kind: str, detail: Detail = "high") -> Colours:
     decoded = decode(data, kind, ENCODING, detail)
-    return np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.views, decoded.height, decoded.width, 3)
+    return np.frombuffer(decoded.data, np.uint8).reshape(decoded.views, decoded.height, decoded.width, 3)
 
 
 def expected(upright: Image.Image) -> Colours:
@@ -112,7 +112,7 @@ def test_webp_so_large_that_its_reader_does_all_the_shrinking_is_cut_in_the_righ
 
     decoded = decode(encoded(upright, "webp", quality=95, method=0), "webp", large, "high")
 
-    found = np.frombuffer(decoded.rgb, np.uint8).reshape(3, 896, 896, 3)
+    found = np.frombuffer(decoded.data, np.uint8).reshape(3, 896, 896, 3)
     parts = [upright, upright.crop((0, 0, 2000, 3000)), upright.crop((2000, 0, 4000, 3000))]
     wanted = np.stack([np.asarray(part.resize((896, 896), Image.Resampling.BILINEAR)) for part in parts])
     assert np.abs(found.astype(int) - wanted).mean() < 2
@@ -151,7 +151,7 @@ def test_transparent_crops_are_laid_on_white() -> None:
 
     decoded = decode(encoded(image), "png", ENCODING, "high")
 
-    crops = np.frombuffer(decoded.rgb, np.uint8).reshape(4, SIZE, SIZE, 3)[1:]
+    crops = np.frombuffer(decoded.data, np.uint8).reshape(4, SIZE, SIZE, 3)[1:]
     assert [tuple(crop[16, 16]) for crop in crops] == [(255, 0, 0), (255, 0, 0), (255, 255, 255)]
     assert decoded.actions == ("flattened on white", "resized")
 

@@ -109,6 +109,39 @@ async def test_a_row_is_settled_once(process: Process) -> None:
     assert [row.outcome for row in process.rows()] == ["completed", "completed"]
 
 
+async def test_settled_twice_at_once_is_charged_once(process: Process) -> None:
+    """The group is rolled back and written carefully; what others asked for with it stays right, too."""
+    limit = SpendingLimit(5000, "total")
+    one, other = entry(limit=limit), entry(limit=limit)
+    await asyncio.gather(process.ledger.reserve(one), process.ledger.reserve(other))
+
+    first, again, beside, new = await asyncio.gather(
+        process.ledger.settle(one, DONE),
+        process.ledger.settle(one, DONE),
+        process.ledger.settle(other, DONE),
+        process.ledger.reserve(entry(limit=limit)),
+        return_exceptions=True,
+    )
+
+    assert isinstance(again, StoreUnavailable)
+    assert (first, beside, new) == (None, None, None)
+    assert process.spent() == (1000, 340)
+    assert [row.outcome for row in process.rows()] == ["completed", "completed", "reserved"]
+
+
+async def test_text_and_times_come_back_as_they_went_in(process: Process) -> None:
+    created = datetime(2026, 11, 20, 23, 59, 59, 7, tzinfo=UTC)
+    words = "ü'\"\\ {} 猫"
+    one = entry(request_id=words, created_at=created, estimated_nanos=2**62)
+
+    await process.ledger.reserve(one)
+    await process.ledger.settle(one, replace(DONE, timings_ms={"decode": 0.1, "queue": 1e-7}))
+
+    (row,) = process.rows()
+    assert (row.request_id, row.created_at, row.estimated_nanos) == (words, created, 2**62)
+    assert row.timings == {"decode": 0.1, "queue": 1e-7}
+
+
 @pytest.mark.parametrize("statement", [update(ledger).values(prompt_nanos=0), delete(ledger)], ids=["change", "delete"])
 async def test_the_database_keeps_what_has_ended(process: Process, statement: Any) -> None:
     one = entry()

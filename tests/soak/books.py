@@ -43,9 +43,21 @@ def _of_answers(rows: Rows, asked: Iterable[Asked]) -> Iterable[str]:
             yield f"{one.request_ids}: an answer was received, and {len(completed)} rows say so"
         elif one.once and len(completed) > 1:
             yield f"{one.request_ids}: one Idempotency-Key was charged {len(completed)} times"
+        if one.answers and len(completed) == 1:
+            yield from _of_parts(one, completed[0].request_id)
         for row in completed:
             if one.usage and (row.prompt_tokens, row.completion_tokens) != one.usage:
                 yield f"{row.request_id}: the row says {row.prompt_tokens}, {row.completion_tokens}, not {one.usage}"
+
+
+def _of_parts(asked: Asked, completed: str) -> Iterable[str]:
+    """What was sent of an answer that was charged, then and each time again, must be how that answer begins.
+
+    Attempts before it came to nothing: what was sent of them is of no answer.
+    """
+    for request_id in asked.request_ids[asked.request_ids.index(completed) :]:
+        if not asked.answers[0].startswith(asked.parts.get(request_id, b"")):
+            yield f"{request_id}: an answer that does not go on from its part"
 
 
 def _of_rows(rows: Rows) -> Iterable[str]:

@@ -6,6 +6,7 @@ Everything is counted in this process; nothing waits in here but in a line.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator
@@ -81,37 +82,45 @@ class Admission:
             EngineOverloaded: as many are in flight as may be, or the service is about to stop.
             RateLimitExceeded: the key has `max_in_flight` in flight, its own limit.
         """
+        self.begin(key_id, max_in_flight)
+        try:
+            yield
+        finally:
+            self.end(key_id)
+
+    def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> Place:
+        """Return one of `model`'s places, which a request holds for the length of an `async with`.
+
+        A refusal comes at once, before anything waits, unless the request gives way to a key that has fewer.
+
+        Raises (as it is entered):
+            EngineOverloaded, RateLimitExceeded: as `hold`; or the model's line is full.
+        """
+        return Place(self, self._lines[model], key_id, max_in_flight)
+
+    def begin(self, key_id: str, max_in_flight: int | None) -> None:
+        """Count a request in, which `end` counts out.
+
+        Raises: as `hold`.
+        """
         refusal = self.would_refuse(key_id, max_in_flight)
         if refusal is not None:
             raise refusal
         self.in_flight += 1
         self._of_key[key_id] += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-            self._of_key[key_id] -= 1
-            if not self._of_key[key_id]:
-                del self._of_key[key_id]
+
+    def end(self, key_id: str) -> None:
+        """Count a request out."""
+        self.in_flight -= 1
+        self._of_key[key_id] -= 1
+        if not self._of_key[key_id]:
+            del self._of_key[key_id]
 
     @asynccontextmanager
     async def visit(self, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
         """`hold`, for a request that may have to ask another process for it."""
         with self.hold(key_id, max_in_flight):
             yield
-
-    @asynccontextmanager
-    async def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
-        """Hold one of `model`'s places for the length of a request, once it is its turn.
-
-        A refusal comes at once, before anything waits, unless the request gives way to a key that has fewer.
-
-        Raises:
-            EngineOverloaded, RateLimitExceeded: as `hold`; or the model's line is full.
-        """
-        with self.hold(key_id, max_in_flight):
-            async with self._lines[model].place(key_id):
-                yield
 
     def _too_many_of_key(self, has: int, limit: int) -> RateLimitExceeded:
         if limit < 1:
@@ -122,3 +131,29 @@ class Admission:
             f"wait for one to end, about {seconds} s.",
             retry_after_s=seconds,
         )
+
+
+class Place:
+    """A request's place before and in a model; a class, for a generator that does it takes six times as long."""
+
+    __slots__ = ("_admission", "_began_s", "_key_id", "_line", "_max_in_flight")
+
+    def __init__(self, admission: Admission, line: Line, key_id: str, max_in_flight: int | None) -> None:
+        self._admission = admission
+        self._line = line
+        self._key_id = key_id
+        self._max_in_flight = max_in_flight
+        self._began_s = 0.0
+
+    async def __aenter__(self) -> None:
+        self._admission.begin(self._key_id, self._max_in_flight)
+        try:
+            await self._line.enter(self._key_id)
+        except BaseException:
+            self._admission.end(self._key_id)
+            raise
+        self._began_s = asyncio.get_running_loop().time()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._line.leave(self._key_id, asyncio.get_running_loop().time() - self._began_s)
+        self._admission.end(self._key_id)

@@ -14,8 +14,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from sightline.errors import EngineOverloaded
 
@@ -45,13 +43,14 @@ class Line:
         self._max_running = max_running
         self._max_waiting = max_waiting
         self._running: Counter[str] = Counter()
+        self._taken = 0  # the sum of them
         self._waiting: OrderedDict[str, deque[Turn]] = OrderedDict()  # the first key is next
         self.service_s = 0.0
 
     @property
     def running(self) -> int:
         """Places that are taken."""
-        return self._running.total()
+        return self._taken
 
     @property
     def waiting(self) -> int:
@@ -69,31 +68,27 @@ class Line:
     def would_refuse(self, key: str) -> EngineOverloaded | None:
         """Why a request of `key` would be refused if it came now; None where it would run, wait or displace another."""
         free = self._max_waiting - self.waiting
-        if self.running < self._max_running or (free > 0 and not self._has_its_part(key, free)):
+        if self._taken < self._max_running or (free > 0 and not self._has_its_part(key, free)):
             return None
         if free <= 0 and self._held(key) + 1 < self._held(self._greediest(key)):
             return None
         return self._refusal()
 
-    @asynccontextmanager
-    async def place(self, key: str) -> AsyncIterator[None]:
-        """Hold a place, once it is this key's turn. Cancelling gives it up at any moment.
+    async def enter(self, key: str) -> None:
+        """Take a place, once it is this key's turn, which `leave` gives up. Cancelling withdraws at any moment.
 
         Raises:
             EngineOverloaded: the line is full, at once; or, later, gave way to a key with fewer places.
         """
-        if self.running < self._max_running:
-            self._running[key] += 1
+        if self._taken < self._max_running:
+            self._take(key)
         else:
             await self._wait(key)
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        try:
-            yield
-        finally:
-            took_s = clock() - began
-            self.service_s += (took_s - self.service_s) * (_WEIGHT if self.service_s else 1)
-            self._free(key)
+
+    def leave(self, key: str, took_s: float) -> None:
+        """Give up a place that was taken for `took_s`."""
+        self.service_s += (took_s - self.service_s) * (_WEIGHT if self.service_s else 1)
+        self._free(key)
 
     async def _wait(self, key: str) -> None:
         refusal = self.would_refuse(key)
@@ -121,18 +116,23 @@ class Line:
 
     def _free(self, key: str) -> None:
         """Give up a place of `key`; the next in line has it at once, before anybody who comes."""
+        self._taken -= 1
         self._running[key] -= 1
         if not self._running[key]:
             del self._running[key]
-        while self._waiting and self.running < self._max_running:
+        while self._waiting and self._taken < self._max_running:
             turn_of, turns = next(iter(self._waiting.items()))
             turn = turns[0]
             self._remove(turn_of, turn)
             if not turn.has_left():
                 if turn_of in self._waiting:
                     self._waiting.move_to_end(turn_of)
-                self._running[turn_of] += 1
+                self._take(turn_of)
                 turn.outcome.set_result(None)
+
+    def _take(self, key: str) -> None:
+        self._taken += 1
+        self._running[key] += 1
 
     def _has_its_part(self, key: str, free: int) -> bool:
         """Whether `key` has as many waiting as are free, beside others that run or wait; alone it may have them all."""

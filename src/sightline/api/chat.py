@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -40,6 +40,8 @@ from sightline.wire.render import (
     role_choice,
     usage_body,
 )
+
+_dollars = lru_cache(maxsize=4096)(dollars)  # of a model without a price it is always the same
 
 Events = AsyncGenerator[Piece | Completed, None]
 
@@ -208,9 +210,9 @@ def cost_body(cost: Cost) -> dict[str, Any]:
     """Money as decimal strings of US dollars; the parts add up to the total."""
     return {
         "currency": "USD",
-        "prompt": dollars(cost.prompt_nanos),
-        "completion": dollars(cost.completion_nanos),
-        "total": dollars(cost.total_nanos),
+        "prompt": _dollars(cost.prompt_nanos),
+        "completion": _dollars(cost.completion_nanos),
+        "total": _dollars(cost.total_nanos),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -39,33 +38,16 @@ def response_of(error: ServiceError) -> Response:
     return Response(encode(error_body(error)), error.status, headers, "application/json")
 
 
-async def on_service_error(_: Request, error: Exception) -> Response:
-    """Starlette's handler for the failures we know."""
-    assert isinstance(error, ServiceError)
-    return response_of(error)
+class AnswerFailures:
+    """Turns what a request fails with into its answer; our own bugs too, of which only the log says more.
 
-
-async def on_http_error(_: Request, error: Exception) -> Response:
-    """Starlette's handler for routes and methods that do not exist."""
-    assert isinstance(error, HTTPException)
-    message, code = _HTTP.get(error.status_code, ("The request cannot be served.", None))
-    body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return Response(encode({"error": body}), error.status_code, error.headers, "application/json")
-
-
-class AnswerBugs:
-    """Turns everything else, our own bugs, into a 500. The log gets the trace, the caller a fixed text.
-
-    The innermost middleware: the answer still gets its request id, and no task group wraps the exception.
+    Among the innermost middlewares: the answer still gets its request id, and no task group wraps the exception.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         started = False
 
         async def note_and_send(message: Message) -> None:
@@ -76,9 +58,20 @@ class AnswerBugs:
         try:
             await self._app(scope, receive, note_and_send)
         except Exception as error:
-            response = response_of(bug(error))
-            if not started:
-                await response(scope, receive, send)
+            if started:
+                bug(error)
+            else:
+                await _answer_to(error)(scope, receive, send)
+
+
+def _answer_to(error: Exception) -> Response:
+    if isinstance(error, ServiceError):
+        return response_of(error)
+    if not isinstance(error, HTTPException):
+        return response_of(bug(error))
+    message, code = _HTTP.get(error.status_code, ("The request cannot be served.", None))
+    body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return Response(encode({"error": body}), error.status_code, error.headers, "application/json")
 
 
 def bug(error: BaseException) -> ServiceError:

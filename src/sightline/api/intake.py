@@ -36,17 +36,23 @@ class Intake:
         self._max_held_bytes = max_held_bytes
         self._max_held_by_large_bytes = int(max_held_bytes * _LARGE_SHARE)
         self._arriving: dict[Upload, None] = {}  # the one that has been silent for longest comes first
+        self._begun: dict[Upload, None] = {}  # the one that is due first comes first: all have the same time
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         upload = Upload(self, receive)
         try:
             await self._app(scope, upload.receive, send)
         finally:
             self._arriving.pop(upload, None)
+            self._begun.pop(upload, None)
             self._free(upload)
+
+    def begin(self, upload: Upload) -> None:
+        """Watch over the time of an upload; one timer does for all of them."""
+        self._begun[upload] = None
+        if self._timer is None:
+            self._timer = upload.loop.call_at(upload.due_s, self._end_overdue)
 
     def hold(self, upload: Upload, size_bytes: int) -> None:
         """Count another piece of `upload`, and drop silent uploads until there is room for it.
@@ -68,8 +74,20 @@ class Intake:
                 )
             del self._arriving[silent]
             self._free(silent)
-        if upload.is_arriving and is_large:
+        if not upload.is_arriving:
+            self._begun.pop(upload, None)
+        elif is_large:
             self._arriving[upload] = None
+
+    def _end_overdue(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        for upload in list(self._begun):
+            if upload.due_s > loop.time():
+                self._timer = loop.call_at(upload.due_s, self._end_overdue)
+                return
+            del self._begun[upload]
+            upload.give_up()
 
     def _free(self, upload: Upload) -> None:
         self.held_bytes -= upload.held_bytes
@@ -79,17 +97,30 @@ class Intake:
 class Upload:
     """One request's body on its way in."""
 
-    __slots__ = ("_due_s", "_intake", "_is_dropped", "_latest_s", "_patience", "_receive", "held_bytes", "is_arriving")
+    __slots__ = (
+        "_intake",
+        "_is_dropped",
+        "_is_given_up",
+        "_is_waiting",
+        "_latest_s",
+        "_receive",
+        "_task",
+        "due_s",
+        "held_bytes",
+        "is_arriving",
+        "loop",
+    )
 
     def __init__(self, intake: Intake, receive: Receive) -> None:
+        self.loop = asyncio.get_running_loop()
         self.held_bytes = 0
         self.is_arriving = True
         self._intake = intake
         self._receive = receive
-        self._latest_s = asyncio.get_running_loop().time()
-        self._due_s = self._latest_s + intake.body_s
-        self._patience: asyncio.Timeout | None = None
-        self._is_dropped = False
+        self._latest_s = self.loop.time()
+        self.due_s = self._latest_s + intake.body_s
+        self._task: asyncio.Task[None] | None = None
+        self._is_waiting = self._is_given_up = self._is_dropped = False
 
     async def receive(self) -> Message:
         """Receive a piece of the body; once it is whole, whatever comes.
@@ -100,26 +131,39 @@ class Upload:
         """
         if not self.is_arriving:
             return await self._receive()
+        if self._task is None:
+            self._task = asyncio.current_task(self.loop)
+            self._intake.begin(self)
+        if self._is_given_up:
+            raise self._refusal()
+        self._is_waiting = True
         try:
-            async with asyncio.timeout_at(self._due_s) as self._patience:
-                message = await self._receive()
-        except TimeoutError as error:
-            raise self._refusal() from error
+            message = await self._receive()
+        except asyncio.CancelledError:
+            if self._is_given_up and self._task is not None and not self._task.uncancel():
+                raise self._refusal() from None
+            raise
         finally:
-            self._patience = None
-        self._latest_s = asyncio.get_running_loop().time()
+            self._is_waiting = False
+        self._latest_s = self.loop.time()
         self.is_arriving = message.get("more_body", False)
         self._intake.hold(self, len(message.get("body", b"")))
         return message
 
     def drop(self) -> bool:
         """Stop waiting for this upload; False when it has sent something a moment ago."""
-        now_s = asyncio.get_running_loop().time()
-        if self._patience is None or now_s - self._latest_s < _SILENT_S:
+        if not self._is_waiting or self.loop.time() - self._latest_s < _SILENT_S:
             return False
         self._is_dropped = True
-        self._patience.reschedule(now_s)
+        self.give_up()
         return True
+
+    def give_up(self) -> None:
+        """End the waiting for this upload, now or with the next piece that is asked for."""
+        if not self._is_given_up:
+            self._is_given_up = True
+            if self._is_waiting and self._task is not None:
+                self._task.cancel()
 
     def _refusal(self) -> UploadRefused | RequestTimeout:
         if self._is_dropped:

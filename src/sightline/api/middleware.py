@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections import deque
 from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,13 +32,11 @@ class RequestLog:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         began = time.monotonic()
         sent = header(scope, b"x-request-id")
-        request_id = sent if _ACCEPTED_ID.fullmatch(sent) else new_id("req_")
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = sent if sent and _ACCEPTED_ID.fullmatch(sent) else new_id("req_")
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         status = 499  # the client left before an answer began
 
         async def send_with_id(message: Message) -> None:
@@ -46,8 +45,8 @@ class RequestLog:
                 status = message["status"]
                 ms = round((time.monotonic() - began) * 1000)
                 ours = [(b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % ms)]
-                call = scope["state"].get("call")
-                if call is not None:
+                call = state.get("call")
+                if call is not None and (call.requests or call.tokens):
                     limits = rate_headers(call.requests, call.tokens)
                     ours += [(name.encode(), value.encode()) for name, value in limits.items()]
                 message["headers"] = [*message["headers"], *ours]
@@ -58,7 +57,8 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         finally:
             seconds = time.monotonic() - began
-            metrics.request_ended(getattr(scope.get("route"), "path", "other"), status, seconds)
+            route = scope.get("route")
+            metrics.request_ended("other" if route is None else route.path, status, seconds)
             ms = round(seconds * 1000, 1)
             log.info("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
             REQUEST_ID.reset(bound)
@@ -67,17 +67,17 @@ class RequestLog:
 class EndWithClient:
     """Cancels the work on a request when its client leaves, whether it waits, decodes or streams.
 
-    The body is read through this first; only then does it watch the connection.
+    The body is read through this first; only then does it watch the connection, and some milliseconds later: most
+    requests that run no model are over by then, and cost no task. One timer does for all of them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._read: deque[Watch] = deque()  # whose bodies have been read, the earliest first
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        watch = Watch(receive)
+        watch = Watch(self, receive)
         try:
             await self._app(scope, watch.receive, send)
         except asyncio.CancelledError:
@@ -87,41 +87,59 @@ class EndWithClient:
         finally:
             watch.end()
 
+    def begin(self, watch: Watch) -> None:
+        """Have `watch` begin in a moment."""
+        self._read.append(watch)
+        if self._timer is None:
+            self._timer = watch.loop.call_later(_WATCH_AFTER_S, self._begin_due)
+
+    def _begin_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() - _WATCH_AFTER_S
+        while self._read and self._read[0].read_s <= due_s:
+            self._read.popleft().begin()
+        self._timer = loop.call_later(_WATCH_AFTER_S, self._begin_due) if self._read else None
+
 
 class Watch:
-    """Listens on a connection once the body is read, and cancels the request's task when the client leaves.
+    """Listens on a connection once the body is read, and cancels the request's task when the client leaves."""
 
-    It begins a few milliseconds later: most requests that run no model are over by then, and cost no task.
-    """
+    __slots__ = ("_is_over", "_is_read", "_owner", "_receive", "_watcher", "client_left", "loop", "read_s", "request")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, owner: EndWithClient, receive: Receive) -> None:
+        self.loop = asyncio.get_running_loop()
         self.client_left = False
-        self.request = cast("asyncio.Task[None]", asyncio.current_task())
+        self.read_s = 0.0
+        self.request = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
+        self._owner = owner
         self._receive = receive
-        self._begin: asyncio.TimerHandle | None = None
+        self._is_read = self._is_over = False
         self._watcher: asyncio.Task[None] | None = None
 
     async def receive(self) -> Message:
         """Receive a piece of the body; after the last one this waits for ever, the watcher has the connection."""
-        if self._begin is None:
+        if not self._is_read:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._leave()
             else:
                 if not message.get("more_body", False):
-                    self._begin = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, self._watch)
+                    self._is_read = True
+                    self.read_s = self.loop.time()
+                    self._owner.begin(self)
                 return message
-        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+        return await self.loop.create_future()  # type: ignore[no-any-return]
+
+    def begin(self) -> None:
+        """Listen, unless the request is over."""
+        if not self._is_over:
+            self._watcher = self.loop.create_task(self._until_left())
 
     def end(self) -> None:
         """Stop listening: the request is over."""
-        if self._begin is not None:
-            self._begin.cancel()
+        self._is_over = True
         if self._watcher is not None:
             self._watcher.cancel()
-
-    def _watch(self) -> None:
-        self._watcher = asyncio.create_task(self._until_left())
 
     async def _until_left(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

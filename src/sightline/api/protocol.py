@@ -13,10 +13,13 @@ import math
 import socket
 from collections.abc import Collection
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, parse_url
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from sightline.api.cycle import Cycle
 from sightline.api.failures import response_of
 from sightline.errors import HeadTooLarge, MalformedHttp, RequestTimeout, ServiceError, UploadRefused
 from sightline.ids import new_id
@@ -49,18 +52,20 @@ async def close_overdue(connections: Collection[Any]) -> None:
         await asyncio.sleep(_SWEEP_S)
         now_s = loop.time()
         overdue = [one for one in connections if one.read_due_s <= now_s or one.write_due_s <= now_s]
+        slow = sum(not one.is_idle for one in overdue)
         for number, connection in enumerate(overdue, 1):
             connection.expire()
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(_PAUSE_S)
-        if overdue:
-            log.info("slow_clients", overdue=len(overdue), connections=len(connections))
+        if slow:
+            log.info("slow_clients", overdue=slow, connections=len(connections))
 
 
 class Connection(HttpToolsProtocol):
     """One client's connection. `read_due_s` and `write_due_s` are in the loop's time."""
 
     settings: ClassVar[ServerSettings] = ServerSettings()
+    cycle: Cycle  # the latest request's
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head; refuse a connection too many."""
@@ -68,7 +73,7 @@ class Connection(HttpToolsProtocol):
         self.read_due_s = self.loop.time() + self.settings.head_s
         self.write_due_s = _NEVER
         self._answering: RequestResponseCycle | None = None
-        self._is_receiving = self._is_in_head = self._is_deaf = False
+        self.is_idle = self._is_receiving = self._is_in_head = self._is_deaf = False
         self._head_bytes = self._undelivered_bytes = 0
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         if len(self.connections) > self.settings.max_connections:
@@ -83,10 +88,10 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; refuse what is no request, or more of a head than is allowed."""
-        self._unset_keepalive_if_required()
         if self._is_deaf:
             return
-        if self.read_due_s == _NEVER:
+        if self.is_idle or self.read_due_s == _NEVER:
+            self.is_idle = False
             self.read_due_s = self.loop.time() + self.settings.head_s
         self._undelivered_bytes += len(data)
         try:
@@ -111,7 +116,7 @@ class Connection(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Part of the request's address."""
         self._count(len(url))
-        super().on_url(url)
+        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer behind a chunked body: those are dropped, for the request has begun without them."""
@@ -119,34 +124,74 @@ class Connection(HttpToolsProtocol):
         if len(self.headers) >= _MAX_HEADERS:
             raise self._head_too_large()
         if self._is_in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Start the request, or let it wait for those before it."""
         if len(self.pipeline) >= _MAX_PIPELINED:
             raise MalformedHttp(f"More than {_MAX_PIPELINED} requests wait on this connection.")
-        super().on_headers_complete()
         self._is_in_head = False
         self._undelivered_bytes = 0
         self.read_due_s = self.loop.time() + self.settings.body_s + _GRACE_S
-        if self.parser.should_upgrade():
-            self.cycle.keep_alive = False
+        self._describe()
+        before, self.cycle = self.cycle, self._new_cycle()
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _describe(self) -> None:
+        """Put what the request's line says into ASGI's scope."""
+        scope: Any = self.scope
+        url = parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = self.parser.get_http_version()
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+
+    def _new_cycle(self) -> Cycle:
+        parser = self.parser
+        keep_alive = self.scope["http_version"] != "1.0" and parser.should_keep_alive() and not parser.should_upgrade()
+        return Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
 
     def on_body(self, body: bytes) -> None:
         """Part of the body."""
         self._undelivered_bytes = 0
-        super().on_body(body)
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.add(body)
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is whole. One that was answered before it was leaves the connection idle now."""
         self._is_receiving = False
         self._undelivered_bytes = 0
         self.read_due_s = _NEVER
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
         if not self._is_busy() and not self.transport.is_closing():
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._rest()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
@@ -164,14 +209,20 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer is written: wait for the next request, or for the client to have read what it is to have read."""
-        super().on_response_complete()
+        self.server_state.total_requests += 1
         if self.transport.is_closing():
             self._give_last_deadline()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._rest()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection."""
-        super().timeout_keep_alive_handler()
-        self._give_last_deadline()
+    def _rest(self) -> None:
+        """Wait for another request for as long as a connection is kept without one."""
+        self.is_idle = True
+        self.read_due_s = self.loop.time() + self.settings.keep_alive_s
 
     def _give_last_deadline(self) -> None:
         """uvloop closes a connection when all is read, and waits for that without end."""

@@ -1,8 +1,9 @@
-"""The URL table."""
+"""The URL table, and the way from a request to its row."""
 
 from __future__ import annotations
 
-from starlette.routing import Route
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
 from sightline.api import admin
 from sightline.api.chat import ChatCompletions, InputTokens
@@ -24,3 +25,23 @@ ROUTES = [
     Route("/health/live", live),
     Route("/health/ready", ready),
 ]
+
+
+class Find:
+    """Finds a request's route: a path without parameters in a table, any other by going through all of them.
+
+    The router below tries one pattern after the other, for as long as it takes to check a key.
+    """
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        routes = (route for route in router.routes if isinstance(route, Route) and not route.param_convertors)
+        self._rows = {route.path: route for route in routes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._rows.get(scope["path"])
+        if route is None or (route.methods and scope["method"] not in route.methods):
+            await self._router(scope, receive, send)
+            return
+        scope["route"] = route
+        await route.app(scope, receive, send)

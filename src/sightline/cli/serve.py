@@ -26,7 +26,7 @@ from sightline.core import PERMISSIONS, NewKey
 from sightline.engines.base import Engine
 from sightline.errors import ConfigError
 from sightline.log import configure_logging, get_logger
-from sightline.settings import ServerSettings, Settings, engine_spec, load_settings
+from sightline.settings import ServerSettings, Settings, engine_spec, load_settings, upstream_pool
 from sightline.store.database import Database
 from sightline.workers.parent import Parent, listen, program
 
@@ -147,6 +147,10 @@ def serve(
         list[str] | None,
         typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
     ] = None,
+    upstream: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL[,URL…]", help="OpenAI-compatible servers to forward to, instead; repeatable."),
+    ] = None,
     alias: Annotated[
         list[str] | None, typer.Option(help="ALIAS=MODEL: serve a model under another id as well; repeatable.")
     ] = None,
@@ -169,6 +173,8 @@ def serve(
         settings = load_settings(flags, file=config)
         if model:
             settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
+        if upstream:
+            settings = replace(settings, upstreams=tuple(upstream_pool(urls) for urls in upstream))
         _open(settings).close()
         if settings.traces:
             traces.require()
@@ -247,7 +253,6 @@ def _uvicorn(settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=settings.server.keep_alive_s,  # type: ignore[arg-type]  # given to call_later
         timeout_graceful_shutdown=round(settings.server.drain_s),
     )
 

@@ -82,5 +82,6 @@ def check(request: ChatRequest, model: ModelInfo) -> None:
         limit = f"{model.max_images} image{'s' * (model.max_images != 1)}"
         message = f"{model.id} takes {limit} a request, {len(request.images)} were sent; send fewer."
         raise TooManyImages(message, param="messages")
-    for name in sorted(request.params_sent - _ALWAYS - model.supported_parameters):
+    lacking = request.params_sent - _ALWAYS - model.supported_parameters
+    for name in sorted(lacking) if lacking else ():
         raise UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name)

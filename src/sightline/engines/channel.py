@@ -60,16 +60,22 @@ class Channel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop with what has arrived, cut anywhere."""
-        self._received += data
+        begun: bytes | bytearray = data
+        if self._received:
+            self._received += data
+            begun = self._received
         at = 0
-        while len(self._received) >= at + _LENGTHS.size:
-            head_bytes, raw_bytes = _LENGTHS.unpack_from(self._received, at)
+        while len(begun) >= at + _LENGTHS.size:
+            head_bytes, raw_bytes = _LENGTHS.unpack_from(begun, at)
             start = at + _LENGTHS.size
             end = start + head_bytes + raw_bytes
-            if len(self._received) < end:
+            if len(begun) < end:
                 break
-            with memoryview(self._received) as view:
+            with memoryview(begun) as view:
                 head, raw = bytes(view[start : start + head_bytes]), bytes(view[start + head_bytes : end])
             at = end
             self._on_message(head, raw)
-        del self._received[:at]
+        if begun is self._received:
+            del self._received[:at]
+        elif at < len(data):  # messages come whole but for large ones
+            self._received += data[at:]

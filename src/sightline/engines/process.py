@@ -11,8 +11,8 @@ import asyncio
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import ExitStack
 
 import msgspec
 
@@ -80,35 +80,41 @@ class ProcessEngine:
 
     async def count(self, request: GenerateRequest) -> Usage:
         """Have the child count the request's prompt."""
-        with self._ask(request, only_count=True) as answer:
+        answer = self._ask(request, only_count=True)
+        try:
             counted = await answer.next()
+        finally:
+            self._end(answer)
         assert isinstance(counted, Counted)
         return counted.usage
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         """Send the request to the child and yield what comes back; closing tells the child to stop."""
-        with self._ask(request) as answer:
+        answer = self._ask(request, only_count=False)
+        try:
             while not answer.is_whole:
                 piece = await answer.next()
                 assert isinstance(piece, Piece)
                 yield piece.delta
+        finally:
+            self._end(answer)
 
-    @contextmanager
-    def _ask(self, request: GenerateRequest, *, only_count: bool = False) -> Iterator[Answer]:
-        """Send one request; who leaves before the child's last word on it has it stop."""
+    def _ask(self, request: GenerateRequest, *, only_count: bool) -> Answer:
+        """Send one request; what comes back is put into the answer, until `_end`."""
         channel = self._channel
         if channel is None or not self._models:
             raise self._unavailable("is starting")
         self._numbers += 1
-        number = self._numbers
-        answer = self._answers[number] = Answer()
-        try:
-            channel.send(encoder.encode(pack_request(number, request, only_count=only_count)), request.images)
-            yield answer
-        finally:
-            del self._answers[number]
-            if not answer.is_whole:
-                channel.send(encoder.encode(Cancel(number)))
+        answer = Answer(self._numbers, channel)
+        channel.send(encoder.encode(pack_request(answer.number, request, only_count=only_count)), request.images)
+        self._answers[answer.number] = answer
+        return answer
+
+    def _end(self, answer: Answer) -> None:
+        """Who leaves before the child's last word on a request has it stop."""
+        del self._answers[answer.number]
+        if not answer.is_whole:
+            answer.channel.send(encoder.encode(Cancel(answer.number)))
 
     def _unavailable(self, what: str) -> EngineUnavailable:
         message = f"The model's engine {what}. Send the request again in a moment; nothing was charged."
@@ -201,10 +207,13 @@ class ProcessEngine:
 
     def _receive(self, head: bytes, _: bytes) -> None:
         self._heard_s = asyncio.get_running_loop().time()
-        match to_parent.decode(head):
-            case Piece(number) | Counted(number) | Failed(number) as message:
-                if number in self._answers:
-                    self._answers[number].put(unpack(message) if isinstance(message, Failed) else message)
+        message = to_parent.decode(head)
+        if isinstance(message, Piece | Counted | Failed):
+            answer = self._answers.get(message.number)
+            if answer is not None:
+                answer.put(unpack(message) if isinstance(message, Failed) else message)
+            return
+        match message:
             case Ready(models):
                 self._models = models
                 self._load_s = asyncio.get_running_loop().time() - self._began_s
@@ -214,8 +223,8 @@ class ProcessEngine:
                     self._started.set_result(None)
             case Working():
                 pass  # that it was heard is all there is to it
-            case Refused(message):
-                self._refusal = message
+            case Refused(reason):
+                self._refusal = reason
 
 
 class Answer:
@@ -224,7 +233,9 @@ class Answer:
     It `has_come` when the child has said its last, and `is_whole` when the reader has taken that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, channel: Channel) -> None:
+        self.number = number
+        self.channel = channel
         self.has_come = self.is_whole = False
         self._events: deque[Piece | Counted | ServiceError] = deque()
         self._news: asyncio.Future[None] | None = None

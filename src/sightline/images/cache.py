@@ -39,10 +39,10 @@ class ImageCache:
 
     def put(self, key: CacheKey, decoded: Decoded) -> None:
         """Hold a picture; older ones make room. One larger than the whole cache is not held."""
-        if key in self._entries or len(decoded.rgb) > self._max_bytes:
+        if key in self._entries or len(decoded.data) > self._max_bytes:
             return
         self._entries[key] = decoded
-        self._bytes += len(decoded.rgb)
+        self._bytes += len(decoded.data)
         while self._bytes > self._max_bytes:
             _, oldest = self._entries.popitem(last=False)
-            self._bytes -= len(oldest.rgb)
+            self._bytes -= len(oldest.data)

@@ -44,14 +44,16 @@ _BAND_ROWS = 64
 class Decoded:
     """RGB bytes of `views` pictures one after the other, each `height` rows of `width` pixels, and what was done.
 
-    The first shows the whole, the others its closer views.
+    The first shows the whole, the others its closer views. Where `file_type` is named, `data` is a file of that type
+    instead, for a model elsewhere that will see it so.
     """
 
-    rgb: bytes
+    data: bytes
     width: int
     height: int
     actions: tuple[str, ...]
     views: int = 1
+    file_type: str | None = None
 
 
 class Undecodable(Exception):

@@ -18,7 +18,8 @@ _WIDE_PX = 8_192
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NO_MARKERS = frozenset({0x00, 0xFF, *range(0xD0, 0xD8)})
-_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", 0xD9
+_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_START_OF_SCAN = 0xDAFF  # the pair as a little-endian word
 _MOST_GIF_BLOCKS = 5_000  # before the first frame; a whole body of full ones are 4,096
 # Walked before the size, and again after it; files of cameras have some twenty, a JPEG of 100 scans at most 600.
 _MOST_JPEG_SEGMENTS = 600
@@ -183,7 +184,7 @@ def _scans(data: bytes, markers: _Markers, at: int) -> int:
 
     Segments beyond those that are walked are counted the quick way once more.
     """
-    if (count := data.count(_START_OF_SCAN, at)) <= _MOST_PLAIN_SCANS:
+    if (count := _scan_starts(data, at)) <= _MOST_PLAIN_SCANS:
         return count
     count = 0
     for _ in range(_MOST_JPEG_SEGMENTS):
@@ -194,9 +195,18 @@ def _scans(data: bytes, markers: _Markers, at: int) -> int:
             return count
         if data[at] == _END_OF_IMAGE:
             return count
-        count += data[at] == _START_OF_SCAN[1]
+        count += data[at] == _SCAN
         at += 1 + length
-    return min(count + data.count(_START_OF_SCAN, at), MOST_SCANS + 1)
+    return min(count + _scan_starts(data, at), MOST_SCANS + 1)
+
+
+def _scan_starts(data: bytes, at: int) -> int:
+    """Count the pairs of bytes that may start a scan: as words from `at` on, and from the byte after it.
+
+    `bytes.count` would take ten times as long, as long as all else that a request needs.
+    """
+    words = (np.frombuffer(data, "<u2", (len(data) - start) // 2, start) for start in (at, at + 1) if start < len(data))
+    return sum(int(np.count_nonzero(word == _START_OF_SCAN)) for word in words)
 
 
 class _Markers:

@@ -19,6 +19,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from sightline.core import EncodedImage, ImageEncoding
 from sightline.errors import ConfigError
 from sightline.images.decode import Decoded, Undecodable, decode
+from sightline.images.recode import recode
 from sightline.images.source import undecodable
 
 _DECODE_S = 10.0
@@ -59,7 +60,7 @@ class ImagePool:
         await asyncio.to_thread(self._pool.join)
 
     async def decode(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
-        """Decode image `number` of a request to what the model sees of it for the image's `detail`.
+        """Decode image `number` of a request to what the model sees of it for its `detail`, or to a file for the model.
 
         Cancelling drops a picture that waits; one being decoded is finished and forgotten, since ending its
         process would cost more than the rest of the picture.
@@ -91,13 +92,14 @@ class ImagePool:
 
         A process that dies with nothing to do, killed for want of memory for example, makes pebble give up all of them.
         """
+        work = recode if encoding.forwarded else decode
         task = {"args": (image.data, image.type, encoding, image.detail), "timeout": _DECODE_S}
         try:
-            return self._pool.schedule(decode, **task)
+            return self._pool.schedule(work, **task)
         except RuntimeError:
             self._pool.stop()
             self._pool = _processes(self._workers)
-            return self._pool.schedule(decode, **task)
+            return self._pool.schedule(work, **task)
 
 
 def _processes(workers: int) -> ProcessPool:

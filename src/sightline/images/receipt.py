@@ -38,7 +38,7 @@ class ImageReceipt:
 
 
 def write_receipt(
-    image: EncodedImage, decoded: Decoded, encoding: ImageEncoding, *, sha256: str, cache_hit: bool
+    image: EncodedImage, decoded: Decoded, encoding: ImageEncoding, *, sha256: str, cache_hit: bool = False
 ) -> ImageReceipt:
     """Write down one image: as it was sent, as it was decoded, as the model counts it."""
     actions = decoded.actions

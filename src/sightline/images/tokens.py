@@ -5,7 +5,9 @@ The meter, the receipt, the preview and the decoder all ask here, so that their 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from sightline.core import Detail, ImageEncoding, PanAndScan, documented_estimate
@@ -53,6 +55,7 @@ class Views:
         return "high" if self.crops else "low"
 
 
+@lru_cache(maxsize=4096)
 def views(encoding: ImageEncoding, width: int, height: int, detail: Detail) -> Views:
     """Say how a model with this encoding sees a picture of `width` × `height` (orientation applied).
 
@@ -63,6 +66,9 @@ def views(encoding: ImageEncoding, width: int, height: int, detail: Detail) -> V
         shown = [whole, *_crops(encoding.pan_and_scan, width, height, detail)]
         first, *crops = (View(box, encoding.size_px, encoding.size_px, encoding.tokens) for box in shown)
         return Views(first, tuple(crops))
+    if encoding.kind == "patches":
+        across, down = _patches(encoding, width, height)
+        return Views(View(whole, across * encoding.size_px, down * encoding.size_px, across * down))
     scale = min(1.0, encoding.size_px / max(width, height))
     seen_width, seen_height = max(1, round(width * scale)), max(1, round(height * scale))
     return Views(View(whole, seen_width, seen_height, documented_estimate(seen_width, seen_height)))
@@ -75,13 +81,30 @@ def useful_size(encoding: ImageEncoding, width: int, height: int) -> tuple[int, 
     filter to work on.
     """
     seen = views(encoding, width, height, "high")
-    if encoding.kind == "page":
+    if encoding.kind != "square":
         return seen.whole.width, seen.whole.height
     smallest = min(min(view.box.width, view.box.height) for view in (seen.whole, *seen.crops))
     # A pixel more than the least part, so that rounding does not lose the closer views.
     needed = max(2 * encoding.size_px, encoding.pan_and_scan.min_crop_px + 1 if encoding.pan_and_scan else 0)
     scale = min(1.0, needed / smallest)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _patches(encoding: ImageEncoding, width: int, height: int) -> tuple[int, int]:
+    """Say how many patches a picture becomes, across and down.
+
+    Source: Transformers' Qwen2VLImageProcessor, `smart_resize`.
+    """
+    side = encoding.size_px
+    across, down = max(1, round(width / side)), max(1, round(height / side))
+    pixels = across * down * side * side
+    if encoding.min_pixels <= pixels <= encoding.max_pixels:
+        return across, down
+    if pixels > encoding.max_pixels:
+        scale = math.sqrt(encoding.max_pixels / (width * height))
+        return max(1, math.floor(width * scale / side)), max(1, math.floor(height * scale / side))
+    scale = math.sqrt(encoding.min_pixels / (width * height))
+    return math.ceil(width * scale / side), math.ceil(height * scale / side)
 
 
 def _crops(rules: PanAndScan | None, width: int, height: int, detail: Detail) -> list[Box]:

@@ -9,18 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.core import EncodedImage, ImageEncoding, ViewPixels
+from sightline.core import EncodedImage, ImageEncoding, ImageFile, ViewPixels
 from sightline.images.cache import CacheKey, ImageCache
+from sightline.images.decode import Decoded
+from sightline.images.plain import is_plain
 from sightline.images.pool import ImagePool
 from sightline.images.receipt import ImageReceipt, write_receipt
-from sightline.images.tokens import views
+from sightline.images.tokens import Views, views
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One image: the pixels of its views for the model, and the entry of the receipt."""
+    """One image: the pixels of its views for the model, or its file for a model elsewhere; the entry of the receipt."""
 
-    pixels: ViewPixels
+    shown: ViewPixels | ImageFile
     receipt: ImageReceipt
 
 
@@ -37,17 +39,32 @@ class Viewer:
         Raises:
             ImageUndecodable: one of them does not decode.
         """
-        return list(
-            await asyncio.gather(
-                *(self._one(image, encoding, owner, number) for number, image in enumerate(images, start=1))
-            )
-        )
+        looks = [self._one(image, encoding, owner, number) for number, image in enumerate(images, start=1)]
+        return [await looks[0]] if len(looks) == 1 else list(await asyncio.gather(*looks))
 
     async def _one(self, image: EncodedImage, encoding: ImageEncoding, owner: str, number: int) -> Seen:
         seen = views(encoding, image.width, image.height, image.detail)
         key = CacheKey(hashlib.sha256(image.data).hexdigest(), encoding, seen.detail, owner)
+        if encoding.forwarded and is_plain(image.data, image.type, image.width, image.height):
+            decoded = _as_it_came(image, seen)
+            return Seen(_file(image, decoded, key), write_receipt(image, decoded, encoding, sha256=key.sha256))
         held = self._cache.get(key)
         decoded = held or await self._pool.decode(image, encoding, number)
         self._cache.put(key, decoded)
-        pixels = np.frombuffer(decoded.rgb, np.uint8).reshape(decoded.views, decoded.height, decoded.width, 3)
-        return Seen(pixels, write_receipt(image, decoded, encoding, sha256=key.sha256, cache_hit=held is not None))
+        receipt = write_receipt(image, decoded, encoding, sha256=key.sha256, cache_hit=held is not None)
+        return Seen(_file(image, decoded, key) if encoding.forwarded else _pixels(decoded), receipt)
+
+
+def _pixels(decoded: Decoded) -> ViewPixels:
+    return np.frombuffer(decoded.data, np.uint8).reshape(decoded.views, decoded.height, decoded.width, 3)
+
+
+def _file(image: EncodedImage, decoded: Decoded, key: CacheKey) -> ImageFile:
+    assert decoded.file_type is not None
+    return ImageFile(decoded.file_type, decoded.data, key.sha256, image.detail)
+
+
+def _as_it_came(image: EncodedImage, seen: Views) -> Decoded:
+    width, height = seen.whole.width, seen.whole.height
+    actions = ("forwarded as sent", *["resized"] * ((width, height) != (image.width, image.height)))
+    return Decoded(image.data, width, height, actions, seen.count, image.type)

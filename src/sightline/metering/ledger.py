@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -150,7 +151,12 @@ class Ledger:
 
 def period_of(period: Period, time: datetime) -> str:
     """Return the name of the period that `time` falls in: a day or month of UTC, or `total`."""
-    return time.astimezone(UTC).strftime(_FORMATS[period])
+    return _period_of(period, time.astimezone(UTC).date())
+
+
+@lru_cache(maxsize=64)
+def _period_of(period: Period, day: date) -> str:
+    return day.strftime(_FORMATS[period])
 
 
 def _clear(connection: Connection, dead: set[int]) -> int:

@@ -9,19 +9,20 @@ Comes in: `Reservation`s and `Settlement`s, first come first. Goes out: their ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import JSON, ColumnElement, Connection, Table, bindparam, delete, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import Executable
+from sqlalchemy.types import TypeEngine
 
 from sightline.core import SpendingLimit
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.metering.ledger import KEPT, Entry, Once, Replay, Reservation, Settlement, period_of
 from sightline.metering.prices import dollars
 from sightline.store.database import Database
-from sightline.store.prepared import Prepared, moment
+from sightline.store.prepared import Prepared, given, moment_of
 from sightline.store.presence import Presence
 from sightline.store.tables import idempotency, key_spend, ledger
 from sightline.store.writer import Unsure, Write
@@ -31,12 +32,19 @@ Account = tuple[str, str]
 
 _REFUSALS = (QuotaExceeded, IdempotencyConflict, Replay, StoreUnavailable)
 _RESERVED: ColumnElement[str] = literal_column("'reserved'")
-_UNKNOWN_YET = ("prompt_tokens", "completion_tokens", "image_tokens", "cached_tokens", "prompt_nanos")
-_ENDS = (
-    *("outcome", "status", "error", "ended_at", "prompt_tokens", "completion_tokens", "image_tokens"),
-    *("cached_tokens", "prompt_nanos", "completion_nanos", "images", "timings"),
+_NONE_YET: ColumnElement[int] = literal_column("0")
+_BEGINS = (
+    *("id", "request_id", "key_id", "model", "created_at", "estimated_tokens", "estimated_nanos"),
+    "spend_period",
 )
-_json = msgspec.json.Encoder().encode
+_ZERO = ("prompt_tokens", "completion_tokens", "image_tokens", "cached_tokens", "prompt_nanos", "completion_nanos")
+_ENDS = ("outcome", "status", "error", "ended_at", *_ZERO, "images", "timings")
+_answer = (
+    update(idempotency)
+    .where(idempotency.c.ledger_id == bindparam("of_row"))
+    .values(answer=bindparam("answer"), media_type=bindparam("media_type"))
+)
+_forget = delete(idempotency).where(idempotency.c.ledger_id == bindparam("of_row"))
 
 
 class Posting:
@@ -44,35 +52,16 @@ class Posting:
 
     def __init__(self, database: Database, presence: Presence) -> None:
         """Prepare the statements."""
-        self._database = database
+        self._moment = moment_of(database)
         self._presence = presence
-        upsert = sqlite.insert if database.is_sqlite else postgresql.insert
-        zeros: dict[str, Any] = {name: literal_column("0") for name in (*_UNKNOWN_YET, "completion_nanos")}
-        fixed = {"server": literal_column(str(presence.number)), "outcome": _RESERVED, "images": literal_column("'[]'")}
-        given = ("id", "request_id", "key_id", "model", "created_at", "estimated_tokens", "estimated_nanos")
-        row = {**fixed, **zeros, **_by_name(*given, "spend_period")}
-        mine = (ledger.c.id == bindparam("of_row"), ledger.c.outcome == _RESERVED)
+        self._reserve = Prepared(database, _reserving(database, presence.number))
+        self._settle = Prepared(database, _settling(database))
         spend = key_spend.c
         account = (spend.key_id == bindparam("of_key"), spend.period == bindparam("in_period"))
-        open_account = {**_by_name("key_id", "period"), "reserved_nanos": literal_column("0")}
-        moved = {
-            "reserved_nanos": spend.reserved_nanos + bindparam("reserved"),
-            "settled_nanos": spend.settled_nanos + bindparam("settled"),
-        }
-        of_row = idempotency.c.ledger_id == bindparam("of_row")
-
-        self._reserve = Prepared(database, upsert(ledger).values(row).on_conflict_do_nothing())
-        self._settle = Prepared(database, update(ledger).where(*mine).values(_by_name(*_ENDS)))
-        self._balance = Prepared(
-            database, select(spend.settled_nanos + spend.reserved_nanos).where(*account).with_for_update()
-        )
-        self._open = Prepared(
-            database,
-            upsert(key_spend).values(open_account | {"settled_nanos": literal_column("0")}).on_conflict_do_nothing(),
-        )
-        self._move = Prepared(database, update(key_spend).where(*account).values(moved))
-        self._answer = Prepared(database, update(idempotency).where(of_row).values(_by_name("answer", "media_type")))
-        self._forget = Prepared(database, delete(idempotency).where(of_row))
+        balance = select(spend.settled_nanos + spend.reserved_nanos).where(*account)
+        self._balance = Prepared(database, balance.with_for_update())
+        self._open = Prepared(database, _opening(database))
+        self._move = Prepared(database, _moving(database))
 
     def carry_out(self, connection: Connection, writes: Sequence[Write], careful: bool) -> None:
         """Write a group; see `store.writer.Writer`.
@@ -141,9 +130,9 @@ class Posting:
             elif entry.once is not None:
                 forgotten.append({"of_row": entry.id})
         if kept:
-            self._answer.each(connection, kept)
+            connection.execute(_answer, kept)
         if forgotten:
-            self._forget.each(connection, forgotten)
+            connection.execute(_forget, forgotten)
 
     def _balance_of(self, connection: Connection, account: Account) -> int:
         """What is spent or set aside; nobody else can change it before this transaction ends."""
@@ -180,7 +169,7 @@ class Posting:
             "request_id": entry.request_id,
             "key_id": entry.key_id,
             "model": entry.model,
-            "created_at": moment(self._database, entry.created_at),
+            "created_at": self._moment(entry.created_at),
             "estimated_tokens": entry.estimated_tokens,
             "estimated_nanos": entry.estimated_nanos,
             "spend_period": None if account is None else account[1],
@@ -203,20 +192,57 @@ class Posting:
             "outcome": ending.outcome,
             "status": ending.status,
             "error": ending.error,
-            "ended_at": moment(self._database, write.at),
+            "ended_at": self._moment(write.at),
             "prompt_tokens": ending.usage.prompt_tokens,
             "completion_tokens": ending.usage.completion_tokens,
             "image_tokens": ending.usage.image_tokens,
             "cached_tokens": ending.usage.cached_tokens,
             "prompt_nanos": ending.cost.prompt_nanos,
             "completion_nanos": ending.cost.completion_nanos,
-            "images": _json(ending.images).decode(),
-            "timings": _json(ending.timings_ms).decode(),
+            "images": ending.images,
+            "timings": ending.timings_ms,
         }
 
 
-def _by_name(*names: str) -> dict[str, Any]:
-    return {name: bindparam(name) for name in names}
+def _insert(database: Database, table: Table, row: Mapping[str, ColumnElement[Any]]) -> Executable:
+    """Insert a row for each that is given, leaving alone what is there."""
+    insert = sqlite.insert if database.is_sqlite else postgresql.insert
+    # SQLite takes ON CONFLICT for part of a join unless there is a condition.
+    rows = select(*row.values()).where(literal_column("1") == literal_column("1"))
+    return insert(table).from_select(list(row), rows).on_conflict_do_nothing()
+
+
+def _reserving(database: Database, server: int) -> Executable:
+    ours = {"server": literal_column(str(server)), "outcome": _RESERVED, "images": literal_column("'[]'", JSON)}
+    zeros = dict.fromkeys(_ZERO, _NONE_YET)
+    return _insert(database, ledger, {**given(database, _types(ledger, _BEGINS)), **ours, **zeros})
+
+
+def _settling(database: Database) -> Executable:
+    of = given(database, {"of_row": ledger.c.id.type, **_types(ledger, _ENDS)})
+    # Not as a plain column: SQLite would go through all that is reserved by its index, once for each row.
+    is_reserved = ledger.c.outcome.concat(literal_column("''")) == _RESERVED
+    return update(ledger).where(ledger.c.id == of["of_row"], is_reserved).values({name: of[name] for name in _ENDS})
+
+
+def _opening(database: Database) -> Executable:
+    account = given(database, _types(key_spend, ("key_id", "period")))
+    return _insert(database, key_spend, {**account, "reserved_nanos": _NONE_YET, "settled_nanos": _NONE_YET})
+
+
+def _moving(database: Database) -> Executable:
+    spend, number = key_spend.c, key_spend.c.reserved_nanos.type
+    names = {"of_key": spend.key_id.type, "in_period": spend.period.type, "reserved": number, "settled": number}
+    by = given(database, names)
+    return (
+        update(key_spend)
+        .where(spend.key_id == by["of_key"], spend.period == by["in_period"])
+        .values(reserved_nanos=spend.reserved_nanos + by["reserved"], settled_nanos=spend.settled_nanos + by["settled"])
+    )
+
+
+def _types(table: Table, names: Iterable[str]) -> dict[str, TypeEngine[Any]]:
+    return {name: table.c[name].type for name in names}
 
 
 def _account_of(entry: Entry) -> Account | None:

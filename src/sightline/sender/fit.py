@@ -108,7 +108,7 @@ def _decode(before: EncodedImage, side: int) -> tuple[Image.Image, tuple[str, ..
         decoded = decode(before.data, before.type, ImageEncoding("page", size_px=side))
     except Undecodable as error:
         raise undecodable(before, 1) from error
-    return Image.frombytes("RGB", (decoded.width, decoded.height), decoded.rgb), decoded.actions
+    return Image.frombytes("RGB", (decoded.width, decoded.height), decoded.data), decoded.actions
 
 
 def _written(picture: Image.Image, source: str, most_bytes: int) -> Iterator[tuple[str, int | None, bytes]]:

@@ -1,42 +1,64 @@
-"""Statements made once, for what every request writes: what SQLAlchemy does for each takes longer than SQLite does.
+"""Statements made once, that take any number of rows as one JSON parameter the database unfolds.
 
-Written in SQLAlchemy Core all the same, and carried out over its connections. Values go to the driver as they are:
-times by `moment`, JSON as text.
+What SQLAlchemy does for each statement, and its driver for each row, takes Python's time, which every request waits
+for: between two rows the writer's thread gives up the interpreter and has to get it back. One parameter is one step.
+Written in SQLAlchemy Core all the same, and carried out over its connections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection
+import msgspec
+from sqlalchemy import JSON, ColumnElement, Connection, bindparam, cast, column, func, literal_column
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.types import TypeEngine
 
 from sightline.store.database import Database
 
+_json = msgspec.json.Encoder().encode
+_WITHOUT_ZONE = len("2026-11-21 12:00:00.000000")
+
 
 class Prepared:
-    """A statement in the words of one database; its parameters are named."""
+    """A statement in the words of one database."""
 
-    def __init__(self, database: Database, statement: Executable, columns: Sequence[str] | None = None) -> None:
-        """Make it; an insert takes a value for each of `columns`."""
+    def __init__(self, database: Database, statement: Executable) -> None:
         assert isinstance(statement, ClauseElement)
         dialect = sqlite.dialect(paramstyle="named") if database.is_sqlite else database.engine.dialect
-        self._words = str(statement.compile(dialect=dialect, column_keys=columns))
+        self._words = str(statement.compile(dialect=dialect))
 
-    def each(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        """Carry it out for each row, together; how many rows of the table it changed."""
-        return connection.exec_driver_sql(self._words, list(rows)).rowcount
+    def each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Carry it out for all rows that `given` names; how many rows of the table it changed. Times by `moment_of`."""
+        return connection.exec_driver_sql(self._words, {"rows": _json(rows).decode()}).rowcount
 
     def scalar(self, connection: Connection, row: dict[str, Any]) -> Any:
-        """Carry it out for one row; the first value it finds, or None."""
+        """Carry it out with named parameters; the first value it finds, or None."""
         return connection.exec_driver_sql(self._words, row).scalar()
 
 
-def moment(database: Database, time: datetime) -> datetime | str:
-    """Return a time as the driver takes it and `tables.UtcDateTime` reads it."""
-    time = time.astimezone(UTC)
-    return time.replace(tzinfo=None).isoformat(" ", "microseconds") if database.is_sqlite else time
+def given(database: Database, types: Mapping[str, TypeEngine[Any]]) -> dict[str, ColumnElement[Any]]:
+    """Return the columns of the rows that a statement is carried out for, by name."""
+    if database.is_sqlite:
+        value = func.json_each(bindparam("rows")).table_valued("value", name="given").c.value
+        return {name: func.json_extract(value, literal_column(f"'$.{name}'")) for name in types}
+    typed = (column(name, kind) for name, kind in types.items())
+    rows = func.json_to_recordset(cast(bindparam("rows"), JSON)).table_valued(*typed, name="given")
+    return dict(rows.render_derived(with_types=True).c)
+
+
+def moment_of(database: Database) -> Callable[[datetime], datetime | str]:
+    """Return what turns a time into what the database takes and `tables.UtcDateTime` reads."""
+    return _text_of if database.is_sqlite else _itself
+
+
+def _text_of(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
+
+
+def _itself(time: datetime) -> datetime:
+    return time

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.core import ImagePart, Message, TextPart
-from sightline.engines.genai.template import FAMILIES, Control, Gemma3, Neutraliser, PromptWriter
+from sightline.engines.genai.template import FAMILIES, Control, Gemma3, PromptWriter
+from sightline.engines.spellings import Neutraliser
 from sightline.errors import EngineError
 
 SPELLINGS = ["<bos>", "<eos>", "<pad>", "<end_of_turn>", "<start_of_turn>", "<|image_pad|>", "<a<b>", "<b>", "[mask]"]

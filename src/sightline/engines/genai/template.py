@@ -9,16 +9,15 @@ Source: the chat template published with Gemma 3 (https://ai.google.dev/gemma/do
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
 from sightline.core import ImagePart, Message, Part, TextPart
+from sightline.engines.spellings import Neutraliser
 from sightline.errors import EngineError
 
-ZERO_WIDTH_SPACE = "\u200b"
 _PIPELINE_TAGS = ("<ov_genai_image_", "<ov_genai_video_")
 
 
@@ -114,31 +113,6 @@ def _turns(messages: Sequence[Message]) -> list[tuple[str, list[Sequence[Part]]]
     return turns
 
 
-class Neutraliser:
-    """Breaks every spelling that the tokenizer or the pipeline would read as more than text.
-
-    A zero-width space goes after the first character of each: people see the same text, the model sees nearly the
-    same, the tokenizer sees ordinary characters. Spellings of one character cannot be broken and are left out.
-    """
-
-    def __init__(self, spellings: Iterable[str]) -> None:
-        known = sorted({*spellings, *_PIPELINE_TAGS}, key=lambda spelling: (-len(spelling), spelling))
-        alternatives = "|".join(re.escape(spelling) for spelling in known if len(spelling) > 1)
-        # The look-ahead finds overlapping spellings too: breaking one must not leave another whole.
-        self._start = re.compile(f"(?=(?:{alternatives}))")
-
-    def __call__(self, text: str) -> str:
-        """Return `text` with no control spelling left in it; half a surrogate pair, which is no text, is replaced."""
-        text = text.encode("utf-8", errors="replace").decode()
-        parts: list[str] = []
-        last = 0
-        for match in self._start.finditer(text):
-            cut = match.start() + 1
-            parts += [text[last:cut], ZERO_WIDTH_SPACE]
-            last = cut
-        return "".join([*parts, text[last:]])
-
-
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A prompt in two spellings, and the control tokens in it, in order.
@@ -156,7 +130,7 @@ class PromptWriter:
 
     def __init__(self, family: Family, spellings: Iterable[str], *, image_tokens: int, opening: str) -> None:
         self._family = family
-        self._neutralise = Neutraliser({*spellings, *family.controls})
+        self._neutralise = Neutraliser({*spellings, *family.controls, *_PIPELINE_TAGS})
         self._image = family.image(image_tokens) if image_tokens else []
         self._opening: list[Piece] = [Control(opening)] if opening else []
 

@@ -1,0 +1,288 @@
+"""What the front costs before an upstream that answers at once: beside no proxy at all, and beside LiteLLM's.
+
+The same requests go straight to a stand-in, through Sightline (keys, limits, ledger on) and through LiteLLM's proxy,
+set up as its authors advise: extras `proxy` and `proxy-runtime`, byte-compiled, one worker, no database. All run
+throughout and take turns. Processor time is that of a proxy's whole process tree; added p50 is that of one client,
+beside the same client without a proxy. Promised: at least 50, 30 and 10 times less processor time than LiteLLM; 0.5, 1
+and 3 ms added; 64 streams of 64 chunks at 60,000 chunks a second and 40 times LiteLLM's, paced 95 % of direct.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psutil
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.bodies import body_of, jpeg
+from bench.standin import CHUNKS, MODEL, PACED
+from sightline.local import LocalService
+
+ROUNDS = 5
+CLIENTS = 16
+STREAMS = 64
+LITELLM = Path(".venv-litellm")
+LITELLM_LOCK = Path(__file__).parent / "litellm.lock"
+KEY = "sk-bench"
+
+
+class Side(NamedTuple):
+    """One way to the stand-in. `process` is None where nothing stands in between."""
+
+    name: str
+    port: int
+    key: str
+    process: psutil.Process | None
+
+
+class Case(NamedTuple):
+    """A body, and what is promised for it: how many times less processor time, and how much latency in ms."""
+
+    name: str
+    body: bytes
+    requests: int
+    promised_times: float
+    promised_ms: float
+
+
+def run(console: Console) -> bool:
+    """Measure every case, print the tables; False when something promised was not reached."""
+    _set_up_litellm(console)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = stack.enter_context(_stand_in())
+        service = stack.enter_context(LocalService("--upstream", f"http://127.0.0.1:{port}/v1"))
+        assert service.process is not None
+        litellm = stack.enter_context(_litellm(folder, port))
+        sides = (
+            Side("direct", port, KEY, None),
+            Side("sightline", urlsplit(service.url).port or 80, service.api_key, psutil.Process(service.process.pid)),
+            litellm,
+        )
+        return asyncio.run(_compare(console, sides))
+
+
+async def _compare(console: Console, sides: tuple[Side, ...]) -> bool:
+    plain = await _plain(console, sides)
+    return await _streams(console, sides) and plain
+
+
+async def _plain(console: Console, sides: tuple[Side, ...]) -> bool:
+    table = Table(title=f"Processor time a request ({CLIENTS} clients), and p50 added (1 client)", box=None)
+    for column in ("body", "bytes", "", "µs", "times less", "promised", "p50 ms", "added ms", "promised"):
+        table.add_column(column, justify="right")
+    reached = True
+    for case in _cases():
+        message = {side.name: _message(case.body, side.key) for side in sides}
+        for side in sides:
+            await _send(side, message[side.name], CLIENTS, 64)
+        costs: dict[str, list[float]] = {side.name: [] for side in sides}
+        waits: dict[str, list[float]] = {side.name: [] for side in sides}
+        for _ in track(range(ROUNDS), case.name, console=console, transient=True):
+            for side in sides:
+                count = case.requests // (8 if side.name == "litellm" else 1)
+                before = _cpu_s(side.process)
+                await _send(side, message[side.name], CLIENTS, count)
+                costs[side.name].append((_cpu_s(side.process) - before) / count * 1e6)
+                waits[side.name].append(statistics.median(await _send(side, message[side.name], 1, count // 4)))
+        ratios = [theirs / ours for ours, theirs in zip(costs["sightline"], costs["litellm"], strict=True)]
+        for side in sides:
+            added = [(w - bare) * 1000 for w, bare in zip(waits[side.name], waits["direct"], strict=True)]
+            cells = [case.name, f"{len(case.body):,}"] if side.name == "direct" else ["", ""]
+            cells += [side.name, f"{statistics.median(costs[side.name]):,.0f}"]
+            if side.name == "sightline":
+                cells += [f"{statistics.median(ratios):.1f}", f"{case.promised_times:g}"]
+            else:
+                cells += ["", ""]
+            cells += [f"{statistics.median(waits[side.name]) * 1000:.2f}", f"{statistics.median(added):.2f}"]
+            cells += [f"{case.promised_ms:g}" if side.name == "sightline" else ""]
+            table.add_row(*cells)
+            if side.name == "sightline":
+                reached &= statistics.median(added) <= case.promised_ms
+        reached &= statistics.median(ratios) >= case.promised_times
+    console.print(table)
+    return reached
+
+
+async def _streams(console: Console, sides: tuple[Side, ...]) -> bool:
+    table = Table(title=f"{STREAMS} streams of {CHUNKS} chunks at once, chunks a second", box=None)
+    for column in ("", "unpaced", "times LiteLLM's", "a chunk each 5 ms", "of direct"):
+        table.add_column(column, justify="right")
+    rates: dict[tuple[str, str], list[float]] = {}
+    for side in sides:
+        await _chunk_rate(side, MODEL)
+    for _ in track(range(ROUNDS), "streams", console=console, transient=True):
+        for side in sides:
+            for model in (MODEL, PACED):
+                rates.setdefault((side.name, model), []).append(await _chunk_rate(side, model))
+    free = {side.name: rates[side.name, MODEL] for side in sides}
+    paced = {side.name: rates[side.name, PACED] for side in sides}
+    times = {name: _ratio(each, free["litellm"]) for name, each in free.items()}
+    share = {name: _ratio(each, paced["direct"]) for name, each in paced.items()}
+    for name in free:
+        cells = (f"{statistics.median(free[name]):,.0f}", f"{times[name]:.1f}")
+        table.add_row(name, *cells, f"{statistics.median(paced[name]):,.0f}", f"{share[name]:.0%}")
+    console.print(table)
+    unpaced = statistics.median(free["sightline"])
+    return unpaced >= 60_000 and times["sightline"] >= 40 and share["sightline"] >= 0.95
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+async def _send(side: Side, message: bytes, clients: int, requests: int) -> list[float]:
+    """Send `requests` over `clients` connections, one after another on each; seconds that each took."""
+    took: list[float] = []
+    left = iter(range(requests))
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", side.port)
+        for _ in left:
+            began = time.perf_counter()
+            writer.write(message)
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b" 200 " not in head[:16]:
+                raise RuntimeError(f"{side.name} refused: {(head + await reader.read(400))!r}")
+            length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            await reader.readexactly(length)
+            took.append(time.perf_counter() - began)
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return took
+
+
+async def _chunk_rate(side: Side, model: str) -> float:
+    """Chunks a second that arrive over all streams; raises where one is missing."""
+    body = (
+        b'{"model":"%b","stream":true,"messages":[{"role":"user","content":"What is in this image?"}]}' % model.encode()
+    )
+    message = _message(body, side.key)
+
+    async def stream() -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", side.port)
+        writer.write(message)
+        chunks, tail = 0, b""
+        while b"data: [DONE]" not in tail:
+            data = await reader.read(1 << 18)
+            if not data:
+                raise RuntimeError(f"{side.name} ended a stream early: {tail[-300:]!r}")
+            tail = tail[-20:] + data
+            chunks += data.count(b'"content":"yes"') + data.count(b'"content": "yes"')
+        writer.close()
+        return chunks
+
+    began = time.perf_counter()
+    counts = await asyncio.gather(*(stream() for _ in range(STREAMS)))
+    seconds = time.perf_counter() - began
+    if sum(counts) < 0.99 * STREAMS * CHUNKS:  # one that lies across two reads is not seen
+        raise RuntimeError(f"{side.name} lost chunks: {sum(counts)} of {STREAMS * CHUNKS}")
+    return STREAMS * CHUNKS / seconds
+
+
+def _message(body: bytes, key: str) -> bytes:
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def _cases() -> list[Case]:
+    return [
+        Case("text", body_of(MODEL), 800, 50, 0.5),
+        Case("137 KB", body_of(MODEL, jpeg(102_000)), 480, 30, 1.0),
+        Case("950 KB", body_of(MODEL, jpeg(355_000), jpeg(355_000)), 160, 10, 3.0),
+    ]
+
+
+def _cpu_s(process: psutil.Process | None) -> float:
+    """Processor seconds of a process and all that it started; Linux counts them in nanoseconds."""
+    if process is None:
+        return 0.0
+    total = 0
+    for each in (process, *process.children(recursive=True)):
+        for task in Path(f"/proc/{each.pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
+@contextmanager
+def _stand_in() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-m", "bench.standin"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def _litellm(folder: Path, upstream: int) -> Iterator[Side]:
+    config = folder / "litellm.yaml"
+    entries = "".join(
+        f"  - model_name: {name}\n    litellm_params: {{model: openai/{name}, api_key: none, "
+        f"api_base: 'http://127.0.0.1:{upstream}/v1'}}\n"
+        for name in (MODEL, PACED)
+    )
+    rest = f"general_settings: {{master_key: {KEY}}}\nlitellm_settings: {{telemetry: false}}\n"
+    config.write_text(f"model_list:\n{entries}{rest}")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [str(LITELLM / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+    environ = {
+        **os.environ,
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOG": "ERROR",
+    }
+    with (folder / "litellm.log").open("wb") as log:
+        process = subprocess.Popen([*command, "--num_workers", "1"], env=environ, stdout=log, stderr=log)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health/liveliness", process, folder / "litellm.log")
+        yield Side("litellm", port, KEY, psutil.Process(process.pid))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    due = time.monotonic() + 180
+    while time.monotonic() < due and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.5)
+    raise RuntimeError(f"LiteLLM did not start:\n{log.read_text()[-2000:]}")
+
+
+def _set_up_litellm(console: Console) -> None:
+    ready = LITELLM / ".ready"
+    if ready.exists() and ready.stat().st_mtime >= LITELLM_LOCK.stat().st_mtime:
+        return
+    console.print(f"Setting up LiteLLM in {LITELLM} (once; a few minutes) …")
+    python = str(LITELLM / "bin" / "python")
+    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(LITELLM)], check=True)
+    subprocess.run([python, *install, "-r", str(LITELLM_LOCK)], check=True)
+    # Not byte-compiled, a missing import is retried at every request: 1.6 times the time.
+    subprocess.run([python, "-m", "compileall", "-q", str(LITELLM / "lib")], check=False)
+    ready.touch()

@@ -1,0 +1,87 @@
+"""One request on a connection and its answer: uvicorn's cycle, which writes an answer's head together with its body.
+
+A plain answer is one write, one packet and one waking of the client, where uvicorn makes two. Headers are checked all
+at once instead of one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+_UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+class Cycle(RequestResponseCycle):
+    """Takes ASGI's messages and writes HTTP/1.1."""
+
+    body: bytes | bytearray  # type: ignore[assignment]  # a body that comes in one piece is handed on uncopied
+    _head = b""  # of an answer whose body has not begun
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece of the request's body."""
+        if not self.body:
+            self.body = piece
+            return
+        if isinstance(self.body, bytes):
+            self.body = bytearray(self.body)
+        self.body += piece
+
+    async def send(self, message: Any) -> None:
+        """Take the head of the answer, or a piece of its body.
+
+        Raises:
+            RuntimeError: a header that would break the answer apart, or another body than was announced.
+        """
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if not self.response_started:
+            self.response_started, self.waiting_for_100_continue = True, False
+            self._head = self._begin(message["status"], [*self.default_headers, *message["headers"]])
+        elif self.response_complete:
+            raise RuntimeError("The answer is complete already.")
+        else:
+            self._write(message.get("body", b""), message.get("more_body", False))
+
+    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        lines = [STATUS_LINE[status]]
+        is_closing = False
+        for name, value in headers:
+            if name == b"content-length":
+                self.expected_content_length, self.chunked_encoding = int(value), False
+            elif name == b"connection" and value == b"close":
+                self.keep_alive, is_closing = False, True
+            lines.append(b"%b: %b\r\n" % (name, value))
+        if _UNSAFE.search(b"".join([part for header in headers for part in header])):
+            raise RuntimeError("A header has a control character in it.")
+        if not (self.keep_alive or is_closing):
+            lines.append(b"connection: close\r\n")
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _WITHOUT_BODY:
+            self.chunked_encoding = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        lines.append(b"\r\n")
+        return b"".join(lines)
+
+    def _write(self, body: bytes, more: bool) -> None:
+        head, self._head = self._head, b""
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length, body = 0, b""
+        elif self.chunked_encoding:
+            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
+        else:
+            self.expected_content_length -= len(body)
+        if self.expected_content_length < 0 or (self.expected_content_length and not more):
+            raise RuntimeError("The body is not as long as its content-length says.")
+        if head or body:
+            self.transport.write(head + body)
+        if not more:
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()

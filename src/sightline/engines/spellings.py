@@ -1,0 +1,40 @@
+"""Breaks what a tokenizer would read as more than text, in text that a sender wrote.
+
+Comes in: spellings, and patterns of such. Goes out: the same text to a person, ordinary characters to a tokenizer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+ZERO_WIDTH_SPACE = "\u200b"
+
+
+class Neutraliser:
+    """Breaks every spelling that a tokenizer or a template would read as more than text.
+
+    A zero-width space goes after the first character of each: people see the same text, the model sees nearly the
+    same, the tokenizer sees ordinary characters. Spellings of one character cannot be broken and are left out.
+    `patterns` are regular expressions for spellings that are too many to list.
+    """
+
+    def __init__(self, spellings: Iterable[str], patterns: Iterable[str] = ()) -> None:
+        known = sorted(set(spellings), key=lambda spelling: (-len(spelling), spelling))
+        alternatives = "|".join([*(re.escape(spelling) for spelling in known if len(spelling) > 1), *patterns])
+        # The look-ahead finds overlapping spellings too: breaking one must not leave another whole.
+        self._start = re.compile(f"(?=(?:{alternatives}))")
+
+    def __call__(self, text: str) -> str:
+        """Return `text` with no control spelling left in it; half a surrogate pair, which is no text, is replaced."""
+        text = text.encode("utf-8", errors="replace").decode()
+        parts: list[str] = []
+        last = 0
+        for cut in self.cuts(text):
+            parts += [text[last:cut], ZERO_WIDTH_SPACE]
+            last = cut
+        return "".join([*parts, text[last:]])
+
+    def cuts(self, text: str) -> Iterator[int]:
+        """Yield the places in `text` where it has to be broken."""
+        return (match.start() + 1 for match in self._start.finditer(text))

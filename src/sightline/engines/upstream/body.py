@@ -1,0 +1,101 @@
+"""A request as an upstream takes it: OpenAI's JSON, as bytes. Pictures go as data URIs that are never scanned again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pybase64
+
+from sightline.core import GenerateRequest, ImageFile, ImagePart, Message, Part, SamplingParams
+from sightline.engines.upstream.reserved import Reserved
+from sightline.errors import EngineError
+
+_ROLES = {"developer": "system", "tool": "user"}  # a tool's result without its call's id is what a user says
+_encoder = msgspec.json.Encoder()
+
+
+class BodyWriter:
+    """Writes bodies for one upstream's model: `model` is its id there, `dialect` what kind of server it is."""
+
+    def __init__(self, model: str, dialect: str, reserved: Reserved) -> None:
+        self._model = model
+        self._dialect = dialect
+        self._reserved = reserved
+
+    def write(self, request: GenerateRequest) -> bytes:
+        """Return the body of `POST /v1/chat/completions`.
+
+        Raises:
+            EngineError: the pictures and their places in the messages do not match.
+        """
+        body: dict[str, Any] = {"model": self._model, "messages": self.messages(request)}
+        _add_sampling(body, request.sampling, "max_tokens" if self._dialect == "llamacpp" else "max_completion_tokens")
+        if request.stream:
+            body["stream"] = True
+            # vLLM can say with each piece what was used so far, so that a leaver pays for what was made.
+            more = {"continuous_usage_stats": True} if self._dialect == "vllm" else {}
+            body["stream_options"] = {"include_usage": True, **more}
+        return _encoder.encode(body)
+
+    def count(self, request: GenerateRequest) -> bytes:
+        """Return the body that asks for the tokens of a prompt: vLLM's `/tokenize`."""
+        return _encoder.encode(
+            {"model": self._model, "messages": self.messages(request), "add_generation_prompt": True}
+        )
+
+    def messages(self, request: GenerateRequest) -> list[dict[str, Any]]:
+        """Return the messages, texts neutralised, every picture once and in its place."""
+        messages = self._reserved.messages(request.messages)
+        places = [part.index for message in messages for part in message.parts if isinstance(part, ImagePart)]
+        if sorted(places) != list(range(len(request.files))):
+            raise EngineError("The images of the request and their places in the messages do not match.")
+        return [_message(message, request.files) for message in messages]
+
+
+def _message(message: Message, files: tuple[ImageFile, ...]) -> dict[str, Any]:
+    role = _ROLES.get(message.role, message.role)
+    if len(message.parts) == 1 and not isinstance(message.parts[0], ImagePart):
+        return {"role": role, "content": message.parts[0].text}
+    return {"role": role, "content": [_part(part, files) for part in message.parts]}
+
+
+def _part(part: Part, files: tuple[ImageFile, ...]) -> dict[str, Any]:
+    if not isinstance(part, ImagePart):
+        return {"type": "text", "text": part.text}
+    file = files[part.index]
+    url: dict[str, Any] = {"url": _data_uri(file)}
+    if file.detail != "auto":
+        url["detail"] = file.detail
+    return {"type": "image_url", "image_url": url}
+
+
+def _data_uri(file: ImageFile) -> msgspec.Raw:
+    return msgspec.Raw(
+        b"".join((b'"data:image/', file.type.encode(), b";base64,", pybase64.b64encode(file.data), b'"'))
+    )
+
+
+def _add_sampling(body: dict[str, Any], sampling: SamplingParams, limit: str) -> None:
+    """Add what the request says; temperature and top_p always, for servers have defaults of their own."""
+    body["temperature"], body["top_p"] = sampling.temperature, sampling.top_p
+    if sampling.max_tokens is not None:
+        body[limit] = sampling.max_tokens
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    if sampling.stop:
+        body["stop"] = sampling.stop
+    if sampling.frequency_penalty:
+        body["frequency_penalty"] = sampling.frequency_penalty
+    if sampling.presence_penalty:
+        body["presence_penalty"] = sampling.presence_penalty
+    if sampling.logprobs:
+        body["logprobs"] = True
+        body["top_logprobs"] = sampling.top_logprobs
+    form = sampling.response_format
+    if form.type == "json_object":
+        body["response_format"] = {"type": "json_object"}
+    elif form.type == "json_schema":
+        schema = msgspec.Raw((form.schema or "{}").encode())
+        named = {"name": "answer", "strict": True, "schema": schema}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}

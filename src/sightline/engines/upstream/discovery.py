@@ -1,0 +1,210 @@
+"""What an upstream serves: its own list, what the settings say of it, and a real answer from each model.
+
+Source: `GET /v1/models` of OpenAI, vLLM, SGLang, llama.cpp and Sightline.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import replace as changed
+
+import msgspec
+
+from sightline.core import (
+    GenerateRequest,
+    ImageEncoding,
+    ImageFile,
+    ImagePart,
+    Message,
+    ModelInfo,
+    Part,
+    SamplingParams,
+    TextPart,
+)
+from sightline.engines.upstream.body import BodyWriter
+from sightline.engines.upstream.client import Broken
+from sightline.engines.upstream.exchange import exchange
+from sightline.engines.upstream.failures import Failure, Refused
+from sightline.engines.upstream.reserved import Reserved
+from sightline.engines.upstream.server import Served, Server
+from sightline.errors import ConfigError, ServiceError
+from sightline.log import get_logger
+from sightline.settings import UpstreamModel, UpstreamSettings
+
+log = get_logger(__name__)
+
+IMAGE_RULES = {
+    "gemma3": ImageEncoding("square", 896, 256),
+    "qwen2.5-vl": ImageEncoding("patches", 28, min_pixels=3_136, max_pixels=12_845_056),
+}
+"""By family, as vLLM runs them: pan and scan off."""
+SUPPORTED = frozenset(
+    {"frequency_penalty", "logprobs", "max_completion_tokens", "max_tokens", "presence_penalty", "response_format"}
+    | {"seed", "stop", "temperature", "top_logprobs", "top_p"}
+)
+_WARM_UP = "Say yes."
+
+
+class _Architecture(msgspec.Struct):
+    image: ImageEncoding | None = None
+
+
+class _Meta(msgspec.Struct):
+    n_ctx: int | None = None
+    n_ctx_train: int | None = None
+
+
+class Listed(msgspec.Struct):
+    """An entry of a server's list; what only some servers say is optional."""
+
+    id: str
+    owned_by: str = ""
+    created: int = 0
+    description: str = ""
+    max_model_len: int | None = None
+    context_length: int | None = None
+    max_images: int | None = None
+    architecture: _Architecture | None = None
+    supported_parameters: frozenset[str] | None = None
+    meta: _Meta | None = None
+
+
+class _List(msgspec.Struct):
+    data: tuple[Listed, ...]
+
+
+_list = msgspec.json.Decoder(_List)
+
+
+class Discovery:
+    """Asks servers of one pool what they have."""
+
+    def __init__(self, settings: UpstreamSettings) -> None:
+        self._settings = settings
+        self._reserved = Reserved(settings.reserved)
+        self._rules = {ours: _rule(ours, model) for ours, model in settings.models.items()}
+
+    async def look(self, server: Server) -> None:
+        """Fill in what a server serves, once each of it has answered a request.
+
+        Raises:
+            Refused: it does not take our key.
+            Failure, Unreachable, Broken, TimeoutError: it cannot answer.
+        """
+        listed = {entry.id: entry for entry in await self._listed(server)}
+        wanted = self._settings.models or {name: UpstreamModel(name) for name in listed}
+        served: dict[str, Served] = {}
+        for ours, model in wanted.items():
+            entry = listed.get(model.id)
+            if entry is None:
+                log.warning("upstream_lacks_model", upstream=server.name, model=model.id)
+                continue
+            made = self._served(server, ours, model, entry)
+            if made is not None and await self._answers(server, made):
+                served[ours] = made
+        if not served:
+            raise Failure("failed")
+        server.served = served
+
+    async def _listed(self, server: Server) -> tuple[Listed, ...]:
+        async with server.client.send("GET", "/v1/models") as reply:
+            if reply.status in (401, 403):
+                raise Refused(server.name)
+            if reply.status != 200:
+                raise Failure("failed")
+            try:
+                return _list.decode(await reply.body()).data
+            except msgspec.DecodeError as error:
+                raise Broken from error
+
+    def _served(self, server: Server, ours: str, model: UpstreamModel, entry: Listed) -> Served | None:
+        kind = _dialect(entry)
+        meta = entry.meta or _Meta()
+        context = model.context_length or entry.context_length or entry.max_model_len or meta.n_ctx or meta.n_ctx_train
+        if context is None:
+            log.error("upstream_model_left_out", upstream=server.name, model=ours, reason="state its context_length")
+            return None
+        image = self._rules.get(ours) or (entry.architecture.image if entry.architecture else None)
+        if image is None:
+            log.warning("upstream_model_takes_text_only", upstream=server.name, model=ours, reason="state its image")
+        info = ModelInfo(
+            id=ours,
+            owned_by=entry.owned_by or "upstream",
+            created=entry.created,
+            context_length=context,
+            description=model.description or entry.description or f"{model.id}, served by upstream servers.",
+            image=changed(image, forwarded=True) if image else None,
+            max_images=(entry.max_images or model.max_images) if image else 0,
+            supported_parameters=model.supported_parameters or entry.supported_parameters or SUPPORTED,
+        )
+        return Served(info, BodyWriter(model.id, kind, self._reserved), kind)
+
+    async def _answers(self, server: Server, served: Served) -> bool:
+        """Whether a model answers, and counts a picture as it is said to."""
+        try:
+            await greet(server, served)
+        except ServiceError as error:
+            log.error("upstream_model_left_out", upstream=server.name, model=served.info.id, reason=error.message)
+            return False
+        return True
+
+
+async def greet(server: Server, served: Served) -> None:
+    """Have a model answer one token, about a picture where it takes any.
+
+    Raises:
+        Failure: the server cannot, or not truthfully.
+        ServiceError: it refuses.
+    """
+    request = warm_up(served.info)
+    async for _ in exchange(server, served, request):
+        pass
+
+
+def warm_up(info: ModelInfo) -> GenerateRequest:
+    """A request of one token."""
+    image = info.image
+    parts: list[Part] = [*([ImagePart(0)] if image else []), TextPart(_WARM_UP)]
+    is_limited = bool({"max_tokens", "max_completion_tokens"} & info.supported_parameters)
+    file, tokens = _picture(image) if image else (None, 0)
+    return GenerateRequest(
+        request_id="warm-up",
+        model=info.id,
+        messages=(Message("user", tuple(parts)),),
+        images=(),
+        sampling=SamplingParams(temperature=0.0, max_tokens=1 if is_limited else None),
+        image_tokens=tokens,
+        stream=False,
+        files=(file,) if file else (),
+    )
+
+
+def _picture(image: ImageEncoding) -> tuple[ImageFile, int]:
+    """A grey picture, and how many tokens it is."""
+    across = 4 if image.kind == "patches" else 1
+    side = image.size_px * across if image.kind != "page" else 560
+    tokens = {"square": image.tokens, "patches": across * across, "page": 1601}[image.kind]
+    rows = zlib.compress((b"\0" + b"\x80" * side) * side)
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
+    return ImageFile("png", data, "", "low"), tokens
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _rule(ours: str, model: UpstreamModel) -> ImageEncoding | None:
+    if not isinstance(model.image, str):
+        return model.image
+    if model.image not in IMAGE_RULES:
+        known = ", ".join(IMAGE_RULES)
+        raise ConfigError(f"upstreams: the image rule {model.image!r} of {ours} is not known; these are: {known}")
+    return IMAGE_RULES[model.image]
+
+
+def _dialect(entry: Listed) -> str:
+    if entry.architecture is not None and entry.supported_parameters is not None and entry.max_images is not None:
+        return "sightline"
+    return entry.owned_by if entry.owned_by in ("vllm", "llamacpp", "sglang") else "openai"

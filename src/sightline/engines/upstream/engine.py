@@ -1,0 +1,193 @@
+"""The engine whose models run in a pool of OpenAI-compatible servers.
+
+In: `GenerateRequest`s with pictures as files. Out: `Delta`s. A request of which nothing has gone to its caller moves to
+another server once, within the same call, so it has one row in the ledger however often it was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from sightline.core import Delta, GenerateRequest, ModelInfo, SamplingParams, Usage
+from sightline.engines.upstream.client import Broken, Client, Unreachable
+from sightline.engines.upstream.discovery import Discovery, greet
+from sightline.engines.upstream.exchange import exchange
+from sightline.engines.upstream.failures import Failure, Refused, of_status
+from sightline.engines.upstream.pool import Pool
+from sightline.engines.upstream.server import Served, Server
+from sightline.errors import ConfigError, EngineError, EngineUnavailable, ServiceError, UnsupportedParameter
+from sightline.log import get_logger
+from sightline.settings import UpstreamSettings
+
+log = get_logger(__name__)
+
+_ANSWER_S = 60.0
+
+
+class UpstreamEngine:
+    """Answers with servers elsewhere."""
+
+    def __init__(self, settings: UpstreamSettings) -> None:
+        self._settings = settings
+        self._discovery = Discovery(settings)
+        key = settings.key.get_secret_value() if settings.key else None
+        servers = [Server(Client(url, key, settings.connect_s)) for url in settings.urls]
+        self.pool = Pool(servers, self._revive, settings)
+        self._ready: asyncio.Future[None] | None = None
+
+    async def start(self) -> None:
+        """Return once a server has answered a request with each of its models; the others may follow.
+
+        Raises:
+            ConfigError: a server refuses the key.
+        """
+        self._ready = asyncio.get_running_loop().create_future()
+        self.pool.start()
+        await self._ready
+
+    async def stop(self) -> None:
+        """End running answers with `EngineUnavailable` and close every connection."""
+        await self.pool.stop()
+        await asyncio.gather(*(server.client.close() for server in self.pool.servers))
+
+    def models(self) -> Sequence[ModelInfo]:
+        """What the servers that can answer serve, each model once."""
+        found: dict[str, ModelInfo] = {}
+        for server in self.pool.servers:
+            if server.is_in:
+                for name, served in server.served.items():
+                    found.setdefault(name, served.info)
+        return tuple(found.values())
+
+    async def count(self, request: GenerateRequest) -> Usage:
+        """Have a server count the prompt: another Sightline exactly, vLLM by its tokenizer; see `Engine.count`.
+
+        Raises:
+            UnsupportedParameter: the model's server cannot count without running the model.
+        """
+        server = self.pool.choose(request)
+        served = server.served[request.model]
+        try:
+            async with asyncio.timeout(self._settings.idle_s):
+                return await _count(server, served, request)
+        except (Unreachable, Broken, TimeoutError, msgspec.DecodeError) as error:
+            raise EngineUnavailable("The model's server cannot count at this moment.", retry_after_s=1) from error
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """Answer one request; see `Engine.generate`."""
+        server = self.pool.choose(request)
+        _check_supported(request.sampling, server.served[request.model].info)
+        self.pool.budget.earn()
+        failed: list[tuple[Server, Failure]] = []
+        has_begun = False
+        while True:
+            try:
+                async with aclosing(exchange(server, server.served[request.model], request)) as deltas:
+                    async for delta in deltas:
+                        has_begun = True
+                        yield delta
+                return
+            except Failure as failure:
+                failed.append((server, failure))
+                server.did_badly(failure.kind)
+            other = self._next(request, failed, has_begun=has_begun)
+            if other is None:
+                break
+            server = other
+        last = failed[-1][1]
+        if last.instead is None:
+            raise last.error
+        yield last.instead
+
+    def _next(
+        self, request: GenerateRequest, failed: list[tuple[Server, Failure]], *, has_begun: bool
+    ) -> Server | None:
+        """The server that a failed request moves to; None where it is to end."""
+        if len(failed) > 1 and all(failure.kind in ("failed", "cut") for _, failure in failed):
+            for server, _ in failed:
+                server.forgive()
+        if has_begun or len(failed) > 1 or not self.pool.budget.spend():
+            return None
+        try:
+            return self.pool.choose(request, avoid=failed[0][0])
+        except ServiceError:
+            return None
+
+    async def _revive(self, server: Server) -> None:
+        """Ask a server that is out whether it can answer.
+
+        Raises:
+            Failure: it cannot.
+        """
+        ready = self._ready
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                if not server.served:
+                    await self._discovery.look(server)
+                else:
+                    await greet(server, next(iter(server.served.values())))
+        except Refused as error:
+            if ready is not None and not ready.done():
+                variable = self._settings.key_env or "none was given"
+                ready.set_exception(ConfigError(f"The upstream {error} refuses the key (key_env: {variable})."))
+            raise Failure("failed") from error
+        except (Unreachable, Broken, TimeoutError, ServiceError) as error:
+            raise Failure("dead") from error
+        if ready is not None and not ready.done():
+            ready.set_result(None)
+
+
+def _check_supported(sampling: SamplingParams, info: ModelInfo) -> None:
+    asked = {
+        "logprobs": sampling.logprobs,
+        "top_logprobs": sampling.top_logprobs > 0,
+        "response_format": sampling.response_format.type != "text",
+    }
+    for name, is_asked in asked.items():
+        if is_asked and name not in info.supported_parameters:
+            raise UnsupportedParameter(f"{info.id} does not support {name}; leave it out.", param=name)
+
+
+class _Count(msgspec.Struct):
+    """vLLM's answer about a prompt."""
+
+    count: int
+
+
+class _Details(msgspec.Struct, frozen=True):
+    image_tokens: int = 0
+
+
+class _InputTokens(msgspec.Struct):
+    input_tokens: int
+    input_tokens_details: _Details = _Details()
+
+
+async def _count(server: Server, served: Served, request: GenerateRequest) -> Usage:
+    if served.dialect == "sightline":
+        found = msgspec.json.decode(
+            await _ask(server, "/v1/chat/completions/input_tokens", served.writer.write(request)), type=_InputTokens
+        )
+        if found.input_tokens_details.image_tokens != request.image_tokens:
+            raise EngineError("The model's server counts other image tokens than were promised.")
+        return Usage(found.input_tokens, 0, request.image_tokens)
+    if served.dialect != "vllm":
+        message = f"The server of {served.info.id} cannot count a prompt without running the model."
+        raise UnsupportedParameter(message, param="model")
+    count = msgspec.json.decode(await _ask(server, "/tokenize", served.writer.count(request)), type=_Count).count
+    # vLLM counts pictures as it shows them to the model; fewer tokens than theirs would mean that it lost one.
+    if count <= request.image_tokens:
+        raise EngineError("The model's server counts other image tokens than were promised.")
+    return Usage(count, 0, request.image_tokens)
+
+
+async def _ask(server: Server, path: str, body: bytes) -> bytes:
+    async with server.client.send("POST", path, body) as reply:
+        if reply.status != 200:
+            refusal = of_status(reply.status, await reply.error())
+            raise refusal.error if isinstance(refusal, Failure) else refusal
+        return await reply.body()

@@ -1,0 +1,101 @@
+"""How an upstream fails a request, and what its caller is told: words of ours, never the upstream's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from sightline.core import Delta
+from sightline.errors import (
+    ContextLengthExceeded,
+    EngineError,
+    EngineOverloaded,
+    EngineUnavailable,
+    InvalidRequest,
+    ServiceError,
+    UnsupportedParameter,
+)
+
+Kind = Literal["dead", "slow", "cut", "failed", "lying", "busy"]
+"""No connection; silence; a broken connection; a 5xx; an answer that cannot be true; no room."""
+
+
+class Failure(Exception):
+    """An upstream failed; another may do better. `error` is what the caller is told if none does.
+
+    Where only its account of what it used is wrong, `instead` is the last piece with ours.
+    """
+
+    def __init__(self, kind: Kind, error: ServiceError | None = None, instead: Delta | None = None) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.instead = instead
+        self.error = error or EngineUnavailable(_WORDS[kind], retry_after_s=1)
+
+
+class Refused(Exception):
+    """An upstream refuses our key, or has no such model: nothing a caller can mend."""
+
+
+_WORDS: dict[Kind, str] = {
+    "dead": "The model's server cannot be reached. Send the request again in a moment; nothing was charged.",
+    "slow": "The model's server does not answer. Send the request again in a moment; nothing was charged.",
+    "cut": "The model's server broke off its answer. Send the request again; nothing was charged.",
+    "failed": "The model's server failed on this request. Send it again in a moment; nothing was charged.",
+    "lying": "The model's server gave an answer that cannot be right; it was withheld and nothing was charged.",
+    "busy": "The model's server has no room at this moment. Send the request again in a moment; nothing was charged.",
+}
+
+
+class _ErrorBody(msgspec.Struct):
+    message: str | None = None
+    code: str | int | None = None
+
+
+class _Refusal(_ErrorBody):
+    """OpenAI's shape has its error inside, older servers have it bare."""
+
+    error: _ErrorBody | None = None
+
+
+_refusal = msgspec.json.Decoder(_Refusal)
+
+
+def of_status(status: int, body: bytes) -> Failure | ServiceError:
+    """Say what a refusal means; `body` is only searched for what it is about."""
+    if status in (429, 503):
+        busy = EngineOverloaded(_WORDS["busy"], retry_after_s=1)
+        return Failure("busy", busy)
+    if status >= 500 or status in (408, 409, 425):
+        return Failure("failed", EngineError(_WORDS["failed"]))
+    if status in (401, 402, 403, 404) or status < 400:
+        return Failure("failed", EngineUnavailable(_WORDS["failed"], retry_after_s=5))
+    return _of_request(status, body)
+
+
+def _of_request(status: int, body: bytes) -> ServiceError:
+    code, text = _read(body)
+    if code == "context_length_exceeded" or "context length" in text or "maximum model length" in text:
+        return ContextLengthExceeded(
+            "The prompt and max_tokens together are longer than the model's context; send less text, fewer pictures, "
+            "or a smaller max_tokens.",
+            param="messages",
+        )
+    if status == 413:
+        return InvalidRequest("The request is larger than the model's server takes; send smaller pictures.")
+    if code == "unsupported_parameter":
+        return UnsupportedParameter("The model's server does not support a parameter of the request; leave it out.")
+    return InvalidRequest(
+        "The model's server does not take this request: a picture that does not decode, an order of messages or a "
+        "parameter that the model lacks. Change it; sending it again will not help."
+    )
+
+
+def _read(body: bytes) -> tuple[str, str]:
+    try:
+        refusal = _refusal.decode(body)
+    except msgspec.DecodeError:
+        return "", ""
+    found = refusal.error or refusal
+    return str(found.code or ""), (found.message or "").lower()

@@ -1,0 +1,163 @@
+"""Which upstream gets a request: one with the least work, of these the one that may know its picture already.
+
+A watcher looks at all of them a few times a second: who has been silent for too long is asked whether it lives, who is
+out is asked again in time.
+
+Circuit breaking is ours, since what libraries offer (purgatory, aiobreaker, tenacity) counts failures of a function:
+here it is one decision with the choice of the server, and a retry is another server's first try.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from hashlib import blake2b
+
+from sightline.core import GenerateRequest, TextPart
+from sightline.engines.upstream.client import Broken, Unreachable
+from sightline.engines.upstream.failures import Failure
+from sightline.engines.upstream.server import Server
+from sightline.errors import EngineOverloaded, EngineUnavailable
+from sightline.settings import UpstreamSettings
+
+_LOOK_S = 0.1
+_TOLERANCE = 1
+_PREFIX = 256
+_NAME = "/v1/models"
+
+
+class Budget:
+    """How many requests may be sent a second time: a tenth of all, and a few to begin with."""
+
+    _MOST = 10.0
+    _SHARE = 0.1
+
+    def __init__(self) -> None:
+        self._left = self._MOST
+
+    def earn(self) -> None:
+        """A request has come."""
+        self._left = min(self._MOST, self._left + self._SHARE)
+
+    def spend(self) -> bool:
+        """Take one, if there is one."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Pool:
+    """The upstreams of one engine. `revive` asks one that is out whether it can answer, and raises a `Failure` if
+    it cannot."""
+
+    def __init__(
+        self,
+        servers: Sequence[Server],
+        revive: Callable[[Server], Awaitable[None]],
+        limits: UpstreamSettings,
+    ) -> None:
+        self.servers = tuple(servers)
+        self.budget = Budget()
+        self._revive = revive
+        self._most, self._slow_s, self._idle_s = limits.max_outstanding, limits.slow_s, limits.idle_s
+        self._watcher: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look after the upstreams; all of them are out until they have answered."""
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Give up what runs, and look no more."""
+        tasks = [server.asking for server in self.servers if server.asking] + [self._watcher] * bool(self._watcher)
+        for task in tasks:
+            assert task is not None
+            task.cancel()
+        await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+        for server in self.servers:
+            server.is_in = False
+            for exchange in tuple(server.exchanges):
+                exchange.give_up()
+
+    def choose(self, request: GenerateRequest, avoid: Server | None = None) -> Server:
+        """Choose a server for a request; not `avoid` if there is another.
+
+        Raises:
+            EngineUnavailable: none can answer.
+            EngineOverloaded: all have as much to do as they may.
+        """
+        able = [server for server in self.servers if server.is_in and request.model in server.served]
+        able = [server for server in able if server is not avoid] or able
+        if not able:
+            message = "None of the model's servers can answer at this moment. Send the request again in a moment."
+            raise EngineUnavailable(message, retry_after_s=1)
+        if len(able) == 1:
+            chosen = able[0]
+        else:
+            least = min(server.outstanding for server in able) + _TOLERANCE
+            idle = [server for server in able if server.outstanding <= least]
+            chosen = idle[0] if len(idle) == 1 else _nearest(idle, request)
+        if chosen.outstanding >= self._most:
+            raise EngineOverloaded("All of the model's servers have as much to do as they may.", retry_after_s=1)
+        return chosen
+
+    async def _watch(self) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            for server in self.servers:
+                if server.asking is not None and not server.asking.done():
+                    continue
+                if not server.is_in and now() >= server.back_s:
+                    server.asking = asyncio.create_task(self._ask_back(server))
+                elif server.is_in and self._is_silent(server, now()):
+                    server.asking = asyncio.create_task(self._ask_alive(server))
+                for exchange in tuple(server.exchanges):
+                    if now() - exchange.heard_s > self._idle_s:
+                        exchange.give_up()
+            await asyncio.sleep(_LOOK_S)
+
+    def _is_silent(self, server: Server, now: float) -> bool:
+        """Whether nothing came for a while from a server that is at work, and others could take over."""
+        if not server.exchanges or not any(other.is_in for other in self.servers if other is not server):
+            return False
+        heard_s = max(server.alive_s, *(exchange.heard_s for exchange in server.exchanges))
+        return now - heard_s > self._slow_s / 4
+
+    async def _ask_back(self, server: Server) -> None:
+        try:
+            await self._revive(server)
+        except Failure:
+            server.wait_longer()
+        else:
+            server.put_in()
+
+    async def _ask_alive(self, server: Server) -> None:
+        """Put out a server that does not even say what it serves."""
+        try:
+            async with asyncio.timeout(self._slow_s / 2), server.client.send("GET", _NAME) as reply:
+                await reply.body()
+        except (Unreachable, Broken):
+            server.put_out("dead")
+        except TimeoutError:
+            server.put_out("slow")
+        else:
+            server.alive_s = asyncio.get_running_loop().time()
+
+
+def _nearest(servers: Sequence[Server], request: GenerateRequest) -> Server:
+    """The same picture, or the same beginning, goes to the same server as long as it is not busier than others.
+
+    Rendezvous hashing: when a server comes or goes, only its own requests change places.
+    """
+    like = _likeness(request)
+    return max(servers, key=lambda server: blake2b(like + server.name.encode(), digest_size=8).digest())
+
+
+def _likeness(request: GenerateRequest) -> bytes:
+    if request.files:
+        return "".join(file.sha256 for file in request.files).encode()
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, TextPart):
+                return part.text[:_PREFIX].encode("utf-8", "replace")
+    return b""

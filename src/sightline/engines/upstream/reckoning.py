@@ -1,0 +1,72 @@
+"""What an answer used, as its upstream says and as far as we can tell: a figure that cannot be true is not passed on.
+
+Pure: comes in a request and reported figures, goes out `Usage`.
+"""
+
+from __future__ import annotations
+
+from sightline.core import GenerateRequest, ModelInfo, TextPart, Usage
+from sightline.engines.upstream.failures import Failure
+from sightline.engines.upstream.wire import UsageBody
+from sightline.errors import EngineError
+
+_BYTES_A_TOKEN = 4
+_TOKENS_A_MESSAGE = 8
+_MOST_TEMPLATE_TOKENS = 256
+_MOST_TOKENS_AROUND_AN_IMAGE = 64
+_LEAST_TEXT_TOKENS = 1
+
+
+class Reckoning:
+    """Of one answer: what it may have used at least and at most, and what we count ourselves."""
+
+    def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
+        texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
+        text_bytes = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
+        messages, images = len(request.messages), len(request.files)
+        self._image_tokens = request.image_tokens
+        self._most_prompt = (
+            request.image_tokens
+            + 2 * text_bytes  # what we break into pieces is longer than what was sent
+            + _TOKENS_A_MESSAGE * messages
+            + _MOST_TOKENS_AROUND_AN_IMAGE * images
+            + _MOST_TEMPLATE_TOKENS
+        )
+        self._most_completion = request.sampling.max_tokens or model.context_length
+        self._own_prompt = request.image_tokens + text_bytes // _BYTES_A_TOKEN + _TOKENS_A_MESSAGE * messages
+
+    def own(self, completion_tokens: int) -> Usage:
+        """What we reckon ourselves, of an answer of so many tokens."""
+        return Usage(self._own_prompt, min(completion_tokens, self._most_completion), self._image_tokens)
+
+    def checked(self, said: UsageBody, pieces: int) -> Usage:
+        """The usage that an upstream reports, if it can be true of an answer that came in so many pieces.
+
+        Raises:
+            Failure: it cannot be.
+        """
+        details = said.prompt_tokens_details
+        cached = (details.cached_tokens if details else None) or 0
+        image_tokens = details.image_tokens if details else None
+        if image_tokens is not None and image_tokens != self._image_tokens:
+            raise _other_images(image_tokens, self._image_tokens)
+        least = self._image_tokens + _LEAST_TEXT_TOKENS
+        if self._image_tokens and 0 <= said.prompt_tokens < least:
+            raise _other_images(said.prompt_tokens, self._image_tokens)
+        if not (
+            least <= said.prompt_tokens <= self._most_prompt
+            and 0 <= cached <= said.prompt_tokens
+            # The last piece may hold what was kept back, and belongs to no token of its own.
+            and pieces - 1 <= said.completion_tokens <= self._most_completion
+        ):
+            raise Failure("lying")
+        return Usage(said.prompt_tokens, said.completion_tokens, self._image_tokens, cached)
+
+
+class ImagesLost(Failure):
+    """The model saw other image tokens than promised: such an answer is never passed on."""
+
+
+def _other_images(seen: int, promised: int) -> ImagesLost:
+    message = f"The model's server counted {seen} tokens where the images alone are {promised}; nothing was charged."
+    return ImagesLost("lying", EngineError(message))

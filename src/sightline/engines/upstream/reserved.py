@@ -1,0 +1,64 @@
+"""Text of a sender for a server whose tokenizer is not at hand: every family's control tokens are broken.
+
+Source: the tokenizers published with Gemma 3 and 4, Qwen 2 to 3, Llama 3 and 4, Mistral and Pixtral, Phi 3 and 4,
+DeepSeek, InternVL, SmolVLM, LLaVA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from sightline.core import Message, Part, TextPart
+from sightline.engines.spellings import ZERO_WIDTH_SPACE, Neutraliser
+
+SPELLINGS = frozenset(
+    {
+        *("<bos>", "<eos>", "<pad>", "<unk>", "<mask>", "<s>", "</s>", "<cls>", "<sep>"),
+        *("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"),
+        *("<image>", "</image>", "<img>", "</img>", "<video>", "<audio>", "<IMG_CONTEXT>", "<image_placeholder>"),
+        *("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>"),
+        *("<box>", "</box>", "<ref>", "</ref>", "<quad>", "</quad>", "<end_of_utterance>", "<global-img>"),
+        *("<fake_token_around_image>", "<row>", "[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"),
+        *("[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_CALLS]"),
+        *("[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[PREFIX]", "[MIDDLE]", "[SUFFIX]", "<<SYS>>", "<</SYS>>"),
+    }
+)
+PATTERNS = (
+    r"<\|[^|<>\s]{1,64}\|?>",  # <|im_start|>, <|vision_start|>, <|image_1|>, <|turn>
+    r"<[a-z_]{1,32}\|>",  # <turn|>, <image|>
+    r"<\uff5c[^<>\s]{1,64}\uff5c>",  # DeepSeek's, between full-width bars
+    r"<(?:unused|loc|seg|extra_id_|image_|audio_|reserved_special_token_|row_)\d[\w]{0,16}>",
+)
+
+
+class Reserved:
+    """Neutralises the messages of a request; `more` are spellings beside those of the families that are known."""
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        self._neutralise = Neutraliser({*SPELLINGS, *more}, PATTERNS)
+
+    def messages(self, messages: Sequence[Message]) -> list[Message]:
+        """Return the messages with no control spelling left, within a part or across neighbouring ones."""
+        return [replace(message, parts=tuple(self._parts(message.parts))) for message in messages]
+
+    def _parts(self, parts: Sequence[Part]) -> list[Part]:
+        made: list[Part] = []
+        texts: list[str] = []
+        for part in parts:
+            if isinstance(part, TextPart):
+                texts.append(part.text)
+                continue
+            made += [*self._texts(texts), part]
+            texts = []
+        return [*made, *self._texts(texts)]
+
+    def _texts(self, texts: Sequence[str]) -> list[Part]:
+        """Break spellings in texts that a template may join, after trimming them or not."""
+        whole = [self._neutralise(text) for text in texts]
+        joined = ("".join(whole), "".join(text.strip() for text in whole))
+        if len(whole) > 1 and any(next(self._neutralise.cuts(text), None) for text in joined):
+            # A spelling lies across texts: a mark at the end of each keeps every two of them apart.
+            whole[:-1] = [text + ZERO_WIDTH_SPACE for text in whole[:-1]]
+        return [TextPart(text) for text in whole]

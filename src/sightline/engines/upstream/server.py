@@ -1,0 +1,127 @@
+"""One upstream server: what it serves, what it is at work on, and whether it gets requests at all.
+
+It is out until a real answer has come from it, at the start as after a failure; each time it is put out again it stays
+so for longer, unless it has done well in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+from sightline import metrics
+from sightline.core import ModelInfo
+from sightline.engines.upstream.body import BodyWriter
+from sightline.engines.upstream.client import Client
+from sightline.engines.upstream.failures import Kind
+from sightline.log import get_logger
+
+log = get_logger(__name__)
+
+MOST_STRIKES = 3
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 10.0
+_FORGIVEN_AFTER = 100  # answers without a failure
+
+
+class Served:
+    """A model as one upstream has it. `dialect` is what kind of server it is."""
+
+    def __init__(self, info: ModelInfo, writer: BodyWriter, dialect: str) -> None:
+        self.info = info
+        self.writer = writer
+        self.dialect = dialect
+
+
+class Exchange:
+    """A request that an upstream is at work on: when it was last heard of, and whether it has said anything."""
+
+    def __init__(self, now: float) -> None:
+        self.heard_s = now
+        self.has_begun = False
+        self.given_up = False
+        self._task = asyncio.current_task()
+
+    def hear(self, now: float) -> None:
+        """Something has come."""
+        self.heard_s, self.has_begun = now, True
+        self._task = asyncio.current_task()
+
+    def give_up(self) -> None:
+        """End it from outside; its own task sees to the rest."""
+        if self._task is not None and not self.given_up:
+            self.given_up = True
+            self._task.cancel()
+
+    def was_given_up(self) -> bool:
+        """Whether a cancellation that has just been caught is `give_up`'s, and nobody else's."""
+        return self.given_up and self._task is not None and self._task.uncancel() == 0
+
+
+class Server:
+    """One upstream of a pool."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.name = urlsplit(client.url).netloc
+        self.served: dict[str, Served] = {}
+        self.exchanges: set[Exchange] = set()
+        self.is_in = False
+        self.back_s = 0.0
+        """When to ask it again, on the loop's clock."""
+        self.alive_s = 0.0
+        """When it last answered the question whether it lives."""
+        self.asking: asyncio.Task[None] | None = None
+        self._strikes = 0
+        self._pause_s = 0.0
+        self._answers = 0
+
+    @property
+    def outstanding(self) -> int:
+        """How many requests it is at work on."""
+        return len(self.exchanges)
+
+    def did_well(self) -> None:
+        """It has answered as it should."""
+        metrics.upstream_answered(self.name, "answered")
+        self._strikes = 0
+        self._answers += 1
+        if self._answers >= _FORGIVEN_AFTER:
+            self._pause_s = 0.0
+
+    def did_badly(self, kind: Kind) -> None:
+        """It has failed a request; what cannot be a request's own fault, or comes thrice in a row, puts it out."""
+        metrics.upstream_answered(self.name, kind)
+        if kind == "busy":
+            return
+        self._strikes += 1
+        if kind in ("dead", "slow", "lying") or self._strikes >= MOST_STRIKES:
+            self.put_out(kind)
+
+    def forgive(self) -> None:
+        """Another upstream failed the same request as well: it was the request."""
+        self._strikes = max(0, self._strikes - 1)
+
+    def put_out(self, kind: str) -> None:
+        """Give it no more requests until it has answered again; what it is silent about goes elsewhere."""
+        if not self.is_in:
+            return
+        self.is_in = False
+        self.wait_longer()
+        metrics.upstream_ejected(self.name, kind)
+        log.warning("upstream_ejected", upstream=self.name, why=kind, pause_s=self._pause_s)
+        if kind in ("dead", "slow"):
+            for exchange in [one for one in self.exchanges if not one.has_begun]:
+                exchange.give_up()
+
+    def wait_longer(self) -> None:
+        """Put off the next question to it."""
+        self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        self.back_s = asyncio.get_running_loop().time() + self._pause_s
+        self._answers = 0
+
+    def put_in(self) -> None:
+        """It has answered: requests may come."""
+        self.is_in = True
+        self._strikes = 0
+        log.info("upstream_ready", upstream=self.name, models=sorted(self.served))

@@ -1,0 +1,113 @@
+"""Whether every decoder reads a picture's file alike, so that it can go to a model elsewhere as it came.
+
+Runs on the event loop: reads headers, decodes nothing, and is bounded in steps. A doubtful file is not plain; it is
+decoded here and written anew, which costs time and nothing else.
+
+Source: ITU-T T.81 annex B; PNG 3rd edition, section 11; EXIF 2.32 section 4.6.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from sightline.images.orientation import UPRIGHT
+
+_SHORTEST_SIDE_PX = 28
+_LARGEST_RATIO = 200
+_MOST_SEGMENTS = 200
+_MOST_CHUNKS = 2_000
+_MOST_TAGS = 200
+_ORIENTATION = 0x0112
+_BASELINE, _PROGRESSIVE, _START_OF_SCAN = 0xC0, 0xC2, 0xDA
+_EXIF, _OTHER_APP1, _APP2, _ADOBE = b"Exif\x00\x00", 0xE1, 0xE2, 0xEE
+_RGB_IDS = b"RGB"
+_YCBCR_BY_ADOBE = 1
+_USUAL_GAMMA = struct.pack(">I", 45_455)
+# Beside the picture itself: what says nothing of its colours or its way up, and is never inflated.
+_HARMLESS = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"tEXt", b"sRGB"})
+
+
+def is_plain(data: bytes, image_type: str, width: int, height: int) -> bool:
+    """Whether a file is a JPEG of 8 bits (grey, or YCbCr) or a PNG of 8 bits (grey, or RGB), and nothing else.
+
+    No orientation but upright, no colour profile, no transparency, no animation, no interlacing, no text to inflate,
+    not cut short as far as its last marker tells, and of a size that no engine chokes on.
+    """
+    if min(width, height) < _SHORTEST_SIDE_PX or max(width, height) >= _LARGEST_RATIO * min(width, height):
+        return False
+    try:
+        return (image_type == "jpeg" and _is_plain_jpeg(data)) or (image_type == "png" and _is_plain_png(data))
+    except (struct.error, IndexError):
+        return False
+
+
+def _is_plain_jpeg(data: bytes) -> bool:
+    at, has_frame = 2, False
+    for _ in range(_MOST_SEGMENTS):
+        marker = data[at + 1]
+        if data[at] != 0xFF:
+            return False
+        end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
+        body = data[at + 4 : end]
+        if marker == _START_OF_SCAN:
+            return has_frame and data.find(b"\xff\xd9", end) > 0
+        if marker in (_BASELINE, _PROGRESSIVE):
+            if has_frame or not _is_plain_frame(body):
+                return False
+            has_frame = True
+        elif 0xC1 <= marker <= 0xCF and marker != 0xC4:
+            return False  # lossless, arithmetic, 12 bits
+        elif marker >= 0xE0 and not _is_harmless_segment(marker, body):
+            return False
+        at = end
+    return False
+
+
+def _is_plain_frame(body: bytes) -> bool:
+    precision, height, _, components = struct.unpack_from(">BHHB", body)
+    ids = body[6 : 6 + 3 * components : 3]
+    return precision == 8 and height > 0 and (components == 1 or (components == 3 and ids != _RGB_IDS))
+
+
+def _is_harmless_segment(marker: int, body: bytes) -> bool:
+    if marker == _OTHER_APP1:
+        if body.startswith(_EXIF):
+            return _orientation(body[len(_EXIF) :]) == UPRIGHT
+        return b"rientation" not in body  # XMP can name one too
+    if marker == _APP2:
+        return not body.startswith((b"ICC_PROFILE", b"MPF"))
+    if marker == _ADOBE:
+        return not body.startswith(b"Adobe") or body[11] == _YCBCR_BY_ADOBE
+    return True
+
+
+def _orientation(tiff: bytes) -> int:
+    """Read an EXIF block's orientation; 0, which is none, for a block that is damaged."""
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 0
+    start = struct.unpack_from(order + "I", tiff, 4)[0]
+    tags = struct.unpack_from(order + "H", tiff, start)[0]
+    for number in range(min(tags, _MOST_TAGS)):
+        tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, start + 2 + 12 * number)
+        if tag == _ORIENTATION:
+            return int(value) if (kind, count) == (3, 1) else 0
+    return UPRIGHT
+
+
+def _is_plain_png(data: bytes) -> bool:
+    depth, colours, _, _, interlaced = struct.unpack_from(">BBBBB", data, 24)
+    if depth != 8 or colours not in (0, 2) or interlaced:
+        return False
+    at = 8
+    for _ in range(_MOST_CHUNKS):
+        length, name = struct.unpack_from(">I4s", data, at)
+        if name == b"gAMA":
+            if data[at + 8 : at + 12] != _USUAL_GAMMA:
+                return False
+        elif name not in _HARMLESS:
+            return False
+        if name == b"IEND":
+            return len(data) >= at + 12
+        at += 12 + length
+    return False

@@ -1,0 +1,116 @@
+"""An answer on its way to a connection: how many writes it takes, and what may not be written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from sightline.api.cycle import Cycle
+
+pytestmark = pytest.mark.anyio
+
+PLAIN = [(b"content-length", b"3")]
+
+
+class Transport:
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Flow:
+    """A client that reads."""
+
+    write_paused = False
+
+    def resume_reading(self) -> None: ...
+
+
+def cycle(transport: Transport, *, method: str = "GET", keep_alive: bool = True) -> Cycle:
+    logger, scope = logging.getLogger(), {"method": method}
+    more: dict[str, Any] = {"expect_100_continue": False, "keep_alive": keep_alive, "on_response": lambda: None}
+    event, ours = asyncio.Event(), [(b"date", b"today")]
+    return Cycle(scope, transport, Flow(), logger, logger, False, ours, event, **more)  # type: ignore[arg-type]
+
+
+async def answer(to: Cycle, status: int, headers: list[tuple[bytes, bytes]], *bodies: bytes) -> None:
+    await to.send({"type": "http.response.start", "status": status, "headers": headers})
+    for number, body in enumerate(bodies, 1):
+        await to.send({"type": "http.response.body", "body": body, "more_body": number < len(bodies)})
+
+
+async def test_plain_answer_is_one_write() -> None:
+    transport = Transport()
+
+    await answer(cycle(transport), 200, PLAIN, b"yes")
+
+    assert transport.writes == [b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-length: 3\r\n\r\nyes"]
+    assert not transport.is_closed
+
+
+async def test_head_of_a_stream_goes_out_with_its_first_piece() -> None:
+    transport = Transport()
+
+    await answer(cycle(transport, keep_alive=False), 200, [], b"one", b"")
+
+    head = b"HTTP/1.1 200 OK\r\ndate: today\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert transport.writes == [head + b"3\r\none\r\n", b"0\r\n\r\n"]
+    assert transport.is_closed
+
+
+@pytest.mark.parametrize(("method", "status", "headers"), [("HEAD", 200, PLAIN), ("GET", 204, [])])
+async def test_answer_without_a_body(method: str, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    transport, body = Transport(), b"yes" if method == "HEAD" else b""
+
+    await answer(cycle(transport, method=method), status, headers, body)
+
+    assert transport.writes[0].endswith(b"\r\n\r\n")
+    assert b"chunked" not in transport.writes[0]
+    assert len(transport.writes) == 1
+
+
+@pytest.mark.parametrize("header", [(b"x", b"a\r\nset-cookie: b"), (b"x\n", b"a"), (b"x", b"\x00")])
+async def test_header_that_would_break_the_answer_apart_is_not_written(header: tuple[bytes, bytes]) -> None:
+    transport = Transport()
+
+    with pytest.raises(RuntimeError):
+        await answer(cycle(transport), 200, [header], b"")
+
+    assert transport.writes == []
+
+
+@pytest.mark.parametrize("bodies", [(b"four",), (b"ab",), (b"ab", b"cd")])
+async def test_body_of_another_length_than_announced_is_a_bug(bodies: tuple[bytes, ...]) -> None:
+    with pytest.raises(RuntimeError):
+        await answer(cycle(Transport()), 200, PLAIN, *bodies)
+
+
+async def test_nothing_follows_a_complete_answer() -> None:
+    done = cycle(Transport())
+    await answer(done, 200, PLAIN, b"yes")
+
+    with pytest.raises(RuntimeError):
+        await done.send({"type": "http.response.body", "body": b"more"})
+
+
+@pytest.mark.parametrize("pieces", [(b"abc",), (b"a", b"b", b"c")])
+async def test_body_is_what_came_however_it_was_cut(pieces: tuple[bytes, ...]) -> None:
+    asked = cycle(Transport())
+
+    for piece in pieces:
+        asked.add(piece)
+    asked.more_body = False
+    asked.message_event.set()
+
+    assert await asked.receive() == {"type": "http.request", "body": b"abc", "more_body": False}

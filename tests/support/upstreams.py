@@ -1,0 +1,164 @@
+"""Servers that speak OpenAI's protocol as badly as they are told to: stand-ins for upstreams that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+WORDS = ["one", " two", " three", " four"]
+PICTURE_TOKENS = 16
+MODEL = "them/model"
+
+
+class Rude:
+    """A server that answers `WORDS`; `manner` is how: see `_answer`. `bodies` are the requests that came."""
+
+    def __init__(self, **listed: Any) -> None:
+        self.manner = "well"
+        self.url = ""
+        self.bodies: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.authorizations: list[str] = []
+        self.left = 0
+        self.pause_s = 0.0
+        self.usage: dict[str, Any] = {}
+        self.listed = {"id": MODEL, "owned_by": "vllm", "max_model_len": 4096, **listed}
+        self._server: asyncio.Server | None = None
+        self._writers: set[Writer] = set()
+
+    async def start(self, port: int = 0) -> None:
+        """Listen, on a port of one's own or the one of before."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        """Die: every connection is reset."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    @property
+    def port(self) -> int:
+        """Where it listens or did."""
+        return int(self.url.rpartition(":")[2])
+
+    def asked(self) -> list[dict[str, Any]]:
+        """The requests that were no warm-up."""
+        return [body for body in self.bodies if "Say yes." not in json.dumps(body)]
+
+    async def _serve(self, reader: Reader, writer: Writer) -> None:
+        self._writers.add(writer)
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.decode().split("\r\n")
+                fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+                body = await reader.readexactly(int(fields.get("content-length", 0)))
+                self.paths.append(lines[0].split(" ")[1])
+                self.authorizations.append(fields.get("authorization", ""))
+                if self.manner == "hang":
+                    await reader.read(1)
+                    self.left += 1
+                    return
+                if self.paths[-1] == "/v1/models":
+                    self._send(writer, {"data": [self.listed]})
+                elif self.paths[-1] == "/tokenize":
+                    self._send(writer, {"count": 9 + PICTURE_TOKENS * body.count(b'"image_url":')})
+                else:
+                    self.bodies.append(json.loads(body))
+                    if not await self._answer(reader, writer, self.bodies[-1]):
+                        return
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _answer(self, reader: Reader, writer: Writer, body: dict[str, Any]) -> bool:
+        """Answer in the present manner; whether the connection is good for more."""
+        match self.manner:
+            case "500" | "400" | "401" | "503":
+                error = {"message": f"secret of {self.url}", "code": int(self.manner)}
+                self._send(writer, {"error": error}, int(self.manner))
+                return True
+            case "too long":
+                self._send(writer, {"error": {"message": "maximum context length is 9", "code": 400}}, 400)
+                return True
+            case "cut at once":
+                return False
+            case "silent":
+                await reader.read(1)
+                self.left += 1
+                return False
+            case "garbage":
+                self._send(writer, "not an answer")
+                return True
+        if self.pause_s and not body.get("stream"):
+            await asyncio.sleep(self.pause_s)
+        if body.get("stream"):
+            return await self._stream(reader, writer, body)
+        choice = {"message": {"role": "assistant", "content": "".join(WORDS)}, "finish_reason": "stop"}
+        self._send(writer, {"choices": [choice], **self._usage(body, len(WORDS))})
+        return True
+
+    async def _stream(self, reader: Reader, writer: Writer, body: dict[str, Any]) -> bool:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        left = asyncio.ensure_future(reader.read(1))
+        self._event(writer, {"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]})
+        if self.manner == "cut before a word":
+            return False
+        for at, word in enumerate(WORDS):
+            done, _ = await asyncio.wait([left], timeout=self.pause_s or 0.001)
+            if done:
+                self.left += 1
+                return False
+            if self.manner == "cut" and at == 2:
+                return False
+            if self.manner == "stall" and at == 2:
+                await left
+                self.left += 1
+                return False
+            self._event(writer, {"choices": [{"delta": {"content": word}, "finish_reason": None}]})
+        if self.manner == "error inside":
+            self._event(writer, {"error": {"message": "secret"}})
+        self._event(writer, {"choices": [{"delta": {}, "finish_reason": "stop"}]})
+        self._event(writer, {"choices": [], **self._usage(body, len(WORDS))})
+        writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+        left.cancel()
+        return False
+
+    def _usage(self, body: dict[str, Any], words: int) -> dict[str, Any]:
+        if self.manner == "no usage":
+            return {}
+        pictures = json.dumps(body).count('"image_url": {')
+        completion = 1 if body.get("max_completion_tokens") == 1 else words
+        said = {"prompt_tokens": 9 + PICTURE_TOKENS * pictures, "completion_tokens": completion}
+        return {"usage": {**said, **(self.usage if self.manner == "lie" else {})}}
+
+    def _send(self, writer: Writer, content: Any, status: int = 200) -> None:
+        data = json.dumps(content).encode()
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+        writer.write(head.encode() + data)
+
+    def _event(self, writer: Writer, content: Any) -> None:
+        data = b"data: " + json.dumps(content).encode() + b"\n\n"
+        writer.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+@asynccontextmanager
+async def rude_servers(count: int, **listed: Any) -> AsyncIterator[list[Rude]]:
+    """So many of them, while the block runs."""
+    servers = [Rude(**listed) for _ in range(count)]
+    for server in servers:
+        await server.start()
+    try:
+        yield servers
+    finally:
+        for server in servers:
+            await server.stop()
