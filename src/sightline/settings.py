@@ -228,6 +228,15 @@ def merge_settings(
         if value is not None:
             _set(tree, name, value)
     _add_keys(tree, environ)
+    return settings_of(tree)
+
+
+def settings_of(tree: Mapping[str, Any]) -> Settings:
+    """The settings that `tree` says in full, as `tree_of` gives it.
+
+    Raises:
+        ConfigError: every problem, one a line, each with the name of its setting.
+    """
     try:
         settings = TypeAdapter(Settings).validate_python(tree)
     except ValidationError as error:
@@ -284,6 +293,11 @@ def engine_spec(model: str) -> EngineSpec:
     raise ConfigError(f"--model {model}: neither a folder nor a model that comes with Sightline ({known}).")
 
 
+def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
+    """The engines to run here: those of the settings, or, where they name no models at all, all that come with us."""
+    return settings.engines or (() if settings.upstreams else default_engines())
+
+
 def default_engines() -> tuple[EngineSpec, ...]:
     """Every model that comes with the package."""
     return tuple(engine_spec(model) for model in (*BUNDLED, TRANSCRIBER))
@@ -305,7 +319,7 @@ def _plain(value: Any) -> Any:
         return value.get_secret_value()
     if isinstance(value, Path | Decimal):
         return str(value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | frozenset):
         return [_plain(one) for one in value]
     return {name: _plain(one) for name, one in value.items()} if isinstance(value, dict) else value
 
