@@ -19,7 +19,7 @@ from sightline.settings import (
     default_engines,
     engine_spec,
     load_settings,
-    merge_settings,
+    settings_of,
     tree_of,
     upstream_pool,
 )
@@ -157,13 +157,14 @@ def test_settings_handed_to_another_process_are_the_same_there(tmp_path: Path) -
     file = tmp_path / "all.toml"
     file.write_text(
         'redis = "redis://:hidden@here/0"\n[aliases]\n"their" = "ours"\n[prices.ours]\nprompt = "0.0000001"\n'
-        '[[engines]]\nkind = "genai"\noptions = { path = "/m", step = 2, on = true }\n[server]\nworkers = 3\n'
-        + UPSTREAM
+        '[[engines]]\nkind = "genai"\noptions = { path = "/m", step = 2, on = true }\n'
+        '[[upstreams]]\nurls = ["http://gpu:8000"]\nkey_env = "GPU_KEY"\n[upstreams.models."a/b"]\nid = "b"\n'
+        'image = { kind = "square", size_px = 896, tokens = 256 }\nsupported_parameters = ["seed"]\n'
+        "[server]\nworkers = 3\n"
     )
-    environ = {"VLLM_KEY": "sk-quokka"}
-    settings = load_settings({"database": "postgresql://me:hidden@here/x"}, file=file, environ=environ)
+    settings = load_settings({"database": "postgresql://me:hidden@here/x"}, file=file, environ={"GPU_KEY": "hidden"})
 
-    there = merge_settings(json.loads(json.dumps(tree_of(settings))), {}, environ=environ)
+    there = settings_of(json.loads(json.dumps(tree_of(settings))))
 
     assert there == settings
     assert there.database_url == "postgresql://me:hidden@here/x"

@@ -32,7 +32,7 @@ from sightline.metering.books import open_ledger
 from sightline.metering.ledger import Ledger
 from sightline.metering.prices import Prices
 from sightline.service import Service
-from sightline.settings import ServerSettings, Settings, default_engines
+from sightline.settings import ServerSettings, Settings, engine_specs
 from sightline.store.database import Database
 
 log = get_logger(__name__)
@@ -101,14 +101,18 @@ class Stack:
 
 def make_engines(settings: Settings) -> list[Engine]:
     """The engines that the settings name: models in processes of their own, and pools of servers elsewhere."""
-    specs = settings.engines or (() if settings.upstreams else default_engines())
-    engines: list[Engine] = [ProcessEngine(spec, settings.limits.engine_silence_s) for spec in specs]
-    if settings.upstreams:
-        # Imported when needed: its HTTP client takes a tenth of a second.
-        from sightline.engines.upstream.engine import UpstreamEngine
+    engines = [ProcessEngine(spec, settings.limits.engine_silence_s) for spec in engine_specs(settings)]
+    return [*engines, *upstream_engines(settings)]
 
-        engines += [UpstreamEngine(pool) for pool in settings.upstreams]
-    return engines
+
+def upstream_engines(settings: Settings) -> list[Engine]:
+    """The pools of servers elsewhere that the settings name."""
+    if not settings.upstreams:
+        return []
+    # Imported when needed: its HTTP client takes a tenth of a second.
+    from sightline.engines.upstream.engine import UpstreamEngine
+
+    return [UpstreamEngine(pool) for pool in settings.upstreams]
 
 
 def compose(

@@ -228,6 +228,15 @@ def merge_settings(
         if value is not None:
             _set(tree, name, value)
     _add_keys(tree, environ)
+    return settings_of(tree)
+
+
+def settings_of(tree: Mapping[str, Any]) -> Settings:
+    """The settings that `tree` says in full, as `tree_of` gives it.
+
+    Raises:
+        ConfigError: every problem, one a line, each with the name of its setting.
+    """
     try:
         settings = TypeAdapter(Settings).validate_python(tree)
     except ValidationError as error:
@@ -262,13 +271,8 @@ def upstream_pool(urls: str, environ: Mapping[str, str] = os.environ) -> Upstrea
 
 
 def tree_of(settings: Settings) -> dict[str, Any]:
-    """What a settings file would say for `settings`, to hand them to another process of ours.
-
-    Secrets are in it, but for the keys of upstreams, which that process finds in the same environment.
-    """
+    """What a settings file would say for `settings`, secrets included: to hand them to another process of ours."""
     tree: dict[str, Any] = _plain(settings)
-    for upstream in tree["upstreams"]:
-        upstream.pop("key", None)
     return tree
 
 
@@ -287,6 +291,11 @@ def engine_spec(model: str) -> EngineSpec:
         return EngineSpec("genai", {"path": str(Path(model).expanduser().resolve())})
     known = ", ".join((*BUNDLED, TRANSCRIBER))
     raise ConfigError(f"--model {model}: neither a folder nor a model that comes with Sightline ({known}).")
+
+
+def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
+    """The engines to run here: those of the settings, or, where they name no models at all, all that come with us."""
+    return settings.engines or (() if settings.upstreams else default_engines())
 
 
 def default_engines() -> tuple[EngineSpec, ...]:
@@ -310,7 +319,7 @@ def _plain(value: Any) -> Any:
         return value.get_secret_value()
     if isinstance(value, Path | Decimal):
         return str(value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | frozenset):
         return [_plain(one) for one in value]
     return {name: _plain(one) for name, one in value.items()} if isinstance(value, dict) else value
 

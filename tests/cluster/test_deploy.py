@@ -51,7 +51,7 @@ def test_serve_config_is_one_by_rays_schema(name: str) -> None:
     assert [app.import_path for app in config.applications if app.name == "sightline"] == ["sightline.cluster:build"]
 
 
-@pytest.mark.parametrize("name", ["serve-one-machine.yaml", "kuberay.yaml"])
+@pytest.mark.parametrize("name", ["serve-one-machine.yaml", "serve-vllm.yaml", "kuberay.yaml"])
 def test_application_can_be_built_from_the_config(name: str) -> None:
     from sightline.cluster import build
     from sightline.cluster.arguments import ClusterArgs

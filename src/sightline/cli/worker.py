@@ -17,10 +17,11 @@ from typing import Any
 
 from sightline import faults, metrics
 from sightline.admission.limits import RateLimits
+from sightline.app import upstream_engines
 from sightline.cli.descriptors import with_room_for_connections
 from sightline.cli.serve import Server, Shared, quiet
 from sightline.log import configure_logging, get_logger
-from sightline.settings import Settings, default_engines, merge_settings
+from sightline.settings import Settings, engine_specs, settings_of
 from sightline.workers import counts
 from sightline.workers.engines import WorkerEngine
 from sightline.workers.messages import LEND, RETURN, Hangs, Listening, Unable
@@ -39,12 +40,13 @@ class WorkerServer(Server):
         self._desk = DeskLine(on_gone=self._end)
         self._engines = [
             WorkerEngine(spec, settings.limits.engine_silence_s, partial(self._tell_hang, at))
-            for at, spec in enumerate(settings.engines or default_engines())
+            for at, spec in enumerate(engine_specs(settings))
         ]
         self._tasks: set[asyncio.Task[None]] = set()
         self._lent: list[asyncio.Server] = []
         limits = RateLimits(settings.redis_url, None if settings.redis_url else RemoteBuckets(self._desk))
-        super().__init__(settings, Shared(RemoteAdmission(settings.limits, self._desk), self._engines, limits))
+        engines = [*self._engines, *upstream_engines(settings)]  # servers elsewhere are each worker's own to ask
+        super().__init__(settings, Shared(RemoteAdmission(settings.limits, self._desk), engines, limits))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Connect with the parent, then as any server."""
@@ -112,7 +114,7 @@ class WorkerServer(Server):
 def main() -> None:
     """Read the arguments and run until told to stop."""
     listener, desk, door = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
-    settings = merge_settings(json.load(sys.stdin), {}, environ={})
+    settings = settings_of(json.load(sys.stdin))
     configure_logging()
     faults.arm(settings.faults)
     quiet()

@@ -17,7 +17,7 @@ from sightline.cluster.arguments import ClusterArgs, check_shared, cluster_setti
 from sightline.cluster.front import Front
 from sightline.cluster.replica import EngineReplica
 from sightline.errors import ConfigError
-from sightline.settings import EngineSpec, Settings, default_engines
+from sightline.settings import EngineSpec, Settings, engine_specs
 
 
 def build(args: ClusterArgs) -> serve.Application:
@@ -33,7 +33,7 @@ def build(args: ClusterArgs) -> serve.Application:
         )
     settings = cluster_settings(args)
     check_shared(settings, args.fronts.max_replicas, one_machine=args.one_machine)
-    specs = settings.engines or default_engines()
+    specs = engine_specs(settings)
     engines = [
         _engine(settings, args, name).bind(spec, settings.limits.engine_silence_s)
         for name, spec in zip(deployment_names(specs), specs, strict=True)

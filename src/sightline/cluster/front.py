@@ -14,7 +14,7 @@ from ray import serve
 from ray.serve.schema import ReplicaState
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sightline.app import create_app
+from sightline.app import create_app, upstream_engines
 from sightline.cluster.arguments import ClusterArgs, check_shared, cluster_settings
 from sightline.cluster.engine import ReplicaEngine
 from sightline.log import configure_logging
@@ -54,7 +54,8 @@ class Front:
         limits = self._settings.limits
         # Beyond what the engines run now, requests wait in Ray Serve, where they call for more replicas.
         limits = replace(limits, max_running=limits.max_running * self._args.engines.max_replicas)
-        engines = [ReplicaEngine(handle, self._running(handle.deployment_name)) for handle in self._handles]
+        replicas = [ReplicaEngine(handle, self._running(handle.deployment_name)) for handle in self._handles]
+        engines = [*replicas, *upstream_engines(self._settings)]
         return ProxiesRequestId(create_app(replace(self._settings, limits=limits), engines=engines))
 
     def _running(self, deployment: str) -> Callable[[], int]:

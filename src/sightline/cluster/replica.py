@@ -21,7 +21,10 @@ class EngineReplica:
     """Runs the engine of `spec` in this process. What crosses are bytes: msgpack and raw pixels, never objects."""
 
     async def __init__(self, spec: EngineSpec, silence_s: float) -> None:  # type: ignore[misc]  # Ray Serve awaits it
-        """Load; Ray Serve sends no request before that. The engine may be silent for `silence_s` of work."""
+        """Load: Ray Serve sends no request before this has returned.
+
+        The engine may give no piece of any answer for `silence_s` of work before it is taken to hang.
+        """
         configure_logging()
         self._silence_s = silence_s
         self._running = 0

@@ -22,7 +22,7 @@ from sightline import metrics
 from sightline.admission.admit import Admission
 from sightline.errors import ConfigError, EngineUnavailable
 from sightline.log import get_logger
-from sightline.settings import ServerSettings, Settings, default_engines, tree_of
+from sightline.settings import ServerSettings, Settings, engine_specs, tree_of
 from sightline.workers.desk import Desk, News
 from sightline.workers.engines import SharedEngine
 from sightline.workers.messages import LEND, RETURN, Hangs, Listening, Unable
@@ -59,8 +59,8 @@ class Parent:
         self._on_ready = on_ready
         self._workers = [Worker(listener) for listener in listeners]
         self._desk = Desk(Admission.of(settings.limits))
-        specs = settings.engines or default_engines()
-        self._engines = [SharedEngine(spec, partial(self._introduce, at)) for at, spec in enumerate(specs)]
+        specs = enumerate(engine_specs(settings))
+        self._engines = [SharedEngine(spec, partial(self._introduce, at)) for at, spec in specs]
         self._stop = asyncio.Event()
         self._has_greeted = False
         self.failure: str | None = None
