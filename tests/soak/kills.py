@@ -16,6 +16,8 @@ from soak.place import Place, Process, free_ports
 
 PROCESSES = 3
 CLIENTS = 6
+USUAL_START_S = 2.0
+"""On a machine where it takes longer all else does too, and a process must live long enough to answer anything."""
 
 
 @dataclass(slots=True)
@@ -76,7 +78,8 @@ async def _kill(
     while result.done < kills and time.monotonic() < deadline:
         if failed := [task for task in starting if task.done() and task.exception()]:
             await failed[0]
-        await asyncio.sleep(dice.uniform(0.02, 0.5))
+        slowest_s = max(process.start_s for process in load.processes)
+        await asyncio.sleep(dice.uniform(0.02, 0.5) * max(1.0, slowest_s / USUAL_START_S))
         up = [at for at, process in enumerate(load.processes) if process.ready.is_set()]
         if not up:
             continue

@@ -69,6 +69,7 @@ class Process:
         self.port = port
         self.log = log
         self.ready = asyncio.Event()
+        self.start_s = 0.0  # how long it took to become ready
         self._command = command
         self._environ = {**os.environ, **environ, "NO_COLOR": "1", "COLUMNS": "200"}
         self._process: asyncio.subprocess.Process | None = None
@@ -87,11 +88,14 @@ class Process:
             RuntimeError: it ended, or took too long.
         """
         assert self._process is not None
-        deadline = asyncio.get_running_loop().time() + READY_S
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        deadline = began_s + READY_S
         while "Ready" not in self.log.read_text(errors="replace"):
-            if self._process.returncode is not None or asyncio.get_running_loop().time() > deadline:
+            if self._process.returncode is not None or clock() > deadline:
                 raise RuntimeError(f"a process did not become ready; it said:\n{self.log.read_text()[-2000:]}")
             await asyncio.sleep(0.05)
+        self.start_s = clock() - began_s
         self.ready.set()
 
     def kill(self) -> None:
