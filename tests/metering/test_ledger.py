@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from sightline.store.database import Database
 from sightline.store.presence import Presence
 from sightline.store.tables import idempotency, key_spend, ledger
 from sightline.store.writer import Writer
+from support.asgi import until
 
 pytestmark = pytest.mark.anyio
 DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
@@ -235,6 +237,46 @@ async def test_a_failed_request_leaves_its_idempotency_key_free(process: Process
     await process.ledger.settle(one, Ending("failed", 503))
 
     await process.ledger.reserve(entry(once=Once("k", b"c" * 32)))
+
+
+async def test_clearing_beside_a_settlement_leaves_nothing_set_aside(process: Process, any_database: Database) -> None:
+    """The settlement is not committed when the clearing adds up what the key has set aside."""
+    dead = Process(any_database)
+    dead.writer.start()
+    mine = entry(limit=SpendingLimit(5000, "total"))
+    await dead.ledger.reserve(entry(limit=SpendingLimit(5000, "total")))
+    await process.ledger.reserve(mine)
+    await dead.writer.stop()
+    dead.presence.close()
+    has_written, may_commit = threading.Event(), threading.Event()
+
+    def settle(connection: Connection) -> None:
+        ended = {"outcome": "completed", "status": 200, "ended_at": datetime.now(UTC), "prompt_nanos": 170}
+        connection.execute(update(ledger).where(ledger.c.id == mine.id).values(ended))
+        reserved, settled = key_spend.c.reserved_nanos - 1000, key_spend.c.settled_nanos + 170
+        connection.execute(update(key_spend).values(reserved_nanos=reserved, settled_nanos=settled))
+        has_written.set()
+        assert may_commit.wait(10)
+
+    settling = asyncio.create_task(any_database.run(settle))
+    await asyncio.to_thread(has_written.wait)
+    clearing = asyncio.create_task(asyncio.to_thread(process.ledger.clear))
+    await until(lambda: clearing.done() or is_waiting(any_database))
+    may_commit.set()
+    await settling
+
+    assert await clearing == 1
+    assert process.spent() == (0, 170)
+
+
+def is_waiting(database: Database) -> bool:
+    """Whether a transaction waits for another; of SQLite none can be asked, and none gets anywhere meanwhile."""
+    if database.is_sqlite:
+        return True
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    return bool(database.read(lambda connection: connection.execute(waiting).scalar()))
 
 
 async def test_an_answer_is_kept_for_a_day(process: Process) -> None:

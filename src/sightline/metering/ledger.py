@@ -173,11 +173,17 @@ def _clear(connection: Connection, dead: set[int]) -> int:
 
 
 def _return(connection: Connection, key_ids: set[str]) -> None:
-    """Set what these keys have set aside to what their rows that still run have."""
+    """Set what these keys have set aside to what their rows that still run have.
+
+    Their accounts are locked first, by a statement of its own: Postgres would hold an `UPDATE` that had to wait for
+    another's settlement to the rows as they were before that settlement.
+    """
+    theirs = key_spend.c.key_id.in_(key_ids)
+    accounts = select(key_spend.c.key_id).where(theirs).order_by(key_spend.c.key_id, key_spend.c.period)
+    connection.execute(accounts.with_for_update()).all()
     held = select(func.coalesce(func.sum(ledger.c.estimated_nanos), 0)).where(
         ledger.c.key_id == key_spend.c.key_id,
         ledger.c.spend_period == key_spend.c.period,
         ledger.c.outcome == "reserved",
     )
-    theirs = key_spend.c.key_id.in_(key_ids)
     connection.execute(update(key_spend).where(theirs).values(reserved_nanos=held.scalar_subquery()))
