@@ -1,7 +1,7 @@
 """An `Engine` whose work happens in the replicas of a Ray Serve deployment, wherever they run.
 
 Ray Serve picks the replica with fewer requests of two, restarts what dies and adds replicas by load. A request whose
-replica is lost moves to another one, once, if nothing of its answer has been read; all others end with
+replica is lost moves to another one, twice at most, if nothing of its answer has been read; all others end with
 `EngineUnavailable`.
 """
 
@@ -21,6 +21,9 @@ from sightline.errors import ConfigError, EngineOverloaded, EngineUnavailable
 from sightline.log import get_logger
 
 _LOOK_EVERY_S = 1.0
+MOST_MOVES = 2
+"""Of one request: Ray Serve may pick the lost replica again before it knows, and a request that kills every replica it
+meets must not meet them all."""
 LOST = (RayActorError, WorkerCrashedError, ObjectLostError, ReplicaUnavailableError)
 """What Ray raises when the process or the machine of a replica is gone or out of reach."""
 
@@ -82,16 +85,16 @@ class ReplicaEngine:
     async def _ask(
         self, request: GenerateRequest, *, only_count: bool = False
     ) -> AsyncGenerator[Piece | Counted, None]:
-        """What a replica says on a request; another one is asked, once, if the first is lost before it said anything.
+        """What a replica says on a request; another one is asked if the first is lost before it said anything.
 
         Raises:
-            EngineUnavailable: both were lost, or the first one after its first word.
+            EngineUnavailable: as many were lost as may be, or one after its first word.
         """
         if not self._is_up:
             raise _unavailable("is starting")
         head = encoder.encode(pack_request(0, request, only_count=only_count))
         raw = b"".join(image.tobytes() for image in request.images)
-        for is_last in (False, True):
+        for asked in range(1 + MOST_MOVES):
             has_begun = False
             try:
                 async with aclosing(self._messages(head, raw)) as messages:
@@ -100,7 +103,7 @@ class ReplicaEngine:
                         yield message
                 return
             except EngineUnavailable:
-                if has_begun or is_last:
+                if has_begun or asked == MOST_MOVES:
                     raise
                 log.warning("request_moved", deployment=self._handle.deployment_name, request_id=request.request_id)
 
