@@ -39,7 +39,8 @@ def spent_after_leaving_s(http: httpx2.Client, engine: psutil.Process, asked: di
     """
     try:
         with http.stream("POST", CHAT, json=asked) as stream:
-            next(stream.iter_lines())
+            lines = stream.iter_lines()  # kept: an iterator that is dropped closes its connection
+            next(lines)
             engine.suspend()
             was_working = in_flight(http) > 0
         wait_for(lambda: in_flight(http) == 0)
