@@ -2,9 +2,9 @@
 
 The service runs with the scripted engine and its default limits. Cheap requests are timed by their sender from the
 crowd's first connection to its last closing, each sent to a second service, too, that has no crowd: the crowd's own
-processor time, and whatever else runs on the machine, holds up both. Promised: the memory of all the service's processes
-grows by at most 200 MB; each client is closed by its deadline; p50 and p99 of the cheap requests are at most 1.5 times
-those of the service without the crowd.
+processor time, and whatever else runs on the machine, holds up both. Promised: the memory of all the service's
+processes grows by at most 200 MB; each client is closed by its deadline; p50 and p99 of the cheap requests are at most
+1.5 times those of the service without the crowd.
 """
 
 from __future__ import annotations
