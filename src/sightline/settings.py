@@ -148,7 +148,8 @@ class UpstreamSettings:
     `key_env` names the environment variable that holds their key; `key` is what it held. `models` maps our ids to
     theirs; without any, all that they list are served. `reserved` are further spellings that are kept from acting as
     control tokens. An upstream is left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and
-    does not answer when asked, fails repeatedly or lies; an answer that stands still for `idle_s` is given up.
+    does not answer when asked, fails repeatedly or lies; a stream that stands still for `idle_s` is given up, and a
+    plain answer, of which nothing is heard before its end, after `answer_s`.
     """
 
     __pydantic_config__ = _STRICT
@@ -162,6 +163,7 @@ class UpstreamSettings:
     connect_s: Seconds = 0.8
     slow_s: Seconds = 1.0
     idle_s: Seconds = 60.0
+    answer_s: Seconds = 600.0
 
 
 @dataclass(frozen=True, slots=True)

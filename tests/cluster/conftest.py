@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from sightline.store.database import Database
 from support.databases import fresh_database
 from support.programs import lacking
 from support.redis_server import RedisServer
+from support.sockets import free_ports
 
 APP = "sightline"
 PRICES = {"sightline/scripted": {"prompt": "0.000001", "completion": "0.000002"}}
@@ -126,13 +126,7 @@ def cluster(postgres_server: str, environment: pytest.MonkeyPatch) -> Iterator[C
             _temp_dir=str(folder / "ray"),
         )
         stack.callback(ray.shutdown)
-        port = free_port()
+        [port] = free_ports(1)
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         stack.callback(serve.shutdown)
         yield Cluster(port, database)
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])

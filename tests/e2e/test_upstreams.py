@@ -1,7 +1,9 @@
-"""Sightline in front of two others, of which one is killed, stopped and started again under load."""
+"""Sightline in front of two others, of which one is killed or stopped under load, or is no better than it is told."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -10,16 +12,28 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import httpx2
 import pytest
 
 from sightline.local import LocalService
 from support.live import image, question, wait_for
+from support.upstreams import Rude
 
 pytestmark = pytest.mark.e2e
 
 CHAT = "/v1/chat/completions"
+SHARED = """
+[[upstreams]]
+urls = ["{}", "{}"]
+key_env = "SIGHTLINE_UPSTREAM_KEY"
+idle_s = 2.0
+answer_s = 2.0
+"""
+REQUESTS = 120
+MANNERS = ("500", "503", "hang", "silent", "garbage", "cut at once", "cut before a word", "cut", "lie", "no usage")
 MODEL = "sightline/scripted"
 ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "one two three", step_s = 0.01}\n'
 
@@ -97,3 +111,71 @@ def test_loss_of_one_is_not_seen_where_nothing_was_sent(
     assert ended == [("completed", 160)]
     if number == signal.SIGSTOP:
         wait_for(lambda: front.log.count("upstream_ready") == 3)
+
+
+@pytest.fixture
+def rude() -> Iterator[Rude]:
+    """A stand-in with a model of the same name, in a thread of its own; well-behaved until it is told otherwise."""
+    server, loop = Rude(id=MODEL), asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+    server.usage = {"completion_tokens": 99_999}
+    yield server
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def said(http: httpx2.Client, asked: dict[str, Any]) -> tuple[int, str, bool]:
+    """Ask; the status, the text that came, and whether an error came in the stream after it."""
+    if not asked.get("stream"):
+        answer = http.post(CHAT, json=asked)
+        return answer.status_code, answer.json()["choices"][0]["message"]["content"] if answer.is_success else "", False
+    with http.stream("POST", CHAT, json=asked) as answer:
+        events = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: {")]
+    choices = [choice for event in events for choice in event.get("choices", [])]
+    text = "".join(choice["delta"].get("content", "") for choice in choices)
+    return answer.status_code, text, any("error" in event for event in events)
+
+
+@pytest.mark.parametrize("manner", MANNERS)
+def test_rude_upstream_costs_no_request_of_which_nothing_was_sent(
+    behind: list[LocalService],
+    rude: Rude,
+    manner: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_UPSTREAM_KEY", behind[0].api_key)
+    config = tmp_path / "front.toml"
+    config.write_text(SHARED.format(behind[0].url, rude.url))
+    with ExitStack() as stack:
+        front = stack.enter_context(LocalService("--config", str(config)))
+        wait_for(lambda: front.log.count("upstream_ready") == 2)
+        headers = {"authorization": f"Bearer {front.api_key}"}
+        http = stack.enter_context(httpx2.Client(base_url=front.url, headers=headers, timeout=60))
+        threads = stack.enter_context(ThreadPoolExecutor(8))
+        answers = []
+        for sent in range(REQUESTS):
+            asked = {"model": MODEL, "messages": [{"role": "user", "content": f"{sent} one"}], "stream": sent % 2 == 1}
+            answers.append(threads.submit(said, http, asked))
+            if sent == REQUESTS // 3:
+                rude.manner = manner
+            time.sleep(0.005)
+        got = [answer.result() for answer in answers]
+        with sqlite3.connect(next(front.data.glob("*.db"))) as database:
+            rows = dict(database.execute("SELECT outcome, count(*) FROM ledger GROUP BY outcome").fetchall())
+        database.close()
+
+    cut = [text for _, text, failed in got if failed]
+    with capsys.disabled():
+        print(f"\n{manner}: {REQUESTS} requests, {REQUESTS - len(cut)} answered, {len(cut)} cut after a word", end="")
+    assert {status for status, *_ in got} == {200}
+    assert all(cut)
+    assert manner == "cut" or not cut
+    assert rows == {
+        name: count for name, count in {"completed": REQUESTS - len(cut), "failed": len(cut)}.items() if count
+    }

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from soak import books
 from soak.clients import Load
-from soak.place import Place, Process, free_ports
+from soak.place import Place, Process
+from support.sockets import free_ports
 
 PROCESSES = 3
 CLIENTS = 6

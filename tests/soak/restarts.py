@@ -13,7 +13,8 @@ from openai import AsyncOpenAI, OpenAIError
 
 from soak import books
 from soak.kills import CLIENTS, Result
-from soak.place import Place, Process, free_ports
+from soak.place import Place, Process
+from support.sockets import free_ports
 
 
 class Users:

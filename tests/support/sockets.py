@@ -1,4 +1,4 @@
-"""A client that minds no manners: raw bytes on a socket, and what comes back."""
+"""A client that minds no manners: raw bytes on a socket, and what comes back. And ports for servers."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ class RawClient:
         except ConnectionError:
             return True
         return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
 
 
 def head(key: str, *lines: str, request: str = "POST /v1/chat/completions HTTP/1.1") -> bytes:

@@ -23,6 +23,7 @@ class Limits:
     `max_context` caps the model's own context length, in tokens, since a prompt is computed in one step and held
     whole in the cache. `max_running` and `max_waiting` count requests; beyond them requests wait and are refused.
     `cache_gb` bounds the key-value cache, in GiB; less is taken where less is enough for `max_running` requests.
+    `precision` of the arithmetic is `f32` or `bf16`; by default OpenVINO takes the fastest that the machine has.
     """
 
     max_context: int = DEFAULT_MAX_CONTEXT
@@ -31,6 +32,7 @@ class Limits:
     cache_gb: float = 2.0
     prefix_caching: bool = True
     device: str = "CPU"
+    precision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,16 @@ def load(model: Model, limits: Limits) -> Loaded:
     """
     capacity = plan(model, limits)
     try:
-        vision = load_encoder(model, limits.device)
+        arithmetic = {} if limits.precision is None else {"INFERENCE_PRECISION_HINT": limits.precision}
+        vision = load_encoder(model, limits.device, arithmetic)
         with overlay(model) as (folder, vocabulary):
             pipeline = ContinuousBatchingPipeline(
-                folder, _scheduling(capacity, limits), limits.device, {}, {}, {"INFERENCE_PRECISION_HINT": "f32"}
+                folder,
+                _scheduling(capacity, limits),
+                limits.device,
+                arithmetic,
+                {},
+                {"INFERENCE_PRECISION_HINT": "f32"},
             )
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error

@@ -65,9 +65,9 @@ class VisionEncoder:
         return [pack(features) for features in self._infer(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))]
 
 
-def load_encoder(model: Model, device: str) -> VisionEncoder:
+def load_encoder(model: Model, device: str, arithmetic: dict[str, str]) -> VisionEncoder:
     """Compile the vision model of a folder, and warm it up."""
-    compiled = openvino.Core().compile_model(model.path / VISION_MODEL, device)
+    compiled = openvino.Core().compile_model(model.path / VISION_MODEL, device, arithmetic)
     encoder = VisionEncoder(lambda pixels: compiled(pixels)[0], model)
     encoder.warm_up(model.image.size_px)
     return encoder

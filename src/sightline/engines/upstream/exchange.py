@@ -32,7 +32,7 @@ async def exchange(server: Server, served: Served, request: GenerateRequest) -> 
         ServiceError: it refused the request, and would again.
     """
     body = served.writer.write(request)
-    async with _open(server, body) as (reply, running):
+    async with _open(server, body, streams=request.stream) as (reply, running):
         reading = _streamed if request.stream else _whole
         async with aclosing(reading(reply, Conversation(request, served, running))) as deltas:
             async for delta in deltas:
@@ -41,9 +41,9 @@ async def exchange(server: Server, served: Served, request: GenerateRequest) -> 
 
 
 @asynccontextmanager
-async def _open(server: Server, body: bytes) -> AsyncIterator[tuple[Reply, Exchange]]:
+async def _open(server: Server, body: bytes, *, streams: bool) -> AsyncIterator[tuple[Reply, Exchange]]:
     """Send a body and hold the exchange among those of the server; what goes wrong becomes a `Failure`."""
-    running = Exchange(asyncio.get_running_loop().time())
+    running = Exchange(asyncio.get_running_loop().time(), streams=streams)
     server.exchanges.add(running)
     try:
         async with server.client.send("POST", CHAT, body) as reply:

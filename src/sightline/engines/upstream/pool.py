@@ -63,7 +63,8 @@ class Pool:
         self.servers = tuple(servers)
         self.budget = Budget()
         self._revive = revive
-        self._most, self._slow_s, self._idle_s = limits.max_outstanding, limits.slow_s, limits.idle_s
+        self._most, self._slow_s = limits.max_outstanding, limits.slow_s
+        self._idle_s, self._answer_s = limits.idle_s, limits.answer_s
         self._watcher: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -91,6 +92,7 @@ class Pool:
         """
         able = [server for server in self.servers if server.is_in and request.model in server.served]
         able = [server for server in able if server is not avoid] or able
+        able = [server for server in able if not server.is_resting] or able
         if not able:
             message = "None of the model's servers can answer at this moment. Send the request again in a moment."
             raise EngineUnavailable(message, retry_after_s=1)
@@ -115,7 +117,7 @@ class Pool:
                 elif server.is_in and self._is_silent(server, now()):
                     server.asking = asyncio.create_task(self._ask_alive(server))
                 for exchange in tuple(server.exchanges):
-                    if now() - exchange.heard_s > self._idle_s:
+                    if now() - exchange.heard_s > (self._idle_s if exchange.streams else self._answer_s):
                         exchange.give_up()
             await asyncio.sleep(_LOOK_S)
 

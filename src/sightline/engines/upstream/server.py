@@ -19,9 +19,13 @@ from sightline.log import get_logger
 log = get_logger(__name__)
 
 MOST_STRIKES = 3
+_STRIKES_AN_ANSWER = 0.5
+"""What a good answer makes up for: a server that fails one request in three or more is put out."""
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 10.0
 _FORGIVEN_AFTER = 100  # answers without a failure
+_FIRST_REST_S = 0.1
+_LONGEST_REST_S = 2.0
 
 
 class Served:
@@ -34,10 +38,14 @@ class Served:
 
 
 class Exchange:
-    """A request that an upstream is at work on: when it was last heard of, and whether it has said anything."""
+    """A request that an upstream is at work on: when it was last heard of, and whether it has said anything.
 
-    def __init__(self, now: float) -> None:
+    Of one that does not stream nothing can be heard before its end.
+    """
+
+    def __init__(self, now: float, *, streams: bool) -> None:
         self.heard_s = now
+        self.streams = streams
         self.has_begun = False
         self.given_up = False
         self._task = asyncio.current_task()
@@ -72,9 +80,11 @@ class Server:
         self.alive_s = 0.0
         """When it last answered the question whether it lives."""
         self.asking: asyncio.Task[None] | None = None
-        self._strikes = 0
+        self._strikes = 0.0
         self._pause_s = 0.0
         self._answers = 0
+        self._rest_s = 0.0
+        self._rests_until = 0.0
 
     @property
     def outstanding(self) -> int:
@@ -84,15 +94,17 @@ class Server:
     def did_well(self) -> None:
         """It has answered as it should."""
         metrics.upstream_answered(self.name, "answered")
-        self._strikes = 0
+        self._strikes = max(0.0, self._strikes - _STRIKES_AN_ANSWER)
+        self._rest_s = 0.0
         self._answers += 1
         if self._answers >= _FORGIVEN_AFTER:
             self._pause_s = 0.0
 
     def did_badly(self, kind: Kind) -> None:
-        """It has failed a request; what cannot be a request's own fault, or comes thrice in a row, puts it out."""
+        """It has failed a request; what cannot be a request's own fault, or comes again and again, puts it out."""
         metrics.upstream_answered(self.name, kind)
         if kind == "busy":
+            self._rest()
             return
         self._strikes += 1
         if kind in ("dead", "slow", "lying") or self._strikes >= MOST_STRIKES:
@@ -100,7 +112,7 @@ class Server:
 
     def forgive(self) -> None:
         """Another upstream failed the same request as well: it was the request."""
-        self._strikes = max(0, self._strikes - 1)
+        self._strikes = max(0.0, self._strikes - 1)
 
     def put_out(self, kind: str) -> None:
         """Give it no more requests until it has answered again; what it is silent about goes elsewhere."""
@@ -114,6 +126,20 @@ class Server:
             for exchange in [one for one in self.exchanges if not one.has_begun]:
                 exchange.give_up()
 
+    def _rest(self) -> None:
+        """It has no room: leave it alone for a moment, twice as long each time."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._rests_until:
+            self._rest_s = min(max(2 * self._rest_s, _FIRST_REST_S), _LONGEST_REST_S)
+            self._rests_until = now + self._rest_s
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it had no room a moment ago, or is trying one request to see whether it has."""
+        if not self._rest_s:
+            return False
+        return bool(self.exchanges) or asyncio.get_running_loop().time() < self._rests_until
+
     def wait_longer(self) -> None:
         """Put off the next question to it."""
         self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
@@ -121,7 +147,8 @@ class Server:
         self._answers = 0
 
     def put_in(self) -> None:
-        """It has answered: requests may come."""
+        """It has answered: requests may come. Until it has done well for a while the next failure puts it out again."""
+        self._strikes = MOST_STRIKES - 1 if self._pause_s else 0.0
         self.is_in = True
-        self._strikes = 0
+        self._rest_s = 0.0
         log.info("upstream_ready", upstream=self.name, models=sorted(self.served))

@@ -1,0 +1,1 @@
+"""A real vLLM that serves the bundled checkpoint behind Sightline; see `conftest`."""
