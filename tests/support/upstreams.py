@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's protocol as badly as they are told to: stand-ins for upstreams that fail."""
+"""Servers that speak OpenAI's protocol as badly as they are told to, and an engine in front of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sightline.core import GenerateRequest, ImageEncoding, ImageFile, ImagePart, Message, SamplingParams, TextPart
+from sightline.engines.upstream.engine import UpstreamEngine
+from sightline.settings import UpstreamModel, UpstreamSettings
+from support.asgi import until
+
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 WORDS = ["one", " two", " three", " four"]
 PICTURE_TOKENS = 16
 MODEL = "them/model"
+RULE = ImageEncoding("square", 32, PICTURE_TOKENS)
+FILE = ImageFile("png", b"a picture", "digest", "auto")
+TEXT = "".join(WORDS)
 
 
 class Rude:
@@ -162,3 +170,25 @@ async def rude_servers(count: int, **listed: Any) -> AsyncIterator[list[Rude]]:
     finally:
         for server in servers:
             await server.stop()
+
+
+def ask(text: str = "What is it?", *, images: int = 0, stream: bool = True, **sampling: object) -> GenerateRequest:
+    """A request of `MODEL`, with so many pictures."""
+    parts = (*(ImagePart(at) for at in range(images)), TextPart(text))
+    params = SamplingParams(**({"max_tokens": 8} | sampling))  # type: ignore[arg-type]
+    tokens = images * PICTURE_TOKENS
+    return GenerateRequest("req", MODEL, (Message("user", parts),), (), params, tokens, stream, (FILE,) * images)
+
+
+@asynccontextmanager
+async def engine_over(servers: list[Rude], **settings: object) -> AsyncIterator[UpstreamEngine]:
+    """An engine over these servers, all of them in; `settings` are those of `[[upstreams]]`."""
+    urls = tuple(server.url for server in servers)
+    models = {MODEL: UpstreamModel(MODEL, image=RULE)}
+    engine = UpstreamEngine(UpstreamSettings(urls, models=models, **settings))  # type: ignore[arg-type]
+    await engine.start()
+    await until(lambda: all(server.is_in for server in engine.pool.servers))
+    try:
+        yield engine
+    finally:
+        await engine.stop()

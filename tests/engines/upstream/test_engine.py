@@ -5,54 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from msgspec.structs import replace
 from pydantic import SecretStr
 
-from sightline.core import GenerateRequest, ImageEncoding, ImageFile, ImagePart, Message, SamplingParams, TextPart
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import (
     ConfigError,
     ContextLengthExceeded,
     EngineError,
-    EngineOverloaded,
     EngineUnavailable,
     InvalidRequest,
     UnsupportedParameter,
 )
-from sightline.settings import UpstreamModel, UpstreamSettings
+from sightline.settings import UpstreamSettings
 from support.asgi import until
 from support.engines import answer, said
-from support.upstreams import MODEL, PICTURE_TOKENS, WORDS, Rude, rude_servers
+from support.upstreams import MODEL, TEXT, WORDS, Rude, ask, engine_over, rude_servers
 
 pytestmark = pytest.mark.anyio
-
-RULE = ImageEncoding("square", 32, PICTURE_TOKENS)
-FILE = ImageFile("png", b"a picture", "digest", "auto")
-TEXT = "".join(WORDS)
-
-
-def ask(text: str = "What is it?", *, images: int = 0, stream: bool = True, **sampling: object) -> GenerateRequest:
-    parts = (*(ImagePart(at) for at in range(images)), TextPart(text))
-    params = SamplingParams(**({"max_tokens": 8} | sampling))  # type: ignore[arg-type]
-    tokens = images * PICTURE_TOKENS
-    return GenerateRequest("req", MODEL, (Message("user", parts),), (), params, tokens, stream, (FILE,) * images)
-
-
-@asynccontextmanager
-async def engine_over(servers: list[Rude], **settings: object) -> AsyncIterator[UpstreamEngine]:
-    urls = tuple(server.url for server in servers)
-    models = {MODEL: UpstreamModel(MODEL, image=RULE)}
-    engine = UpstreamEngine(UpstreamSettings(urls, models=models, **settings))  # type: ignore[arg-type]
-    await engine.start()
-    await until(lambda: all(server.is_in for server in engine.pool.servers))
-    try:
-        yield engine
-    finally:
-        await engine.stop()
 
 
 @pytest.fixture(params=[True, False], ids=["stream", "plain"])
@@ -264,95 +235,6 @@ async def test_refusal_is_told_in_our_words_and_tried_nowhere_else(manner: str, 
         assert sum(len(server.asked()) for server in servers) == 1
         assert "secret" not in caught.value.message
         assert all(server.is_in for server in engine.pool.servers)
-
-
-async def test_request_that_fails_everywhere_puts_nobody_out() -> None:
-    async with rude_servers(2) as servers, engine_over(servers) as engine:
-        for server in servers:
-            server.manner = "500"
-
-        for number in range(8):
-            with pytest.raises(EngineError, match="failed"):
-                await answer(engine, ask(f"poison {number}"))
-
-        assert all(server.is_in for server in engine.pool.servers)
-
-
-async def test_only_so_many_are_sent_twice() -> None:
-    async with rude_servers(2) as servers, engine_over(servers) as engine:
-        for server in servers:
-            server.manner = "500"
-
-        for number in range(40):
-            with pytest.raises(EngineError):
-                await answer(engine, ask(f"poison {number}"))
-            for server in engine.pool.servers:
-                server.is_in = True
-
-    assert 50 <= sum(len(server.asked()) for server in servers) <= 55
-
-
-async def test_server_without_room_is_left_alone_for_a_moment_and_tried_with_one_request() -> None:
-    async with rude_servers(2) as servers, engine_over(servers) as engine:
-        servers[0].manner = "503"
-        await asyncio.gather(*(answer(engine, ask(str(number))) for number in range(20)))
-        tried = len(servers[0].asked())
-        await asyncio.gather(*(answer(engine, ask(str(number))) for number in range(20)))
-
-        assert 1 <= tried <= 10
-        assert len(servers[0].asked()) == tried
-        assert all(server.is_in for server in engine.pool.servers)
-
-        servers[0].manner = "well"
-        await until(lambda: not engine.pool.servers[0].is_resting)
-        await answer(engine, ask("again"))
-        await asyncio.gather(*(answer(engine, ask(str(number))) for number in range(20)))
-        assert len(servers[0].asked()) > tried
-
-
-async def test_servers_that_all_lack_room_are_asked_all_the_same() -> None:
-    async with rude_servers(2) as servers, engine_over(servers) as engine:
-        for server in servers:
-            server.manner = "503"
-        for _ in range(3):
-            with pytest.raises(EngineOverloaded):
-                await answer(engine, ask())
-
-        assert all(server.asked() for server in servers)
-
-
-async def test_server_that_fails_every_other_request_is_put_out() -> None:
-    async with rude_servers(2) as servers, engine_over(servers) as engine:
-        chosen = engine.pool.choose(ask())
-        flaky = next(server for server in servers if server.url.endswith(chosen.name))
-        for _ in range(10):
-            for flaky.manner in ("500", "well"):
-                assert said(await answer(engine, ask())) == TEXT
-            if not chosen.is_in:
-                break
-
-        assert not chosen.is_in
-        assert len(flaky.asked()) < 12
-
-
-async def test_same_picture_goes_to_the_same_server_and_work_is_shared() -> None:
-    async with rude_servers(3) as servers, engine_over(servers) as engine:
-        for number in range(12):
-            file = replace_digest(f"{number % 4}")
-            await answer(engine, replace(ask(images=1), files=(file,)))
-        alone = [len(server.asked()) for server in servers]
-        for server in servers:
-            server.bodies.clear()
-            server.pause_s = 0.02
-        await asyncio.gather(*(answer(engine, ask("the same")) for _ in range(12)))
-        together = [len(server.asked()) for server in servers]
-
-    assert sorted(alone) == sorted(3 * round(count / 3) for count in alone), alone
-    assert min(together) >= 3
-
-
-def replace_digest(digest: str) -> ImageFile:
-    return ImageFile(FILE.type, FILE.data, digest, FILE.detail)
 
 
 async def test_count_asks_the_tokenizer_there() -> None:

@@ -110,12 +110,16 @@ class UpstreamEngine:
         if len(failed) > 1 and all(failure.kind in ("failed", "cut") for _, failure in failed):
             for server, _ in failed:
                 server.forgive()
-        if has_begun or len(failed) > 1 or not self.pool.budget.spend():
+        if has_begun or len(failed) > 1:
             return None
+        avoid, failure = failed[0]
         try:
-            return self.pool.choose(request, avoid=failed[0][0])
+            other = self.pool.choose(request, avoid=avoid)
         except ServiceError:
             return None
+        # Who has no room says so at once, and rests: such a request costs a pool that has room nothing.
+        is_free = failure.kind == "busy" and not other.is_resting
+        return other if is_free or self.pool.budget.spend() else None
 
     async def _revive(self, server: Server) -> None:
         """Ask a server that is out whether it can answer.

@@ -1,0 +1,101 @@
+"""Which of several servers gets a request, and which is given none for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from msgspec import structs
+
+from sightline.errors import EngineError, EngineOverloaded
+from support.asgi import until
+from support.engines import answer, said
+from support.upstreams import FILE, TEXT, ask, engine_over, rude_servers
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_request_that_fails_everywhere_puts_nobody_out() -> None:
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        for server in servers:
+            server.manner = "500"
+
+        for number in range(8):
+            with pytest.raises(EngineError, match="failed"):
+                await answer(engine, ask(f"poison {number}"))
+
+        assert all(server.is_in for server in engine.pool.servers)
+
+
+async def test_only_so_many_are_sent_twice() -> None:
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        for server in servers:
+            server.manner = "500"
+
+        for number in range(40):
+            with pytest.raises(EngineError):
+                await answer(engine, ask(f"poison {number}"))
+            for server in engine.pool.servers:
+                server.is_in = True
+
+    assert 50 <= sum(len(server.asked()) for server in servers) <= 55
+
+
+async def test_server_without_room_is_left_alone_for_a_moment_and_tried_with_one_request() -> None:
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        servers[0].manner = "503"
+        await asyncio.gather(*(answer(engine, ask(str(number))) for number in range(20)))
+        tried = len(servers[0].asked())
+        await asyncio.gather(*(answer(engine, ask(str(number))) for number in range(20)))
+
+        assert 1 <= tried <= 12  # half of them, which all came before the first was answered
+        assert len(servers[0].asked()) == tried
+        assert all(server.is_in for server in engine.pool.servers)
+
+        servers[0].manner = "well"
+        await until(lambda: not engine.pool.servers[0].is_resting)
+        await answer(engine, ask("again"))
+        await asyncio.gather(*(answer(engine, ask(str(number))) for number in range(20)))
+        assert len(servers[0].asked()) > tried
+
+
+async def test_servers_that_all_lack_room_are_asked_all_the_same() -> None:
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        for server in servers:
+            server.manner = "503"
+        for _ in range(3):
+            with pytest.raises(EngineOverloaded):
+                await answer(engine, ask())
+
+        assert all(server.asked() for server in servers)
+
+
+async def test_server_that_fails_every_other_request_is_put_out() -> None:
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        chosen = engine.pool.choose(ask())
+        flaky = next(server for server in servers if server.url.endswith(chosen.name))
+        for _ in range(10):
+            for flaky.manner in ("500", "well"):
+                assert said(await answer(engine, ask())) == TEXT
+            if not chosen.is_in:
+                break
+
+        assert not chosen.is_in
+        assert len(flaky.asked()) < 12
+
+
+async def test_same_picture_goes_to_the_same_server_and_work_is_shared() -> None:
+    async with rude_servers(3) as servers, engine_over(servers) as engine:
+        for number in range(12):
+            file = replace(FILE, sha256=f"{number % 4}")
+            await answer(engine, structs.replace(ask(images=1), files=(file,)))
+        alone = [len(server.asked()) for server in servers]
+        for server in servers:
+            server.bodies.clear()
+            server.pause_s = 0.02
+        await asyncio.gather(*(answer(engine, ask("the same")) for _ in range(12)))
+        together = [len(server.asked()) for server in servers]
+
+    assert sorted(alone) == sorted(3 * round(count / 3) for count in alone), alone
+    assert min(together) >= 3
