@@ -40,6 +40,13 @@ STREAMS = 64
 LITELLM = Path(".venv-litellm")
 LITELLM_LOCK = Path(__file__).parent / "litellm.lock"
 KEY = "sk-bench"
+CONFIG = """
+[[upstreams]]
+urls = ["http://127.0.0.1:{port}"]
+[upstreams.models]
+{model} = {{id = "{model}", image = {{kind = "square", size_px = 896, tokens = 8}}}}
+{paced} = {{id = "{paced}"}}
+"""
 
 
 class Side(NamedTuple):
@@ -67,7 +74,9 @@ def run(console: Console) -> bool:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = stack.enter_context(_stand_in())
-        service = stack.enter_context(LocalService("--upstream", f"http://127.0.0.1:{port}/v1"))
+        config = folder / "sightline.toml"
+        config.write_text(CONFIG.format(port=port, model=MODEL, paced=PACED))
+        service = stack.enter_context(LocalService("--config", str(config)))
         assert service.process is not None
         litellm = stack.enter_context(_litellm(folder, port))
         sides = (

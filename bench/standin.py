@@ -17,7 +17,8 @@ import uvloop
 MODEL, PACED = "bench", "bench-paced"
 CHUNKS = 64
 PACE_S = 0.005
-USAGE = {"prompt_tokens": 12, "completion_tokens": CHUNKS, "total_tokens": 12 + CHUNKS}
+PROMPT = 40  # can be true of every body that is sent, pictures at 8 tokens each
+USAGE = {"prompt_tokens": PROMPT, "completion_tokens": CHUNKS, "total_tokens": PROMPT + CHUNKS}
 _HEAD = {"id": "chatcmpl-bench", "created": 1, "model": MODEL}
 
 
@@ -32,10 +33,16 @@ def _chunk(delta: dict[str, str], reason: str | None = None, usage: dict[str, in
     return b"data: " + json.dumps(event).encode() + b"\n\n"
 
 
-_MESSAGE = {"role": "assistant", "content": "yes" * CHUNKS, "refusal": None}
-_CHOICE = {"index": 0, "message": _MESSAGE, "logprobs": None, "finish_reason": "stop"}
-PLAIN = _response(json.dumps({**_HEAD, "object": "chat.completion", "choices": [_CHOICE], "usage": USAGE}).encode())
-_ENTRIES = [{"id": name, "object": "model", "created": 1, "owned_by": "bench"} for name in (MODEL, PACED)]
+def _plain(tokens: int) -> bytes:
+    message = {"role": "assistant", "content": "yes" * tokens, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    usage = {"prompt_tokens": PROMPT, "completion_tokens": tokens, "total_tokens": PROMPT + tokens}
+    return _response(json.dumps({**_HEAD, "object": "chat.completion", "choices": [choice], "usage": usage}).encode())
+
+
+PLAIN, SHORT = _plain(CHUNKS), _plain(1)
+_ENTRY = {"object": "model", "created": 1, "owned_by": "bench", "max_model_len": 8192}
+_ENTRIES = [{"id": name, **_ENTRY} for name in (MODEL, PACED)]
 MODELS = _response(json.dumps({"object": "list", "data": _ENTRIES}).encode())
 STREAM = [_chunk({"role": "assistant", "content": "yes"})]
 STREAM += [_chunk({"content": "yes"}) for _ in range(CHUNKS - 2)]
@@ -73,7 +80,7 @@ class StandIn(asyncio.Protocol):
         body = b"".join(self._pieces)
         outside = body[:200] + body[-400:]
         if b'"stream":true' not in outside.replace(b" ", b""):
-            self._transport.write(PLAIN)
+            self._transport.write(SHORT if b'"max_completion_tokens":1}' in outside else PLAIN)
         elif PACED.encode() in outside:
             self._pacing = asyncio.create_task(self._paced())
         else:
@@ -82,11 +89,11 @@ class StandIn(asyncio.Protocol):
     async def _paced(self) -> None:
         self._transport.write(_STREAM_HEAD)
         due = asyncio.get_running_loop().time()
-        for piece in STREAM:
+        for piece in STREAM[:-1]:
             self._transport.write(_framed(piece))
             due += PACE_S
             await asyncio.sleep(due - asyncio.get_running_loop().time())
-        self._transport.write(b"0\r\n\r\n")
+        self._transport.write(_framed(STREAM[-1]) + b"0\r\n\r\n")
 
 
 def _framed(piece: bytes) -> bytes:

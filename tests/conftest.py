@@ -105,7 +105,7 @@ async def engine() -> AsyncIterator[ScriptedEngine]:
 
 @pytest.fixture
 def admission(settings: Settings) -> Admission:
-    return Admission.of(settings.limits)
+    return Admission.of(settings)
 
 
 @pytest.fixture

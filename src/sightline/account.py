@@ -161,8 +161,13 @@ class Account:
 
         Raises: as entering.
         """
-        if self._booking is not None and not self._booking.is_confirmed:
+        if self._booking is not None:
             await self._booking.confirm()
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether `confirm` has nothing to wait for: asked of every piece, so without waiting for an answer."""
+        return self._booking is None or self._booking.is_confirmed
 
     def result(self, waited_s: float, image_s: float) -> tuple[Usage, Cost, Timings]:
         """What has been used, what it costs, where the time went: in line, on its images, in the engine."""

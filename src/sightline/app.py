@@ -53,7 +53,7 @@ def create_app(
     with a message when one can never start. Setting `draining` on `admission` refuses new requests.
     `engines` replaces those of the settings; `limits`, with `admission`, is for processes that count together.
     """
-    admission = admission or Admission.of(settings.limits)
+    admission = admission or Admission.of(settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -90,7 +90,8 @@ class Service:
                         if isinstance(piece, Delta):
                             piece = Piece(0, piece)
                         account.count(piece.delta, piece.choice)
-                        await account.confirm()
+                        if not account.is_confirmed:
+                            await account.confirm()
                         yield piece
                 usage, cost, timings = account.result(began - asked, image_s)
                 yield Completed(usage, receipts, cost, timings)

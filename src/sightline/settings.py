@@ -23,6 +23,7 @@ from sightline.errors import ConfigError
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
 BUNDLED = {"sightline/peek-10m/bf-16": "peek-10m"}
+RUNNING = 16
 _STRICT = ConfigDict(extra="forbid")
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -89,13 +90,14 @@ class ImageLimits:
 class RequestLimits:
     """How many requests run at once and how many wait, a model, before further ones are refused with 503.
 
-    `max_in_flight` is for all models together, running or waiting. `engine_silence_s` is how long an engine that has
-    requests may give no piece of any answer before it is taken to hang: those requests end with 504, it starts again.
+    `max_running` is 16 by default, or, where `[[upstreams]]` alone answer, what their servers take. `max_in_flight` is
+    for all models together, running or waiting. `engine_silence_s` is how long an engine that has requests may give no
+    piece of any answer before it is taken to hang: those requests end with 504, it starts again.
     """
 
     __pydantic_config__ = _STRICT
 
-    max_running: AtLeastOne = 16
+    max_running: AtLeastOne | None = None
     max_waiting: Annotated[int, Field(ge=0)] = 48
     max_in_flight: AtLeastOne = 256
     engine_silence_s: Seconds = 300.0
@@ -190,6 +192,15 @@ class Settings:
     upstreams: tuple[UpstreamSettings, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
     prices: dict[str, PriceSettings] = field(default_factory=dict)
+
+    @property
+    def max_running(self) -> int:
+        """How many requests of one model run at once."""
+        if self.limits.max_running is not None:
+            return self.limits.max_running
+        if self.engines or not self.upstreams:
+            return RUNNING
+        return max(len(pool.urls) * pool.max_outstanding for pool in self.upstreams)
 
     @property
     def database_url(self) -> str:

@@ -27,7 +27,7 @@ async def service(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the application, with a key."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     settings = Settings(data=folder)
-    engine, admission = ScriptedEngine(), Admission.of(settings.limits)
+    engine, admission = ScriptedEngine(), Admission.of(settings)
     await engine.start()
     database = Database.in_folder(folder)
     limits = RateLimits()

@@ -15,21 +15,21 @@ from sightline.admission.admit import Admission
 from sightline.admission.limits import RateLimits
 from sightline.core import KeyLimits
 from sightline.errors import EngineOverloaded, EngineUnavailable, RateLimitExceeded
-from sightline.settings import RequestLimits
+from sightline.settings import RequestLimits, Settings
 from sightline.workers.desk import Desk, News
 from sightline.workers.messages import Counts, Hangs, Listening, Series, Unable
 from sightline.workers.remote import DeskLine, RemoteAdmission, RemoteBuckets, metrics_text
 from support.asgi import until
 
 pytestmark = pytest.mark.anyio
-LIMITS = RequestLimits(max_running=2, max_waiting=2, max_in_flight=6)
+SETTINGS = Settings(limits=RequestLimits(max_running=2, max_waiting=2, max_in_flight=6))
 
 
 class Office:
     """A desk, and lines to it as workers have them."""
 
     def __init__(self) -> None:
-        self.desk = Desk(Admission.of(LIMITS))
+        self.desk = Desk(Admission.of(SETTINGS))
         self.said: list[News] = []
         self.gone: list[DeskLine] = []
 
@@ -67,7 +67,7 @@ def soon(work: Coroutine[Any, Any, AsyncExitStack]) -> asyncio.Task[AsyncExitSta
 
 
 async def test_places_are_those_of_all_workers_together(office: Office) -> None:
-    one, other = [RemoteAdmission(LIMITS, await office.worker()) for _ in range(2)]
+    one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
     first, second = await enter(one), await enter(other)
     third = soon(enter(other))
     await until(lambda: office.desk.admission.waiting == 1)
@@ -82,7 +82,7 @@ async def test_places_are_those_of_all_workers_together(office: Office) -> None:
 
 
 async def test_full_line_is_refused_in_the_desks_words(office: Office) -> None:
-    one, other = [RemoteAdmission(LIMITS, await office.worker()) for _ in range(2)]
+    one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
     places = [await enter(one), await enter(other)]
     waiting = [soon(enter(one)), soon(enter(other))]
     await until(lambda: office.desk.admission.waiting == 2)
@@ -100,7 +100,7 @@ async def test_full_line_is_refused_in_the_desks_words(office: Office) -> None:
 
 
 async def test_keys_of_different_workers_take_turns(office: Office) -> None:
-    one, other = [RemoteAdmission(LIMITS, await office.worker()) for _ in range(2)]
+    one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
     places = [await enter(one, "greedy"), await enter(one, "greedy")]
     greedy = [soon(enter(one, "greedy")), soon(enter(one, "greedy"))]
     await until(lambda: office.desk.admission.waiting == 2)
@@ -117,7 +117,7 @@ async def test_keys_of_different_workers_take_turns(office: Office) -> None:
 
 
 async def test_keys_requests_in_flight_are_counted_together(office: Office) -> None:
-    one, other = [RemoteAdmission(LIMITS, await office.worker()) for _ in range(2)]
+    one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
     place = await enter(one, "key", 1)
 
     with pytest.raises(RateLimitExceeded, match="its limit is 1"):
@@ -133,11 +133,11 @@ async def test_keys_requests_in_flight_are_counted_together(office: Office) -> N
 
 
 async def test_workers_know_when_all_is_full_without_asking(office: Office) -> None:
-    one, other = [RemoteAdmission(LIMITS, await office.worker()) for _ in range(2)]
+    one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
     assert other.would_refuse("key") is None
 
     async with AsyncExitStack() as visits:
-        for _ in range(LIMITS.max_in_flight):
+        for _ in range(SETTINGS.limits.max_in_flight):
             await visits.enter_async_context(one.visit("key"))
         await until(lambda: other.would_refuse("key") is not None)
         refusal = other.would_refuse("key")
@@ -149,8 +149,8 @@ async def test_workers_know_when_all_is_full_without_asking(office: Office) -> N
 
 async def test_places_of_a_worker_that_dies_are_free_again(office: Office) -> None:
     dying = await office.worker()
-    other = RemoteAdmission(LIMITS, await office.worker())
-    admission = RemoteAdmission(LIMITS, dying)
+    other = RemoteAdmission(SETTINGS, await office.worker())
+    admission = RemoteAdmission(SETTINGS, dying)
     held = [await enter(admission), await enter(admission)]
     waiting = soon(enter(other))
     await until(lambda: office.desk.admission.waiting == 1)
@@ -168,7 +168,7 @@ async def test_places_of_a_worker_that_dies_are_free_again(office: Office) -> No
 
 
 async def test_draining_worker_refuses_by_itself(office: Office) -> None:
-    admission = RemoteAdmission(LIMITS, await office.worker())
+    admission = RemoteAdmission(SETTINGS, await office.worker())
     admission.draining = True
 
     with pytest.raises(EngineOverloaded, match="stopping"):

@@ -15,7 +15,7 @@ from functools import partial
 
 from sightline.admission.line import Line
 from sightline.errors import EngineOverloaded, RateLimitExceeded, ServiceError
-from sightline.settings import RequestLimits
+from sightline.settings import Settings
 
 
 class Admission:
@@ -32,9 +32,9 @@ class Admission:
         self.draining = False
 
     @classmethod
-    def of(cls, limits: RequestLimits) -> Admission:
+    def of(cls, settings: Settings) -> Admission:
         """Admission as the settings have it."""
-        return cls(limits.max_running, limits.max_waiting, limits.max_in_flight)
+        return cls(settings.max_running, settings.limits.max_waiting, settings.limits.max_in_flight)
 
     @property
     def waiting(self) -> int:

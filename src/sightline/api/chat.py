@@ -11,44 +11,26 @@ import re
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from functools import lru_cache, partial
-from typing import Any
+from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
 from sightline.account import Call
+from sightline.api.answer import EVENT_STREAM_TYPE, collect, frames, preview_body
 from sightline.api.body import header, headers, read_json_body
 from sightline.api.caller import allow_model, caller
-from sightline.api.failures import bug
 from sightline.api.runtime import Runtime, runtime_of
-from sightline.core import ChatRequest, Delta
-from sightline.errors import InvalidRequest, ServiceError
+from sightline.core import ChatRequest
+from sightline.errors import InvalidRequest
 from sightline.ids import new_id
 from sightline.images.source import open_image
 from sightline.metering.ledger import Once, Replay
-from sightline.metering.prices import Cost, dollars
-from sightline.service import Completed, Piece, Preview
-from sightline.wire import sse
 from sightline.wire.parse import parse_chat
-from sightline.wire.render import (
-    Head,
-    chunk,
-    completion,
-    delta_choice,
-    encode,
-    error_body,
-    role_choice,
-    usage_body,
-)
-
-_dollars = lru_cache(maxsize=4096)(dollars)  # of a model without a price it is always the same
-
-Events = AsyncGenerator[Piece | Completed, None]
+from sightline.wire.render import Head, encode
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
 _EVENT_STREAM = [
-    (b"content-type", _EVENT_STREAM_TYPE.encode()),
+    (b"content-type", EVENT_STREAM_TYPE.encode()),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
@@ -115,107 +97,6 @@ def _once(scope: Scope, body: bytes) -> Once | None:
     return Once(sent[0], hashlib.sha256(body).digest())
 
 
-async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> bytes:
-    """A plain answer: the stream, collected to its end, which is when it is settled."""
-    body = b""
-    answers: list[list[Delta]] = [[] for _ in range(chat.n)]
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Piece):
-                answers[event.choice].append(event.delta)
-            else:
-                body = call.answer = encode(completion(head, answers, event.usage, extras(event)))
-    return body
-
-
-async def frames(
-    head: Head, chat: ChatRequest, call: Call, first: Piece | Completed, rest: Events
-) -> AsyncGenerator[bytes, None]:
-    """An answer as server-sent events. The receipt rides on the last chunk, which waits until it is settled."""
-    usage = {"usage": None} if chat.include_usage else {}
-    sent: list[bytes] = []
-    end = b""
-    last: dict[str, Any] = {}
-
-    def frame(content: dict[str, Any]) -> bytes:
-        made = sse.frame(content)
-        if call.once is not None:
-            sent.append(made)
-        return made
-
-    try:
-        async with aclosing(rest):
-            for choice in range(chat.n):
-                yield frame(chunk(head, [role_choice(choice)], **usage))
-            async for event in _chain(first, rest):
-                if isinstance(event, Piece):
-                    if last:
-                        yield frame(last)
-                    last = chunk(head, [delta_choice(event.choice, event.delta)], **usage)
-                    if event.delta.finish_reason is None:
-                        yield frame(last)
-                        last = {}
-                    continue
-                end = b"".join(frame(one) for one in _last_chunks(head, chat, event, last)) + sse.DONE
-                if call.once is not None:
-                    call.answer, call.media_type = b"".join(sent) + sse.DONE, _EVENT_STREAM_TYPE
-        yield end
-    except ServiceError as error:
-        yield sse.frame(error_body(error))
-    except Exception as error:  # the status has gone out: a bug, too, can only be an event now
-        yield sse.frame(error_body(bug(error)))
-
-
-def _last_chunks(head: Head, chat: ChatRequest, event: Completed, last: dict[str, Any]) -> list[dict[str, Any]]:
-    if chat.include_usage:
-        return [last, chunk(head, [], usage=usage_body(event.usage), sightline=extras(event))]
-    return [{**last, "sightline": extras(event)}]
-
-
-async def _chain(first: Piece | Completed, rest: Events) -> Events:
-    yield first
-    async for event in rest:
-        yield event
-
-
-def extras(event: Completed) -> dict[str, Any]:
-    """What we say beside OpenAI's fields: the receipt, and where the time went in milliseconds."""
-    timings = event.timings
-    return {
-        "images": event.images,
-        "cost": cost_body(event.cost),
-        "timings": {
-            "queue": round(timings.queue_s * 1000, 1),
-            "image": round(timings.image_s * 1000, 1),
-            "prefill": round(timings.prefill_s * 1000, 1),
-            "decode": round(timings.decode_s * 1000, 1),
-        },
-    }
-
-
-def preview_body(model: str, preview: Preview) -> dict[str, Any]:
-    """The answer of the preflight: the prompt's tokens, the receipt, the prompt's cost."""
-    usage = usage_body(preview.usage)
-    return {
-        "object": "chat.completion.input_tokens",
-        "model": model,
-        "input_tokens": preview.usage.prompt_tokens,
-        "input_tokens_details": usage["prompt_tokens_details"],
-        "images": preview.images,
-        "cost": cost_body(preview.cost),
-    }
-
-
-def cost_body(cost: Cost) -> dict[str, Any]:
-    """Money as decimal strings of US dollars; the parts add up to the total."""
-    return {
-        "currency": "USD",
-        "prompt": _dollars(cost.prompt_nanos),
-        "completion": _dollars(cost.completion_nanos),
-        "total": _dollars(cost.total_nanos),
-    }
-
-
 async def send_body(
     send: Send, body: bytes, media_type: str = "application/json", more: Sequence[tuple[bytes, bytes]] = ()
 ) -> None:
@@ -230,5 +111,6 @@ async def send_events(send: Send, source: AsyncGenerator[bytes, None]) -> None:
     async with aclosing(source):
         await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
         async for frame in source:
-            await send({"type": "http.response.body", "body": frame, "more_body": True})
+            if frame:
+                await send({"type": "http.response.body", "body": frame, "more_body": True})
     await send({"type": "http.response.body", "body": b""})

@@ -1,11 +1,12 @@
 """One request on a connection and its answer: uvicorn's cycle, which writes an answer's head together with its body.
 
-A plain answer is one write, one packet and one waking of the client, where uvicorn makes two. Headers are checked all
-at once instead of one by one.
+A plain answer is one write, one packet and one waking of the client, where uvicorn makes two; so are the pieces of a
+stream that are there at the same moment. Headers are checked all at once instead of one by one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 _UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _WITHOUT_BODY = frozenset({204, 304})
+_MOST_TOGETHER_BYTES = 65_536
 
 
 class Cycle(RequestResponseCycle):
@@ -20,6 +22,8 @@ class Cycle(RequestResponseCycle):
 
     body: bytes | bytearray  # type: ignore[assignment]  # a body that comes in one piece is handed on uncopied
     _head = b""  # of an answer whose body has not begun
+    _pieces: list[bytes] | None = None  # of a body that comes in pieces: those of the same moment go out together
+    _pieces_bytes = 0
 
     def add(self, piece: bytes) -> None:
         """Take a piece of the request's body."""
@@ -72,7 +76,10 @@ class Cycle(RequestResponseCycle):
         if self.scope["method"] == "HEAD":
             self.expected_content_length, body = 0, b""
         elif self.chunked_encoding:
-            body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + (b"" if more else b"0\r\n\r\n")
+            if more and not head and self._pieces_bytes + len(body) <= _MOST_TOGETHER_BYTES:
+                self._put_off(body)
+                return
+            body = self._joined(body) + (b"" if more else b"0\r\n\r\n")
         else:
             self.expected_content_length -= len(body)
         if self.expected_content_length < 0 or (self.expected_content_length and not more):
@@ -85,3 +92,24 @@ class Cycle(RequestResponseCycle):
             if not self.keep_alive:
                 self.transport.close()
             self.on_response()
+
+    def _put_off(self, body: bytes) -> None:
+        """Write a piece once everything that is ready now has run: what else is there by then goes with it."""
+        if self._pieces is None:
+            self._pieces = []
+        if not self._pieces:
+            asyncio.get_running_loop().call_soon(self._write_pieces)
+        self._pieces.append(body)
+        self._pieces_bytes += len(body)
+
+    def _write_pieces(self) -> None:
+        if self._pieces and not self.disconnected:
+            self.transport.write(self._joined(b""))
+
+    def _joined(self, body: bytes) -> bytes:
+        """The pieces that were put off and this one, as one chunk of the body."""
+        if self._pieces:
+            body = b"".join([*self._pieces, body])
+            self._pieces.clear()
+            self._pieces_bytes = 0
+        return b"%x\r\n%b\r\n" % (len(body), body) if body else b""

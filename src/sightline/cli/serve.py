@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
         super().__init__(_uvicorn(settings))
-        shared = shared or Shared(Admission.of(settings.limits))
+        shared = shared or Shared(Admission.of(settings))
         self.admission = shared.admission
         self.failure: str | None = None
         self._settings = settings

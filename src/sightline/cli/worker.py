@@ -46,7 +46,7 @@ class WorkerServer(Server):
         self._lent: list[asyncio.Server] = []
         limits = RateLimits(settings.redis_url, None if settings.redis_url else RemoteBuckets(self._desk))
         engines = [*self._engines, *upstream_engines(settings)]  # servers elsewhere are each worker's own to ask
-        super().__init__(settings, Shared(RemoteAdmission(settings.limits, self._desk), engines, limits))
+        super().__init__(settings, Shared(RemoteAdmission(settings, self._desk), engines, limits))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Connect with the parent, then as any server."""

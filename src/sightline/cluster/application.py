@@ -52,7 +52,7 @@ def deployment_names(specs: Sequence[EngineSpec]) -> list[str]:
 
 
 def _engine(settings: Settings, args: ClusterArgs, name: str) -> Any:
-    at_once = settings.limits.max_running
+    at_once = settings.max_running
     return serve.deployment(
         EngineReplica,
         name=name,

@@ -53,7 +53,7 @@ class Front:
         """Called by Ray Serve, which runs the application's lifespan with this replica's."""
         limits = self._settings.limits
         # Beyond what the engines run now, requests wait in Ray Serve, where they call for more replicas.
-        limits = replace(limits, max_running=limits.max_running * self._args.engines.max_replicas)
+        limits = replace(limits, max_running=self._settings.max_running * self._args.engines.max_replicas)
         replicas = [ReplicaEngine(handle, self._running(handle.deployment_name)) for handle in self._handles]
         engines = [*replicas, *upstream_engines(self._settings)]
         return ProxiesRequestId(create_app(replace(self._settings, limits=limits), engines=engines))

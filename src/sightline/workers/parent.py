@@ -58,7 +58,7 @@ class Parent:
         self._command = command
         self._on_ready = on_ready
         self._workers = [Worker(listener) for listener in listeners]
-        self._desk = Desk(Admission.of(settings.limits))
+        self._desk = Desk(Admission.of(settings))
         specs = enumerate(engine_specs(settings))
         self._engines = [SharedEngine(spec, partial(self._introduce, at)) for at, spec in specs]
         self._stop = asyncio.Event()

@@ -14,7 +14,7 @@ from throttled.asyncio import RateLimitResult
 from sightline.admission.admit import Admission
 from sightline.engines.channel import Channel
 from sightline.errors import EngineUnavailable, ServiceError, StoreUnavailable
-from sightline.settings import RequestLimits
+from sightline.settings import Settings
 from sightline.workers import counts
 from sightline.workers.messages import (
     Adjust,
@@ -95,8 +95,8 @@ class DeskLine:
 class RemoteAdmission(Admission):
     """Places that the desk hands out. What this worker alone knows to be too much it refuses without asking."""
 
-    def __init__(self, limits: RequestLimits, desk: DeskLine) -> None:
-        super().__init__(limits.max_running, limits.max_waiting, limits.max_in_flight)
+    def __init__(self, settings: Settings, desk: DeskLine) -> None:
+        super().__init__(settings.max_running, settings.limits.max_waiting, settings.limits.max_in_flight)
         self._desk = desk
 
     def would_refuse(

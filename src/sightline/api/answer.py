@@ -1,0 +1,160 @@
+"""What goes out for a request that was carried out: one JSON body, or server-sent events as its pieces come.
+
+Comes in: the service's events. Goes out: bytes. Knows nothing of connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import lru_cache
+from typing import Any
+
+from sightline.account import Call
+from sightline.api.failures import bug
+from sightline.core import ChatRequest, Delta
+from sightline.errors import ServiceError
+from sightline.metering.prices import Cost, dollars
+from sightline.service import Completed, Piece, Preview
+from sightline.wire import sse
+from sightline.wire.render import (
+    Head,
+    chunk,
+    completion,
+    delta_choice,
+    encode,
+    error_body,
+    role_choice,
+    usage_body,
+)
+
+EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
+Events = AsyncGenerator[Piece | Completed, None]
+
+_dollars = lru_cache(maxsize=4096)(dollars)  # of a model without a price it is always the same
+
+
+async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> bytes:
+    """A plain answer: the stream, collected to its end, which is when it is settled."""
+    body = b""
+    answers: list[list[Delta]] = [[] for _ in range(chat.n)]
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Piece):
+                answers[event.choice].append(event.delta)
+            else:
+                body = call.answer = encode(completion(head, answers, event.usage, extras(event)))
+    return body
+
+
+async def frames(
+    head: Head, chat: ChatRequest, call: Call, first: Piece | Completed, rest: Events
+) -> AsyncGenerator[bytes, None]:
+    """An answer as server-sent events. The receipt rides on the last chunk, which waits until it is settled."""
+    stream = Stream(head, chat, is_kept=call.once is not None)
+    try:
+        async with aclosing(rest):
+            yield stream.opening()
+            event = first
+            while isinstance(event, Piece):
+                yield stream.piece(event)
+                event = await anext(rest)
+            end = stream.end(event)
+            if call.once is not None:
+                call.answer, call.media_type = stream.whole(), EVENT_STREAM_TYPE
+            await anext(rest, None)  # its end: it is settled
+        yield end
+    except ServiceError as error:
+        yield sse.frame(error_body(error))
+    except Exception as error:  # the status has gone out: a bug, too, can only be an event now
+        yield sse.frame(error_body(bug(error)))
+
+
+class Stream:
+    """The events of one answer; where it `is_kept`, `whole` gives all of them again."""
+
+    def __init__(self, head: Head, chat: ChatRequest, *, is_kept: bool) -> None:
+        self._head = head
+        self._chat = chat
+        self._usage: dict[str, Any] = {"usage": None} if chat.include_usage else {}
+        self._texts = [sse.TextFrames(head, choice, self._usage) for choice in range(chat.n)]
+        self._last: dict[str, Any] | None = None
+        self._sent: list[bytes] | None = [] if is_kept else None
+
+    def opening(self) -> bytes:
+        """Who speaks, of each choice."""
+        return self._keep(b"".join([self._frame([role_choice(choice)]) for choice in range(self._chat.n)]))
+
+    def piece(self, piece: Piece) -> bytes:
+        """The next piece; the last one of a choice waits, for the receipt rides on the last of all."""
+        delta, held = piece.delta, self._last
+        before = b"" if held is None else sse.frame(held)
+        if delta.finish_reason is not None:
+            self._last = chunk(self._head, [delta_choice(piece.choice, delta)], **self._usage)
+            return self._keep(before)
+        self._last = None
+        if delta.logprobs or not delta.text:
+            made = self._frame([delta_choice(piece.choice, delta)])
+        else:
+            made = self._texts[piece.choice].frame(delta.text)
+        return self._keep(before + made if before else made)
+
+    def end(self, event: Completed) -> bytes:
+        """The last chunk, the usage where it was asked for, the receipt, and that this is all."""
+        assert self._last is not None
+        chunks = [self._last]
+        if self._chat.include_usage:
+            chunks.append(chunk(self._head, [], usage=usage_body(event.usage), sightline=extras(event)))
+        else:
+            chunks = [{**self._last, "sightline": extras(event)}]
+        return self._keep(b"".join([sse.frame(one) for one in chunks]) + sse.DONE)
+
+    def whole(self) -> bytes:
+        """Everything so far."""
+        return b"".join(self._sent or ())
+
+    def _frame(self, choices: list[dict[str, Any]]) -> bytes:
+        return sse.frame(chunk(self._head, choices, **self._usage))
+
+    def _keep(self, made: bytes) -> bytes:
+        if self._sent is not None:
+            self._sent.append(made)
+        return made
+
+
+def extras(event: Completed) -> dict[str, Any]:
+    """What we say beside OpenAI's fields: the receipt, and where the time went in milliseconds."""
+    timings = event.timings
+    return {
+        "images": event.images,
+        "cost": cost_body(event.cost),
+        "timings": {
+            "queue": round(timings.queue_s * 1000, 1),
+            "image": round(timings.image_s * 1000, 1),
+            "prefill": round(timings.prefill_s * 1000, 1),
+            "decode": round(timings.decode_s * 1000, 1),
+        },
+    }
+
+
+def preview_body(model: str, preview: Preview) -> dict[str, Any]:
+    """The answer of the preflight: the prompt's tokens, the receipt, the prompt's cost."""
+    usage = usage_body(preview.usage)
+    return {
+        "object": "chat.completion.input_tokens",
+        "model": model,
+        "input_tokens": preview.usage.prompt_tokens,
+        "input_tokens_details": usage["prompt_tokens_details"],
+        "images": preview.images,
+        "cost": cost_body(preview.cost),
+    }
+
+
+def cost_body(cost: Cost) -> dict[str, Any]:
+    """Money as decimal strings of US dollars; the parts add up to the total."""
+    return {
+        "currency": "USD",
+        "prompt": _dollars(cost.prompt_nanos),
+        "completion": _dollars(cost.completion_nanos),
+        "total": _dollars(cost.total_nanos),
+    }
