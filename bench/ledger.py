@@ -23,7 +23,7 @@ from sightline.core import KeyLimits, NewKey, SpendingLimit
 from sightline.local import LocalService
 from sightline.store.database import Database
 
-CONNECTIONS = 32
+CONNECTIONS = 64
 ROUNDS = 7
 TURN_S = 2.0
 PROMISED = 0.70

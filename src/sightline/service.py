@@ -76,7 +76,7 @@ class Service:
         engine, model = self.catalogue.find(request.model)
         check(request, model)
         asked = time.monotonic()
-        async with self._admission.admit(model.id, call.key.id, call.key.limits.max_in_flight):
+        async with self._admission.admit(model.id, call.key.id, call.key.limits.max_in_flight) as place:
             began = time.monotonic()
             async with self._accounts.open(request, model, call) as account:
                 looked = time.monotonic()
@@ -93,6 +93,7 @@ class Service:
                         if not account.is_confirmed:
                             await account.confirm()
                         yield piece
+                place.leave()
                 usage, cost, timings = account.result(began - asked, image_s)
                 yield Completed(usage, receipts, cost, timings)
                 await account.complete(usage, cost, timings)

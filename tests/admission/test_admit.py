@@ -84,6 +84,18 @@ async def test_place_is_given_back_after_use_and_after_failure() -> None:
     await end_all(admission, [])
 
 
+async def test_who_leaves_the_model_makes_room_and_is_still_in_flight() -> None:
+    admission = Admission(1, 0)
+
+    async with admission.admit("model", "key") as place:
+        place.leave()
+        async with admission.admit("model", "key"):
+            assert admission.in_flight == 2
+        assert admission.in_flight == 1
+
+    await end_all(admission, [])
+
+
 async def test_one_more_than_run_waits_and_one_more_than_wait_is_refused_at_once() -> None:
     admission = Admission(1, 1)
     running, waiting = requests = await fill(admission, "key", "key")

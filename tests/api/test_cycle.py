@@ -69,6 +69,30 @@ async def test_head_of_a_stream_goes_out_with_its_first_piece() -> None:
     assert transport.is_closed
 
 
+async def test_pieces_of_the_same_moment_go_out_together_and_in_order() -> None:
+    transport = Transport()
+    stream = cycle(transport)
+
+    await answer(stream, 200, [], b"first", b"a", b"b", b"")
+    assert transport.writes[0].endswith(b"5\r\nfirst\r\n")
+    assert transport.writes[1:] == [b"2\r\nab\r\n0\r\n\r\n"]
+
+
+async def test_pieces_do_not_wait_for_one_that_is_not_there() -> None:
+    transport = Transport()
+    stream = cycle(transport)
+    await stream.send({"type": "http.response.start", "status": 200, "headers": []})
+    for body in (b"first", b"a", b"b"):
+        await stream.send({"type": "http.response.body", "body": body, "more_body": True})
+    assert len(transport.writes) == 1
+
+    await asyncio.sleep(0)
+    assert transport.writes[1:] == [b"2\r\nab\r\n"]
+
+    await stream.send({"type": "http.response.body", "body": b"x" * 70_000, "more_body": True})
+    assert len(transport.writes) == 3
+
+
 @pytest.mark.parametrize(("method", "status", "headers"), [("HEAD", 200, PLAIN), ("GET", 204, [])])
 async def test_answer_without_a_body(method: str, status: int, headers: list[tuple[bytes, bytes]]) -> None:
     transport, body = Transport(), b"yes" if method == "HEAD" else b""

@@ -80,13 +80,40 @@ async def test_a_plain_answer_that_is_there_at_once_takes_one_commit(
     assert len(commits) == 1
 
 
+async def test_a_plain_answer_that_takes_longer_is_reserved_meanwhile(books: Ledger, database: Database) -> None:
+    booking = Booking(books, entry(), streams=False)
+
+    await booking.begin()
+    assert outcomes(database) == []
+    await asyncio.sleep(0.2)
+    assert outcomes(database) == [("reserved", None, 0)]
+    await booking.complete(DONE)
+
+    assert outcomes(database) == [("completed", 200, 120)]
+
+
+async def test_a_quick_failure_and_a_quick_leaver_have_rows(books: Ledger, database: Database) -> None:
+    failing, leaving = (
+        Booking(books, entry(id="row_1"), streams=False),
+        Booking(books, entry(id="row_2"), streams=False),
+    )
+    for booking in (failing, leaving):
+        await booking.begin()
+
+    failing.fail(EngineError("no"))
+    leaving.cancel(Usage(12, 1), Cost(120, 10), [])
+
+    await until(lambda: len(outcomes(database)) == 2)
+    assert sorted(outcomes(database)) == [("cancelled", 499, 120), ("failed", 500, 0)]
+
+
 async def test_a_plain_answer_without_a_row_is_given_up_at_its_next_piece(books: Ledger, database: Database) -> None:
     faults.arm("store.write=error")
     booking = Booking(books, entry(), streams=False)
     await booking.begin()
     await booking.confirm()  # not known yet
 
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.2)
     with pytest.raises(StoreUnavailable):
         await booking.confirm()
     with pytest.raises(StoreUnavailable):

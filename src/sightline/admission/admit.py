@@ -143,9 +143,9 @@ class Place:
         self._line = line
         self._key_id = key_id
         self._max_in_flight = max_in_flight
-        self._began_s = 0.0
+        self._began_s: float | None = None
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Place:
         self._admission.begin(self._key_id, self._max_in_flight)
         try:
             await self._line.enter(self._key_id)
@@ -153,7 +153,14 @@ class Place:
             self._admission.end(self._key_id)
             raise
         self._began_s = asyncio.get_running_loop().time()
+        return self
+
+    def leave(self) -> None:
+        """The model is done with the request: the next in line has its place, while this one is written down."""
+        began_s, self._began_s = self._began_s, None
+        if began_s is not None:
+            self._line.leave(self._key_id, asyncio.get_running_loop().time() - began_s)
 
     async def __aexit__(self, *_: object) -> None:
-        self._line.leave(self._key_id, asyncio.get_running_loop().time() - self._began_s)
+        self.leave()
         self._admission.end(self._key_id)

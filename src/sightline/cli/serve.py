@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import Sequence
@@ -32,6 +33,9 @@ from sightline.workers.parent import Parent, listen, program
 
 log = get_logger(__name__)
 
+COLLECT_AFTER = (20_000, 20, 50)
+"""Objects made and not freed before the youngest are gone through, and how often that is before older ones are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -40,6 +44,16 @@ class Shared:
     admission: Admission
     engines: Sequence[Engine] | None = None
     limits: RateLimits | None = None
+
+
+def spare_collector() -> None:
+    """Keep the garbage collector from going through what stays for good, at every few requests: a sixth of their time.
+
+    Requests leave next to no cycles behind, so that it need not look for them often either.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 class Server(uvicorn.Server):
@@ -82,6 +96,7 @@ class Server(uvicorn.Server):
 
     async def _open(self) -> None:
         """Begin to listen where that was held back, and greet."""
+        spare_collector()
         for listener in self._held_back:
             if not self.should_exit:
                 await self.listen(listener)

@@ -18,20 +18,24 @@ from sightline.metering.ledger import Ending, Entry, Ledger
 from sightline.metering.prices import Cost
 
 CLIENT_LEFT = 499
+SOON_S = 0.02
+"""How long a plain answer may take to have its row written in one go."""
 
 
 class Booking:
     """One request. `begin`, then `confirm` before each piece, then exactly one of the other three.
 
     One that `streams` sends its pieces as they come. Of a plain answer nothing goes out before it is settled, so that
-    its row need not be durable before: both writes may be in one commit.
+    its row need not be durable before: it is reserved after `SOON_S`, and one that is over by then is written once.
     """
 
     def __init__(self, ledger: Ledger, entry: Entry, *, streams: bool) -> None:
         self._ledger = ledger
         self._entry = entry
         self._streams = streams
+        self._later: asyncio.TimerHandle | None = None
         self._reserving: asyncio.Future[None] | None = None
+        self._is_written = False
         self.is_confirmed = False
 
     async def begin(self) -> None:
@@ -39,9 +43,17 @@ class Booking:
 
         Raises: as `Ledger.reserve`.
         """
-        self._reserving = self._ledger.reserve(self._entry)
         if self._entry.must_be_asked:
-            await self._reserved(self._reserving)
+            await self._reserved(self._reserve())
+        elif self._streams:
+            self._reserve()
+        else:
+            self._later = asyncio.get_running_loop().call_later(SOON_S, self._reserve)
+
+    def _reserve(self) -> asyncio.Future[None]:
+        self._later = None
+        self._reserving = self._ledger.reserve(self._entry)
+        return self._reserving
 
     async def confirm(self) -> None:
         """Return once a piece may go out: the row of a stream is durable, that of a plain answer not refused.
@@ -64,8 +76,12 @@ class Booking:
             StoreUnavailable: it could not be settled: the answer must not go out, and nothing is charged.
         """
         try:
-            await self.confirm()
-            await self._ledger.settle(self._entry, ending)
+            if self._was_quick():
+                self._is_written = True
+                await self._ledger.write(self._entry, ending)
+            else:
+                await self.confirm()
+                await self._ledger.settle(self._entry, ending)
         except StoreUnavailable as error:
             self.fail(error)
             raise
@@ -78,11 +94,20 @@ class Booking:
         """Settle a request whose client left: what was made for it until then is charged."""
         self._close(Ending("cancelled", CLIENT_LEFT, usage, cost, images=images))
 
+    def _was_quick(self) -> bool:
+        """Whether the request is over before it was to be reserved, which it then is no more."""
+        if self._later is None:
+            return False
+        self._later.cancel()
+        self._later = None
+        return True
+
     def _close(self, ending: Ending) -> None:
-        if self._reserving is None:
-            return
-        if not self._reserving.done():
+        if self._was_quick():
+            self._ledger.settle_later(self._entry, ending, is_whole=True)
+        elif self._is_written:
+            self._ledger.settle_later(self._entry, ending)  # the row may be there all the same
+        elif self._reserving is not None and not self._reserving.done():
             self._reserving.add_done_callback(lambda _: self._close(ending))
-        elif isinstance(self._reserving.exception(), StoreUnavailable | None):
-            # Where the database failed, the row may be there all the same.
-            self._ledger.settle_later(self._entry, replace(ending, answer=None))
+        elif self._reserving is not None and isinstance(self._reserving.exception(), StoreUnavailable | None):
+            self._ledger.settle_later(self._entry, replace(ending, answer=None))  # likewise

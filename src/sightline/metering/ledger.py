@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import msgspec
@@ -90,6 +90,10 @@ class Settlement(Write):
     at: datetime
 
 
+class Whole(Settlement):
+    """A row to be made and ended at once: its request has come to its end before it was reserved."""
+
+
 class Replay(Exception):
     """The request was answered before; this is the answer, byte for byte."""
 
@@ -127,14 +131,24 @@ class Ledger:
         """
         return self._writer.write(Settlement(entry=entry, ending=ending, at=datetime.now(UTC)))
 
-    def settle_later(self, entry: Entry, ending: Ending) -> None:
-        """As `settle`, for a request with nobody left to tell: tried again until the database takes it."""
+    def write(self, entry: Entry, ending: Ending) -> asyncio.Future[None]:
+        """Write down at once a request that was not reserved, and how it ended; `entry` has no limit and no `once`.
+
+        It raises:
+            StoreUnavailable: the row could not be written, or that cannot be known for now.
+        """
+        return self._writer.write(Whole(entry=entry, ending=ending, at=datetime.now(UTC)))
+
+    def settle_later(self, entry: Entry, ending: Ending, *, is_whole: bool = False) -> None:
+        """As `settle`, or `write`, for a request with nobody left to tell: tried until the database takes it."""
 
         def look(done: asyncio.Future[None]) -> None:
             if not done.cancelled() and done.exception() is not None and not self._writer.is_stopping:
-                asyncio.get_running_loop().call_later(AGAIN_S, self.settle_later, entry, ending)
+                again = partial(self.settle_later, entry, ending, is_whole=is_whole)
+                asyncio.get_running_loop().call_later(AGAIN_S, again)
 
-        write = Settlement(entry=entry, ending=ending, at=datetime.now(UTC), can_wait=True)
+        kind = Whole if is_whole else Settlement
+        write = kind(entry=entry, ending=ending, at=datetime.now(UTC), can_wait=True)
         self._writer.write(write).add_done_callback(look)
 
     def clear(self) -> int:

@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 
 from sightline.core import SpendingLimit
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
-from sightline.metering.ledger import KEPT, Entry, Once, Replay, Reservation, Settlement, period_of
+from sightline.metering.ledger import KEPT, Entry, Once, Replay, Reservation, Settlement, Whole, period_of
 from sightline.metering.prices import dollars
 from sightline.store.database import Database
 from sightline.store.prepared import Prepared, given, moment_of
@@ -56,6 +56,7 @@ class Posting:
         self._presence = presence
         self._reserve = Prepared(database, _reserving(database, presence.number))
         self._settle = Prepared(database, _settling(database))
+        self._write = Prepared(database, _writing(database, presence.number))
         spend = key_spend.c
         account = (spend.key_id == bindparam("of_key"), spend.period == bindparam("in_period"))
         balance = select(spend.settled_nanos + spend.reserved_nanos).where(*account)
@@ -70,10 +71,13 @@ class Posting:
             Unsure: a row to be ended is not there as it should be; not if `careful`.
         """
         reservations = [write for write in writes if isinstance(write, Reservation)]
-        settlements = [write for write in writes if isinstance(write, Settlement)]
+        wholes = [write for write in writes if isinstance(write, Whole)]
+        settlements = [write for write in writes if isinstance(write, Settlement) and not isinstance(write, Whole)]
         moves: dict[Account, list[int]] = {}
         if reservations:
             self._reserve_all(connection, reservations, moves, careful)
+        if wholes:
+            self._write.each(connection, [self._row(write.entry, None) | self._ended(write) for write in wholes])
         if settlements:
             self._settle_all(connection, settlements, moves, careful)
         if moves:
@@ -216,6 +220,14 @@ def _reserving(database: Database, server: int) -> Executable:
     ours = {"server": literal_column(str(server)), "outcome": _RESERVED, "images": literal_column("'[]'", JSON)}
     zeros = dict.fromkeys(_ZERO, _NONE_YET)
     return _insert(database, ledger, {**given(database, _types(ledger, _BEGINS)), **ours, **zeros})
+
+
+def _writing(database: Database, server: int) -> Executable:
+    return _insert(
+        database,
+        ledger,
+        {**given(database, _types(ledger, (*_BEGINS, *_ENDS))), "server": literal_column(str(server))},
+    )
 
 
 def _settling(database: Database) -> Executable:

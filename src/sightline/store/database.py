@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,7 @@ class Database:
             event.listen(self.engine, "begin", _begin)
         # A transaction that will write says so at once: one that reads first may find that it can no longer write.
         self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._kept = _Kept()
         with self.engine.begin() as connection:
             is_current = _is_current(connection)
         if not is_current:
@@ -140,11 +142,44 @@ class Database:
         Raises:
             StoreUnavailable: the database failed; nothing was changed, unless it failed while committing.
         """
-        with failing_as_unavailable(), self._writing.begin() as connection:
+        with failing_as_unavailable(), self._begun() as connection:
             faults.reach("store.write")
             result = work(connection)
             faults.reach("store.commit")
             return result
+
+    @contextmanager
+    def one_connection(self) -> Iterator[None]:
+        """Within, this thread's transactions run on one connection; after a failure on a new one.
+
+        Taking a connection from the pool and giving it back takes longer than a short transaction.
+        """
+        self._kept.is_kept = True
+        try:
+            yield
+        finally:
+            self._kept.is_kept = False
+            self._drop()
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        if not self._kept.is_kept:
+            with self._writing.begin() as connection:
+                yield connection
+            return
+        try:
+            if self._kept.connection is None:
+                self._kept.connection = self._writing.connect()
+            with self._kept.connection.begin():
+                yield self._kept.connection
+        except BaseException:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        connection, self._kept.connection = self._kept.connection, None
+        if connection is not None:
+            connection.close()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads; writers do not wait for it, nor it for them.
@@ -167,6 +202,13 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+class _Kept(threading.local):
+    """The connection that a thread keeps."""
+
+    is_kept = False
+    connection: Connection | None = None
 
 
 class _TooNew(Exception):

@@ -29,7 +29,7 @@ log = get_logger(__name__)
 WAIT_S = 0.8
 """How long a write waits to be begun before its asker is refused: an answer is due within a second."""
 MOST_AT_ONCE = 512
-APART_S = 0.004
+APART_S = 0.002
 """The least time from one group's begin to the next one's, where the last had more than one write."""
 AGAIN_WITHIN_S = 0.15
 """A group that failed within this is tried again: a broken connection is noticed at once. What waited longer, for a
@@ -160,11 +160,12 @@ class Writer:
         self._watch_the_late()
 
     def _run(self) -> None:
-        for group in iter(self._groups.get, None):
-            failed_slowly = self._try(group)
-            assert self._loop is not None
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._finish, group, failed_slowly)
+        assert self._loop is not None
+        with self._database.one_connection():
+            for group in iter(self._groups.get, None):
+                failed_slowly = self._try(group)
+                if not self._loop.is_closed():
+                    self._loop.call_soon_threadsafe(self._finish, group, failed_slowly)
 
     def _try(self, group: list[Write]) -> StoreUnavailable | None:
         """Write a group, if need be again; its failure, if those who wait would meet it too, long after their time."""

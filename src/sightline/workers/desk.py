@@ -49,7 +49,7 @@ log = get_logger(__name__)
 
 
 News = Listening | Unable | Hangs
-Place = AbstractAsyncContextManager[None]
+Place = AbstractAsyncContextManager[object]
 
 
 class Desk:

@@ -117,14 +117,15 @@ class RemoteAdmission(Admission):
 class RemotePlace:
     """A request's place at the desk; in this worker, too, it is counted."""
 
-    __slots__ = ("_desk", "_here", "_message")
+    __slots__ = ("_desk", "_has_left", "_here", "_message")
 
     def __init__(self, admission: RemoteAdmission, desk: DeskLine, message: Admit) -> None:
         self._here = admission.hold(message.key_id, message.max_in_flight)
         self._desk = desk
         self._message = message
+        self._has_left = False
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> RemotePlace:
         self._here.__enter__()
         try:
             reply = await self._desk.ask(self._message.number, self._message)
@@ -133,9 +134,16 @@ class RemotePlace:
         except BaseException:
             await self.__aexit__()
             raise
+        return self
+
+    def leave(self) -> None:
+        """See `Place.leave`; the desk counts the request no longer, this worker still does."""
+        if not self._has_left:
+            self._has_left = True
+            self._desk.tell(Leave(self._message.number))
 
     async def __aexit__(self, *_: object) -> None:
-        self._desk.tell(Leave(self._message.number))
+        self.leave()
         self._here.__exit__(None, None, None)
 
 
