@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 _UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+ON_LEAVE = "sightline.on_leave"
+"""ASGI extension: a function that takes what is to be called when the client is gone, or None for nothing any more."""
 _WITHOUT_BODY = frozenset({204, 304})
 _MOST_TOGETHER_BYTES = 65_536
 
@@ -22,6 +25,7 @@ class Cycle(RequestResponseCycle):
 
     body: bytes | bytearray  # type: ignore[assignment]  # a body that comes in one piece is handed on uncopied
     _head = b""  # of an answer whose body has not begun
+    _leaving: Callable[[], None] | None = None
     _pieces: list[bytes] | None = None  # of a body that comes in pieces: those of the same moment go out together
     _pieces_bytes = 0
 
@@ -33,6 +37,21 @@ class Cycle(RequestResponseCycle):
         if isinstance(self.body, bytes):
             self.body = bytearray(self.body)
         self.body += piece
+
+    def on_leave(self, call: Callable[[], None] | None) -> None:
+        """Have `call` called when the client is gone; None: nobody wants to know any more."""
+        self._leaving = call
+        if call is not None:
+            self.flow.resume_reading()  # else its end is not seen
+            if self.disconnected:
+                call()
+
+    def leave(self) -> None:
+        """The client is gone."""
+        self.disconnected = True
+        self.message_event.set()
+        if self._leaving is not None:
+            self._leaving()
 
     async def send(self, message: Any) -> None:
         """Take the head of the answer, or a piece of its body.

@@ -9,6 +9,7 @@ import asyncio
 import re
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,13 +17,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sightline import metrics
 from sightline.admission.limits import rate_headers
 from sightline.api.body import header
+from sightline.api.cycle import ON_LEAVE
 from sightline.ids import new_id
 from sightline.log import REQUEST_ID, get_logger
 
 log = get_logger(__name__)
 
+OnLeave = Callable[[Callable[[], None] | None], None]
+
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _WATCH_AFTER_S = 0.005
+_NONE: dict[str, OnLeave] = {}
 
 
 class RequestLog:
@@ -67,8 +72,9 @@ class RequestLog:
 class EndWithClient:
     """Cancels the work on a request when its client leaves, whether it waits, decodes or streams.
 
-    The body is read through this first; only then does it watch the connection, and some milliseconds later: most
-    requests that run no model are over by then, and cost no task. One timer does for all of them.
+    The body is read through this first; only then is the connection watched. Our own server says when a client is
+    gone (`cycle.ON_LEAVE`). Of another it has to be asked, in a task, and some milliseconds later: most requests that
+    run no model are over by then. One timer does for all of them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -77,7 +83,7 @@ class EndWithClient:
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        watch = Watch(self, receive)
+        watch = Watch(self, receive, scope.get("extensions", _NONE).get(ON_LEAVE))
         try:
             await self._app(scope, watch.receive, send)
         except asyncio.CancelledError:
@@ -104,15 +110,19 @@ class EndWithClient:
 class Watch:
     """Listens on a connection once the body is read, and cancels the request's task when the client leaves."""
 
-    __slots__ = ("_is_over", "_is_read", "_owner", "_receive", "_watcher", "client_left", "loop", "read_s", "request")
+    __slots__ = (
+        *("_is_over", "_is_read", "_on_leave", "_owner", "_receive", "_watcher"),
+        *("client_left", "loop", "read_s", "request"),
+    )
 
-    def __init__(self, owner: EndWithClient, receive: Receive) -> None:
+    def __init__(self, owner: EndWithClient, receive: Receive, on_leave: OnLeave | None) -> None:
         self.loop = asyncio.get_running_loop()
         self.client_left = False
         self.read_s = 0.0
         self.request = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
         self._owner = owner
         self._receive = receive
+        self._on_leave = on_leave
         self._is_read = self._is_over = False
         self._watcher: asyncio.Task[None] | None = None
 
@@ -125,8 +135,11 @@ class Watch:
             else:
                 if not message.get("more_body", False):
                     self._is_read = True
-                    self.read_s = self.loop.time()
-                    self._owner.begin(self)
+                    if self._on_leave is not None:
+                        self._on_leave(self._leave)
+                    else:
+                        self.read_s = self.loop.time()
+                        self._owner.begin(self)
                 return message
         return await self.loop.create_future()  # type: ignore[no-any-return]
 
@@ -138,6 +151,8 @@ class Watch:
     def end(self) -> None:
         """Stop listening: the request is over."""
         self._is_over = True
+        if self._on_leave is not None:
+            self._on_leave(None)
         if self._watcher is not None:
             self._watcher.cancel()
 

@@ -12,14 +12,14 @@ import asyncio
 import math
 import socket
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from sightline.api.cycle import Cycle
+from sightline.api.cycle import ON_LEAVE, Cycle
 from sightline.api.failures import response_of
 from sightline.errors import HeadTooLarge, MalformedHttp, RequestTimeout, ServiceError, UploadRefused
 from sightline.ids import new_id
@@ -72,7 +72,7 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         self.read_due_s = self.loop.time() + self.settings.head_s
         self.write_due_s = _NEVER
-        self._answering: RequestResponseCycle | None = None
+        self._answering: Cycle | None = None
         self.is_idle = self._is_receiving = self._is_in_head = self._is_deaf = False
         self._head_bytes = self._undelivered_bytes = 0
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
@@ -83,8 +83,7 @@ class Connection(HttpToolsProtocol):
         """Tell the request that is being answered, which is not uvicorn's latest when requests are pipelined."""
         super().connection_lost(exc)
         if self._is_busy() and self._answering is not None:
-            self._answering.disconnected = True
-            self._answering.message_event.set()
+            self._answering.leave()
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come; refuse what is no request, or more of a head than is allowed."""
@@ -158,7 +157,7 @@ class Connection(HttpToolsProtocol):
     def _new_cycle(self) -> Cycle:
         parser = self.parser
         keep_alive = self.scope["http_version"] != "1.0" and parser.should_keep_alive() and not parser.should_upgrade()
-        return Cycle(
+        cycle = Cycle(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -171,6 +170,9 @@ class Connection(HttpToolsProtocol):
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
+        scope: Any = self.scope
+        scope["extensions"] = {ON_LEAVE: cycle.on_leave}
+        return cycle
 
     def on_body(self, body: bytes) -> None:
         """Part of the body."""
@@ -194,7 +196,7 @@ class Connection(HttpToolsProtocol):
             self._rest()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cycle
+        self._answering = cast(Cycle, cycle)
         super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
@@ -275,8 +277,7 @@ class Connection(HttpToolsProtocol):
                 answering.keep_alive = False
                 self.read_due_s = _NEVER
                 return
-            answering.disconnected = True
-            answering.message_event.set()
+            answering.leave()
             if answering.response_started:
                 self.transport.abort()
                 return

@@ -62,7 +62,7 @@ class WorkerServer(Server):
         """As any server; what was counted is told at the end."""
         await super().shutdown(sockets)
         self._desk.tell(counts.counted())
-        self._desk.outbox.flush()
+        self._desk.channel.flush()
 
     def greet(self) -> None:
         """Tell the parent."""

@@ -38,7 +38,6 @@ from sightline.workers.messages import (
     encoder,
     to_desk,
 )
-from sightline.workers.outbox import Outbox
 
 _COUNT_S = 0.5
 """How long a worker may take to say what it has counted; then what it said last is taken."""
@@ -98,7 +97,6 @@ class Visitor:
     def __init__(self, desk: Desk, on_news: Callable[[News], None]) -> None:
         self.counts = Counts(())
         self.channel = Channel(self._receive, self._close)
-        self._outbox = Outbox(self.channel)
         self._desk = desk
         self._on_news = on_news
         self._places: dict[int, Place] = {}
@@ -108,7 +106,7 @@ class Visitor:
 
     def send(self, message: ToWorker) -> None:
         """Send, if it is still there."""
-        self._outbox.put(encoder.encode(message))
+        self.channel.send(encoder.encode(message))
 
     async def count(self) -> None:
         """Have it say what it has counted, unless that takes too long."""

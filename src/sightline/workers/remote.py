@@ -33,7 +33,6 @@ from sightline.workers.messages import (
     to_worker,
     unpack,
 )
-from sightline.workers.outbox import Outbox
 
 Reply = Granted | Denied | Taken | Text
 
@@ -44,7 +43,6 @@ class DeskLine:
     def __init__(self, on_gone: Callable[[], None]) -> None:
         self.refusal: ServiceError | None = None
         self.channel = Channel(self._receive, self._close)
-        self.outbox = Outbox(self.channel)
         self._on_gone = on_gone
         self._replies: dict[int, asyncio.Future[Reply]] = {}
         self._numbers = 0
@@ -57,7 +55,7 @@ class DeskLine:
 
     def tell(self, message: ToDesk) -> None:
         """Send what nobody answers."""
-        self.outbox.put(encoder.encode(message))
+        self.channel.send(encoder.encode(message))
 
     async def ask(self, number: int, message: ToDesk) -> Any:
         """Send a question and wait for what the desk says to it.
