@@ -22,8 +22,10 @@ import uvloop
 STREAMS = 12  # fewer than a model has places, so that there is one for others
 WORDS, WORD = 200, "x" * 2000
 ADDRESSES = 4
-TOGETHER, PER_S = 50, 1200
+TOGETHER, PER_S = 12, 1200
 """So many connect at a time, so many a second: all are there before the first deadline."""
+PARTS = 100
+"""Who sends a byte a second does so at its own time in it."""
 LIMIT_S = 75.0
 
 
@@ -114,21 +116,22 @@ async def main(url: str, key: str, share: float, look_s: float) -> None:
         await asyncio.gather(*(connect(client) for client in spread[start : start + TOGETHER]))
     print(f"{loop.time() - began_s:.1f}", flush=True)
     began_s = loop.time()
-    parts = cycle(list(_tenths([client for client in crowd if client.kind.dripping])))
+    parts = cycle(list(_parts([client for client in crowd if client.kind.dripping])))
+    stalled = [client for client in crowd if not client.kind.is_reading]
     while not all(client.closed_s for client in crowd) and loop.time() - began_s < LIMIT_S:
         for client in next(parts):
             client.drip()
         if loop.time() - began_s > look_s:
-            for client in crowd:
-                if not client.kind.is_reading and not client.closed_s:
+            for client in stalled:
+                if not client.closed_s:
                     client.transport.resume_reading()  # they see only now that they were closed
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1 / PARTS)
     print(json.dumps([_report(kind, crowd) for kind in kinds(key, share)]), flush=True)
 
 
-def _tenths(clients: list[Client]) -> Iterator[list[Client]]:
-    for start in range(10):
-        yield clients[start::10]
+def _parts(clients: list[Client]) -> Iterator[list[Client]]:
+    for start in range(PARTS):
+        yield clients[start::PARTS]
 
 
 def _report(kind: Kind, crowd: list[Client]) -> dict[str, object]:
