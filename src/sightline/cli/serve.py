@@ -33,7 +33,7 @@ from sightline.workers.parent import Parent, listen, program
 
 log = get_logger(__name__)
 
-COLLECT_AFTER = (10_000, 3, 1000)
+COLLECT_AFTER = (5_000, 3, 1000)
 """Objects made and not freed before the youngest are gone through, and how often that is before older ones are.
 
 What is gone through at once takes milliseconds at most, also while ten thousand connections come.
