@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from sightline.api.cycle import Cycle
+from sightline.api.cycle import ON_LEAVE, Cycle
+from sightline.api.middleware import EndWithClient
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +31,9 @@ class Transport:
 
     def close(self) -> None:
         self.is_closed = True
+
+    def is_closing(self) -> bool:
+        return self.is_closed
 
 
 class Flow:
@@ -138,3 +145,26 @@ async def test_body_is_what_came_however_it_was_cut(pieces: tuple[bytes, ...]) -
     asked.message_event.set()
 
     assert await asked.receive() == {"type": "http.request", "body": b"abc", "more_body": False}
+
+
+async def test_request_is_freed_with_its_body_without_the_collector() -> None:
+    transport = Transport()
+    answered = cycle(transport)
+    answered.scope["extensions"] = {ON_LEAVE: answered.on_leave}  # type: ignore[typeddict-unknown-key]
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"large", "more_body": False}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": PLAIN})
+        await send({"type": "http.response.body", "body": b"yes"})
+
+    await EndWithClient(app)(answered.scope, receive, answered.send)
+    freed = weakref.ref(answered)
+    gc.disable()
+    try:
+        del answered
+        assert freed() is None
+    finally:
+        gc.enable()

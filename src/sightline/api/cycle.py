@@ -122,7 +122,7 @@ class Cycle(RequestResponseCycle):
         self._pieces_bytes += len(body)
 
     def _write_pieces(self) -> None:
-        if self._pieces and not self.disconnected:
+        if self._pieces and not self.disconnected and not self.transport.is_closing():
             self.transport.write(self._joined(b""))
 
     def _joined(self, body: bytes) -> bytes:

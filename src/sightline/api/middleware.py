@@ -83,7 +83,8 @@ class EndWithClient:
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        watch = Watch(self, receive, scope.get("extensions", _NONE).get(ON_LEAVE))
+        # Taken out: the cycle holds the scope, and a ring of them would keep bodies until the collector comes by.
+        watch = Watch(self, receive, scope.get("extensions", _NONE).pop(ON_LEAVE, None))
         try:
             await self._app(scope, watch.receive, send)
         except asyncio.CancelledError:
