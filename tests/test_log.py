@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 
@@ -58,3 +59,17 @@ def test_trace_shows_the_code_and_not_the_values(capsys: pytest.CaptureFixture[s
     assert "ValueError: it broke" in shown
     assert "locals" not in shown
     assert shown.count("sk-sl-very-secret") == 0
+
+
+def test_lines_of_a_loop_come_in_order_and_the_last_one_too(capsys: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        get_logger("loop").info("first")
+        await asyncio.sleep(0)
+        get_logger("loop").info("last")
+
+    configure_logging(json=True)
+    asyncio.run(work())
+    get_logger("elsewhere").info("after")
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["first", "last", "after"]

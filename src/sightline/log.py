@@ -6,6 +6,7 @@ For a person at a terminal they are coloured lines, anywhere else one JSON objec
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import sys
 from contextvars import ContextVar
@@ -86,7 +87,9 @@ class Lines:
     @classmethod
     def to_stderr(cls, *_: Any) -> Lines:
         """For `structlog.configure`."""
-        return cls(sys.stderr.buffer)
+        lines = cls(sys.stderr.buffer)
+        atexit.register(lines.flush)  # a loop that ends runs nothing more
+        return lines
 
     def info(self, line: bytes) -> None:
         """Write a line; every level is written alike."""
@@ -97,12 +100,14 @@ class Lines:
             self._flush()
             return
         if not self._waiting:
-            loop.call_soon(self._write_waiting)
+            loop.call_soon(self.flush)
         self._waiting.append(line)
 
-    def _write_waiting(self) -> None:
+    def flush(self) -> None:
+        """Write what waits."""
         waiting, self._waiting = self._waiting, []
-        self._write(b"\n".join([*waiting, b""]))
-        self._flush()
+        if waiting:
+            self._write(b"\n".join([*waiting, b""]))
+            self._flush()
 
     debug = warning = error = exception = critical = info
