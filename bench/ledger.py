@@ -30,11 +30,9 @@ PROMISED = 0.70
 ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "yes"}\n'
 FREE = "[ledger]\nenabled = false\n"
 BODY = b'{"model": "sightline/scripted", "messages": [{"role": "user", "content": "What is in this image?"}]}'
-PLENTY = NewKey(
-    "limited",
-    limits=KeyLimits(requests_per_min=10**7, tokens_per_min=10**9, max_in_flight=1000),
-    spending=SpendingLimit(10**15, "month"),
-)
+PLENTY = KeyLimits(requests_per_min=10**7, tokens_per_min=10**9, max_in_flight=1000)
+LIMITED = NewKey("limited", limits=PLENTY)
+SPENDING = NewKey("spending", limits=PLENTY, spending=SpendingLimit(10**15, "month"))
 
 
 def run(console: Console) -> bool:
@@ -45,16 +43,19 @@ def run(console: Console) -> bool:
         free.write_text(FREE + ENGINE)
         with LocalService("--config", str(config)) as written, LocalService("--config", str(free)) as unwritten:
             database = Database.in_folder(written.data)
-            limited = Keys(database).create(PLENTY)[1]
+            limited, spending = (Keys(database).create(key)[1] for key in (LIMITED, SPENDING))
             database.close()
-            return asyncio.run(_compare(console, unwritten, written, limited))
+            return asyncio.run(_compare(console, unwritten, written, limited, spending))
 
 
-async def _compare(console: Console, unwritten: LocalService, written: LocalService, limited: str) -> bool:
+async def _compare(
+    console: Console, unwritten: LocalService, written: LocalService, limited: str, spending: str
+) -> bool:
     sides = {
         "without": await connections(unwritten.url, unwritten.api_key),
         "ledger": await connections(written.url, written.api_key),
-        "ledger, limits, spending limit": await connections(written.url, limited),
+        "ledger, limits": await connections(written.url, limited),
+        "ledger, limits, spending limit": await connections(written.url, spending),
     }
     for side in sides.values():
         await rate(side, 0.5)
