@@ -27,7 +27,7 @@ from bench.bodies import body_of, jpeg
 from sightline.local import LocalService
 
 MODEL = "sightline/scripted"
-ROUNDS = 5
+ROUNDS = 15
 CLIENTS = 16
 WARM_UP = 200
 SETTINGS = '[ledger]\nenabled = false\n[[engines]]\nkind = "scripted"\noptions = {answer = "yes"}\n'

@@ -85,14 +85,16 @@ class Service:
                 account.saw(receipts)
                 # One answer is read from the engine itself: each generator in between would cost every request.
                 source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n)
-                async with aclosing(source) as pieces:
-                    async for piece in pieces:
+                try:
+                    async for piece in source:
                         if isinstance(piece, Delta):
                             piece = Piece(0, piece)
                         account.count(piece.delta, piece.choice)
                         if not account.is_confirmed:
                             await account.confirm()
                         yield piece
+                finally:
+                    await source.aclose()
                 place.leave()
                 usage, cost, timings = account.result(began - asked, image_s)
                 yield Completed(usage, receipts, cost, timings)

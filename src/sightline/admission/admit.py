@@ -45,6 +45,10 @@ class Admission:
         """Whether a request for `model` would have its place at once."""
         return self._lines[model].has_room()
 
+    def is_any_full(self) -> bool:
+        """Whether some model runs all it may, so that a request may have to wait or be refused."""
+        return any(not line.has_room() for line in self._lines.values())
+
     def would_refuse(
         self, key_id: str, max_in_flight: int | None = None, models: Collection[str] = ()
     ) -> ServiceError | None:

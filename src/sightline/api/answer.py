@@ -38,12 +38,14 @@ async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> 
     """A plain answer: the stream, collected to its end, which is when it is settled."""
     body = b""
     answers: list[list[Delta]] = [[] for _ in range(chat.n)]
-    async with aclosing(events):
+    try:
         async for event in events:
             if isinstance(event, Piece):
                 answers[event.choice].append(event.delta)
             else:
                 body = call.answer = encode(completion(head, answers, event.usage, extras(event)))
+    finally:
+        await events.aclose()
     return body
 
 

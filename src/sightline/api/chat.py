@@ -70,8 +70,11 @@ async def _read(runtime: Runtime, scope: Scope, receive: Receive) -> tuple[ChatR
     """Check key, room and limit, then read and parse the body: an anonymous caller cannot make us parse."""
     key = await caller(scope, "inference")
     call = scope["state"]["call"] = Call(scope["state"]["request_id"], key, traceparent=header(scope, b"traceparent"))
-    models = [model.id for model in runtime.service.catalogue.models()]
-    if (refusal := runtime.admission.would_refuse(key.id, key.limits.max_in_flight, models)) is not None:
+    admission = runtime.admission
+    models: tuple[str, ...] = ()
+    if admission.is_any_full():
+        models = tuple(model.id for model in runtime.service.catalogue.models())
+    if (refusal := admission.would_refuse(key.id, key.limits.max_in_flight, models)) is not None:
         raise refusal
     call.requests = await runtime.limits.take_request(key.id, key.limits)
     body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)

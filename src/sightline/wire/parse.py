@@ -39,6 +39,8 @@ OpenImage = Callable[[ImageReference, int], EncodedImage]
 _BASE64 = b";base64,"
 _SHORTEST_CUT = 256
 _MOST_PROBLEMS = 100  # a body can hold a hundred thousand
+_AS_USUAL = SamplingParams()
+_SAMPLING = frozenset({*_AS_USUAL.__struct_fields__, "max_completion_tokens"})
 
 
 def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
@@ -208,6 +210,8 @@ def _parts(content: Any, numbers: Iterator[int]) -> Iterator[Part]:
 
 
 def _sampling(wire: ChatBody) -> SamplingParams:
+    if _SAMPLING.isdisjoint(wire.model_fields_set):
+        return _AS_USUAL
     stop = (wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ())
     form = wire.response_format
     schema = to_json(form.json_schema.schema_).decode() if isinstance(form, JsonSchemaFormat) else None

@@ -26,6 +26,7 @@ _EXPECTED = {
     "model_attributes_type": "an object",
     "string_unicode": "a string of valid Unicode",
 }
+_REFUSED = frozenset(REFUSED)
 _SENT = {
     str: "a string",
     bool: "a boolean",
@@ -65,7 +66,7 @@ def describe(error: ErrorDetails, raw: Any) -> Problem:
 
 def refusals(raw: dict[str, Any]) -> list[Problem]:
     """Name what a body asks for that OpenAI has and this service lacks; `null` asks for nothing."""
-    sent = [name for name in REFUSED if raw.get(name) is not None]
+    sent = [] if _REFUSED.isdisjoint(raw) else [name for name in REFUSED if raw.get(name) is not None]
     messages = raw.get("messages")
     for at, message in enumerate(messages if isinstance(messages, list) else ()):
         if isinstance(message, dict) and message.get("role") == "assistant":
