@@ -168,3 +168,14 @@ async def test_request_is_freed_with_its_body_without_the_collector() -> None:
         assert freed() is None
     finally:
         gc.enable()
+
+
+async def test_whole_body_is_there_at_once_and_then_nothing() -> None:
+    asked = cycle(Transport())
+    asked.add(b"whole")
+    asked.more_body = False
+    asked.message_event.set()
+
+    assert await asked.receive() == {"type": "http.request", "body": b"whole", "more_body": False}
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asked.receive(), 0.01)

@@ -53,6 +53,15 @@ class Cycle(RequestResponseCycle):
         if self._leaving is not None:
             self._leaving()
 
+    async def receive(self) -> Any:
+        """A body that is there whole, at once; else as uvicorn."""
+        is_over = self.disconnected or self.response_complete or self.waiting_for_100_continue
+        if not self.body or self.more_body or is_over:
+            return await super().receive()
+        body, self.body = self.body, b""
+        self.message_event.clear()
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
+
     async def send(self, message: Any) -> None:
         """Take the head of the answer, or a piece of its body.
 
