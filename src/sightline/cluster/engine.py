@@ -24,6 +24,8 @@ _LOOK_EVERY_S = 1.0
 MOST_MOVES = 2
 """Of one request: Ray Serve may pick the lost replica again before it knows, and a request that kills every replica it
 meets must not meet them all."""
+_MOVE_AFTER_S = 0.3
+"""Before a second move: by then Ray Serve nearly always knows which replica is gone."""
 LOST = (RayActorError, WorkerCrashedError, ObjectLostError, ReplicaUnavailableError)
 """What Ray raises when the process or the machine of a replica is gone or out of reach."""
 
@@ -106,6 +108,7 @@ class ReplicaEngine:
                 if has_begun or asked == MOST_MOVES:
                     raise
                 log.warning("request_moved", deployment=self._handle.deployment_name, request_id=request.request_id)
+                await asyncio.sleep(_MOVE_AFTER_S * asked)
 
     async def _messages(self, head: bytes, raw: bytes) -> AsyncGenerator[Piece | Counted, None]:
         """What one replica says, in our words where it fails."""
