@@ -46,7 +46,7 @@ class Client(asyncio.Protocol):
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.status = ""
-        self.closed_s = 0.0
+        self.closed_s: float | None = None  # 0 is after less than the loop's clock can tell
         self.is_done = False
         self._dripped = 0
 
@@ -68,7 +68,7 @@ class Client(asyncio.Protocol):
 
     def drip(self) -> None:
         """Send the next byte."""
-        if not self.closed_s and self.kind.dripping:
+        if self.closed_s is None and self.kind.dripping:
             self.transport.write(self.kind.dripping[self._dripped : self._dripped + 1])
             self._dripped += 1
 
@@ -118,12 +118,12 @@ async def main(url: str, key: str, share: float, look_s: float) -> None:
     began_s = loop.time()
     parts = cycle(list(_parts([client for client in crowd if client.kind.dripping])))
     stalled = [client for client in crowd if not client.kind.is_reading]
-    while not all(client.closed_s for client in crowd) and loop.time() - began_s < LIMIT_S:
+    while any(client.closed_s is None for client in crowd) and loop.time() - began_s < LIMIT_S:
         for client in next(parts):
             client.drip()
         if loop.time() - began_s > look_s:
             for client in stalled:
-                if not client.closed_s:
+                if client.closed_s is None:
                     client.transport.resume_reading()  # they see only now that they were closed
         await asyncio.sleep(1 / PARTS)
     print(json.dumps([_report(kind, crowd) for kind in kinds(key, share)]), flush=True)
@@ -139,8 +139,8 @@ def _report(kind: Kind, crowd: list[Client]) -> dict[str, object]:
     return {
         "kind": kind.name,
         "number": len(ours),
-        "closed": sum(client.closed_s > 0 and not client.is_done for client in ours),
-        "last_s": max(client.closed_s for client in ours),
+        "closed": sum(client.closed_s is not None and not client.is_done for client in ours),
+        "last_s": max(client.closed_s or 0.0 for client in ours),
         "statuses": Counter(client.status or "none" for client in ours),
     }
 

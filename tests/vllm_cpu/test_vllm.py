@@ -28,8 +28,8 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
 TIE = 1.0
 """Two tokens are nearly as likely when their log-probabilities differ by less.
 
-vLLM's attention on processors lets each part of a picture see only those before it, unlike Gemma 3's own code, the
-embedded engine and vLLM on GPUs. A model that knows what it sees answers the same all the same.
+vLLM's attention on processors lets each part of a picture see only those before it, unlike Gemma 3's own code and
+the embedded engine. A model that knows what it sees answers the same all the same.
 """
 
 

@@ -54,8 +54,10 @@ async def close_overdue(connections: Collection[Any]) -> None:
         now_s, slow, closed = loop.time(), 0, 0
         every = list(connections)
         for at in range(0, len(every), _LOOKED_AT_AT_ONCE):
-            some = every[at : at + _LOOKED_AT_AT_ONCE]
-            for connection in [one for one in some if one.read_due_s <= now_s or one.write_due_s <= now_s]:
+            for connection in every[at : at + _LOOKED_AT_AT_ONCE]:
+                # Asked only now: it may have gone on while others were closed.
+                if connection.read_due_s > now_s and connection.write_due_s > now_s:
+                    continue
                 slow += not connection.is_idle
                 connection.expire()
                 closed += 1

@@ -82,15 +82,19 @@ class Reservation(Write):
     entry: Entry
 
 
-class Settlement(Write):
-    """A row to be ended. One that can wait is done as well where somebody else has ended the row."""
+class Ended(Write):
+    """A row's end, and whose it is."""
 
     entry: Entry
     ending: Ending
     at: datetime
 
 
-class Whole(Settlement):
+class Settlement(Ended):
+    """A row to be ended. One that can wait is done as well where somebody else has ended the row."""
+
+
+class Whole(Ended):
     """A row to be made and ended at once: its request has come to its end before it was reserved."""
 
 

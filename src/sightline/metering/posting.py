@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 
 from sightline.core import SpendingLimit
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
-from sightline.metering.ledger import KEPT, Entry, Once, Replay, Reservation, Settlement, Whole, period_of
+from sightline.metering.ledger import KEPT, Ended, Entry, Once, Replay, Reservation, Settlement, Whole, period_of
 from sightline.metering.prices import dollars
 from sightline.store.database import Database
 from sightline.store.prepared import Prepared, given, moment_of
@@ -72,7 +72,7 @@ class Posting:
         """
         reservations = [write for write in writes if isinstance(write, Reservation)]
         wholes = [write for write in writes if isinstance(write, Whole)]
-        settlements = [write for write in writes if isinstance(write, Settlement) and not isinstance(write, Whole)]
+        settlements = [write for write in writes if isinstance(write, Settlement)]
         moves: dict[Account, list[int]] = {}
         if reservations:
             self._reserve_all(connection, reservations, moves, careful)
@@ -189,7 +189,7 @@ class Posting:
             "created_at": entry.created_at,
         }
 
-    def _ended(self, write: Settlement) -> dict[str, Any]:
+    def _ended(self, write: Ended) -> dict[str, Any]:
         ending = write.ending
         return {
             "of_row": write.entry.id,
