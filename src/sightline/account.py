@@ -17,7 +17,7 @@ import msgspec
 from sightline import metrics, traces
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import RateLimits, Window
-from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage
+from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage, tenths_of_ms
 from sightline.errors import ServiceError
 from sightline.ids import new_id
 from sightline.images.receipt import ImageReceipt
@@ -136,10 +136,10 @@ class Account:
 
     def saw(self, receipts: Sequence[ImageReceipt]) -> None:
         """Take note of what the model sees; answers are held to its count of image tokens."""
-        self._receipts = receipts
         if receipts:
+            self._receipts = receipts
             metrics.images_taken(sum(receipt.bytes for receipt in receipts))
-        self._meter = Meter(sum(receipt.image_tokens for receipt in receipts))
+            self._meter = Meter(sum(receipt.image_tokens for receipt in receipts))
 
     def count(self, delta: Delta, choice: int) -> None:
         """Take note of a piece of answer number `choice`.
@@ -189,7 +189,7 @@ class Account:
                 usage,
                 cost,
                 images=_digests(self._receipts),
-                timings_ms={name.removesuffix("_s"): round(value * 1000, 1) for name, value in seconds.items()},
+                timings_ms={name.removesuffix("_s"): tenths_of_ms(value) for name, value in seconds.items()},
                 answer=self._call.answer,
                 media_type=self._call.media_type,
             )
@@ -234,13 +234,15 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     An answer without a stated maximum is taken to be `assumed_tokens` long.
     """
     image_tokens = 0
-    if model.image is not None:
+    if model.image is not None and request.images:
         image_tokens = sum(
             views(model.image, image.width, image.height, image.detail).tokens for image in request.images
         )
-    characters = sum(
-        len(part.text) for message in request.messages for part in message.parts if isinstance(part, TextPart)
-    )
+    characters = 0
+    for message in request.messages:
+        for part in message.parts:
+            if isinstance(part, TextPart):
+                characters += len(part.text)
     prompt = image_tokens + characters // BYTES_A_TOKEN + TOKENS_A_MESSAGE * len(request.messages)
     longest = max(model.context_length - prompt, 1)
     answer = min(request.sampling.max_tokens or assumed_tokens, longest)

@@ -297,3 +297,8 @@ def documented_estimate(width: int, height: int) -> int:
     """
     clamped = min(max(width, 560), 1120) * min(max(height, 560), 1120)
     return -(-clamped * 1601 // (560 * 560))
+
+
+def tenths_of_ms(seconds: float) -> float:
+    """A duration as people read it: in milliseconds, to a tenth. `round` works out every digit first."""
+    return int(seconds * 10_000 + 0.5) / 10

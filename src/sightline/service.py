@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from sightline.account import Accounts, Call, Timings
 from sightline.admission.admit import Admission
-from sightline.core import ChatRequest, Delta, GenerateRequest, ImageFile, ModelInfo, Usage
+from sightline.core import ChatRequest, Delta, GenerateRequest, ImageFile, ModelInfo, Usage, ViewPixels
 from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue, check
 from sightline.images.receipt import ImageReceipt
-from sightline.images.viewer import Seen, Viewer
+from sightline.images.viewer import Viewer
 from sightline.metering.prices import Cost
 
 
@@ -117,20 +117,25 @@ class Service:
         self, request: ChatRequest, model: ModelInfo, call: Call
     ) -> tuple[GenerateRequest, tuple[ImageReceipt, ...]]:
         """Turn images into what `model` sees; the receipt's count goes along, for the engine to check its own by."""
-        seen: list[Seen] = []
+        receipts: tuple[ImageReceipt, ...] = ()
+        images: tuple[ViewPixels, ...] = ()
+        files: tuple[ImageFile, ...] = ()
         if request.images and model.image:
             seen = await self._viewer.look(request.images, model.image, call.key.id)
+            receipts = tuple(one.receipt for one in seen)
+            images = tuple(one.shown for one in seen if not isinstance(one.shown, ImageFile))
+            files = tuple(one.shown for one in seen if isinstance(one.shown, ImageFile))
         work = GenerateRequest(
             request_id=call.request_id,
             model=model.id,
             messages=request.messages,
-            images=tuple(one.shown for one in seen if not isinstance(one.shown, ImageFile)),
-            files=tuple(one.shown for one in seen if isinstance(one.shown, ImageFile)),
-            image_tokens=sum(one.receipt.image_tokens for one in seen),
+            images=images,
+            files=files,
+            image_tokens=sum([receipt.image_tokens for receipt in receipts]),
             sampling=request.sampling,
             stream=request.stream,
         )
-        return work, tuple(one.receipt for one in seen)
+        return work, receipts
 
 
 async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Piece, None]:

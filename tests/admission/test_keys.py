@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from sightline.admission import keys as module
 from sightline.admission.keys import Keys
 from sightline.core import NewKey
-from sightline.errors import AuthenticationError
+from sightline.errors import AuthenticationError, StoreUnavailable
 from sightline.settings import Settings
 from sightline.store.database import Database
 
@@ -96,6 +99,46 @@ async def test_key_is_not_looked_up_again_within_a_moment(keys: Keys, database: 
     database.transaction(lambda connection: connection.execute(text("DELETE FROM api_keys")))
 
     assert await keys.authenticate(f"Bearer {secret}", "inference") is first
+
+
+async def test_requests_of_a_moment_share_one_look_up_and_one_that_leaves_does_not_end_it(
+    keys: Keys, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, secret = keys.create(NewKey("Ada"))
+    reads: list[int] = []
+    run_read = database.run_read
+
+    async def count_and_read(work: Callable[[Connection], Any]) -> Any:
+        reads.append(1)
+        return await run_read(work)
+
+    monkeypatch.setattr(database, "run_read", count_and_read)
+    asking = [asyncio.create_task(keys.authenticate(f"Bearer {secret}", "inference")) for _ in range(16)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    first, *others = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert isinstance(first, asyncio.CancelledError)
+    assert {key.name for key in others} == {"Ada"}
+    assert len(reads) == 1
+    assert not keys._looking
+
+
+async def test_look_up_that_fails_fails_for_all_who_wait_and_is_tried_again(
+    keys: Keys, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, secret = keys.create(NewKey("Ada"))
+
+    async def fail(_: object) -> None:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "run_read", fail)
+        asking = [keys.authenticate(f"Bearer {secret}", "inference") for _ in range(3)]
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
+    assert (await keys.authenticate(f"Bearer {secret}", "inference")).name == "Ada"
 
 
 async def test_cache_does_not_grow_without_bound(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:

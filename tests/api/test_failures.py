@@ -18,7 +18,7 @@ from sightline.api.runtime import Runtime
 from sightline.app import create_app
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import RateLimitExceeded
-from sightline.log import add_request_id
+from sightline.log import complete
 from sightline.service import Service
 from sightline.settings import ServerSettings, Settings
 from support.asgi import Call
@@ -281,7 +281,7 @@ async def test_bug_is_500_with_a_fixed_text_and_one_trace_in_the_log(
 ) -> None:
     await broken(0)
 
-    with capture_logs(processors=[add_request_id]) as logs:
+    with capture_logs(processors=[complete]) as logs:
         response = await client.post(CHAT, json=body)
 
     error = assert_error(response, 500, None)

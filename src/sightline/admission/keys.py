@@ -8,6 +8,7 @@ Source: contract.md section 9.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, String, and_, cast, insert, or_, select, update
@@ -74,6 +76,7 @@ class Keys:
         self.database = database
         self._clock = clock
         self._cache: dict[bytes, tuple[float, ApiKey]] = {}
+        self._looking: dict[bytes, tuple[float, asyncio.Task[ApiKey | None]]] = {}
 
     def create(self, new: NewKey) -> tuple[ApiKey, str]:
         """Make a key; the second value is the key itself, which nothing can show again."""
@@ -170,14 +173,31 @@ class Keys:
         now = time.monotonic()
         if cached is not None and cached[0] > now:
             return cached[1]
-        key = await self.database.run_read(lambda connection: _find(connection, digest))
-        if key is None:  # not remembered: strangers could fill the memory
+        # A busy key's requests all find its second over together: one of them reads, the others wait for that.
+        until, looking = self._looking.get(digest, (0.0, None))
+        if looking is None or until <= now:
+            # Counted from before it is read: what is revoked while we read is refused a second later, too.
+            looking = asyncio.create_task(self._read(digest, now + _CACHE_S))
+            self._looking[digest] = (now + _CACHE_S, looking)
+            looking.add_done_callback(partial(self._forget_reading, digest))
+        key = await asyncio.shield(looking)  # who leaves takes nothing from those that wait beside
+        if key is None:
             raise AuthenticationError(f"The API key is not known here. Check that all of it was sent, or {_MAKE}")
-        if len(self._cache) >= _CACHE_ENTRIES:
-            self._cache.clear()
-        # Counted from before it was read: what is revoked while we read is refused a second later, too.
-        self._cache[digest] = (now + _CACHE_S, key)
         return key
+
+    async def _read(self, digest: bytes, until: float) -> ApiKey | None:
+        key = await self.database.run_read(lambda connection: _find(connection, digest))
+        if key is not None:  # else not remembered: strangers could fill the memory
+            if len(self._cache) >= _CACHE_ENTRIES:
+                self._cache.clear()
+            self._cache[digest] = (until, key)
+        return key
+
+    def _forget_reading(self, digest: bytes, done: asyncio.Task[ApiKey | None]) -> None:
+        if self._looking.get(digest, (0.0, None))[1] is done:
+            del self._looking[digest]
+        if not done.cancelled():
+            done.exception()  # seen by those who wait, if any still do
 
 
 def check_model(key: ApiKey, model_id: str, names: Collection[str] = ()) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sightline.account import Call
 from sightline.api.failures import bug
-from sightline.core import ChatRequest, Delta
+from sightline.core import ChatRequest, Delta, tenths_of_ms
 from sightline.errors import ServiceError
 from sightline.metering.prices import Cost, dollars
 from sightline.service import Completed, Piece, Preview
@@ -131,10 +131,10 @@ def extras(event: Completed) -> dict[str, Any]:
         "images": event.images,
         "cost": cost_body(event.cost),
         "timings": {
-            "queue": round(timings.queue_s * 1000, 1),
-            "image": round(timings.image_s * 1000, 1),
-            "prefill": round(timings.prefill_s * 1000, 1),
-            "decode": round(timings.decode_s * 1000, 1),
+            "queue": tenths_of_ms(timings.queue_s),
+            "image": tenths_of_ms(timings.image_s),
+            "prefill": tenths_of_ms(timings.prefill_s),
+            "decode": tenths_of_ms(timings.decode_s),
         },
     }
 

@@ -12,20 +12,30 @@ from starlette.types import Receive, Scope
 
 from sightline.errors import SMALLER_IMAGES, RequestTooLarge, UnsupportedMediaType
 
+_FIRSTS = "sightline.headers"
+_JSON = "application/json"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 def header(scope: Scope, name: bytes, absent: str = "") -> str:
     """The first header called `name`, which is in lower case; `absent` when it was not sent."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return absent
+    value = _firsts(scope).get(name)
+    return absent if value is None else str(value, "latin-1")
 
 
 def headers(scope: Scope, name: bytes) -> list[str]:
     """Every header called `name`, which is in lower case."""
+    if name not in _firsts(scope):
+        return []
     return [str(value, "latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _firsts(scope: Scope) -> dict[bytes, bytes]:
+    """The first header of each name: made once, since every request is asked for half a dozen of them."""
+    firsts = scope.get(_FIRSTS)
+    if firsts is None:
+        firsts = scope[_FIRSTS] = dict(reversed(scope["headers"]))
+    return firsts
 
 
 async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, remedy: str = SMALLER_IMAGES) -> bytes:
@@ -35,13 +45,15 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
         UnsupportedMediaType: declared as something other than JSON.
         RequestTooLarge: by its `Content-Length`, before anything is read; or while reading, where there is none.
     """
-    media_type = header(scope, b"content-type", "application/json").split(";", 1)[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send application/json.")
+    sent = header(scope, b"content-type", _JSON)
+    if sent != _JSON:
+        media_type = sent.split(";", 1)[0].strip().lower()
+        if media_type != _JSON and not media_type.endswith("+json"):
+            raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send {_JSON}.")
     declared = header(scope, b"content-length")
     if _LENGTH.fullmatch(declared) and int(declared) >= limit_bytes:
         raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes, remedy)
-    body = io.BytesIO()  # not a list: pieces of one byte would take thirty times their size
+    body: io.BytesIO | None = None
     size = 0
     more = True
     while more:
@@ -51,7 +63,9 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
         if size >= limit_bytes:
             raise RequestTooLarge.by(f"{size:,} or more", limit_bytes, remedy)
         more = message.get("more_body", False)
-        if not more and size == len(chunk):
-            return bytes(chunk)  # most bodies come whole
+        if body is None:
+            if not more:
+                return bytes(chunk)  # most bodies come whole
+            body = io.BytesIO()  # not a list: pieces of one byte would take thirty times their size
         body.write(chunk)
-    return body.getvalue()
+    return b"" if body is None else body.getvalue()

@@ -13,7 +13,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-_UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_UNSAFE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # line ends are counted
 ON_LEAVE = "sightline.on_leave"
 """ASGI extension: a function that takes what is to be called when the client is gone, or None for nothing any more."""
 _WITHOUT_BODY = frozenset({204, 304})
@@ -89,15 +89,15 @@ class Cycle(RequestResponseCycle):
             elif name == b"connection" and value == b"close":
                 self.keep_alive, is_closing = False, True
             lines.append(b"%b: %b\r\n" % (name, value))
-        if _UNSAFE.search(b"".join([part for header in headers for part in header])):
+        head = b"".join(lines)
+        if _UNSAFE.search(head) or not head.count(b"\r") == head.count(b"\n") == len(lines):
             raise RuntimeError("A header has a control character in it.")
         if not (self.keep_alive or is_closing):
-            lines.append(b"connection: close\r\n")
+            head += b"connection: close\r\n"
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _WITHOUT_BODY:
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
+            head += b"transfer-encoding: chunked\r\n"
+        return head + b"\r\n"
 
     def _write(self, body: bytes, more: bool) -> None:
         head, self._head = self._head, b""

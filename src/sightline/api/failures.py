@@ -6,7 +6,7 @@ import math
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sightline.errors import ServiceError
 from sightline.log import get_logger
@@ -42,23 +42,17 @@ class AnswerFailures:
     """Turns what a request fails with into its answer; our own bugs too, of which only the log says more.
 
     Among the innermost middlewares: the answer still gets its request id, and no task group wraps the exception.
+    `RequestLog`, outside of it, knows whether an answer has begun.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def note_and_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self._app(scope, receive, note_and_send)
+            await self._app(scope, receive, send)
         except Exception as error:
-            if started:
+            if "status" in scope["state"]:
                 bug(error)
             else:
                 await _answer_to(error)(scope, receive, send)

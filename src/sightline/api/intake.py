@@ -7,6 +7,7 @@ in the middle of a body take nothing from those that send theirs. Knows nothing 
 from __future__ import annotations
 
 import asyncio
+import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,7 +53,7 @@ class Intake:
         """Watch over the time of an upload; one timer does for all of them."""
         self._begun[upload] = None
         if self._timer is None:
-            self._timer = upload.loop.call_at(upload.due_s, self._end_overdue)
+            self._wake_at(upload.due_s)
 
     def hold(self, upload: Upload, size_bytes: int) -> None:
         """Count another piece of `upload`, and drop silent uploads until there is room for it.
@@ -80,14 +81,18 @@ class Intake:
             self._arriving[upload] = None
 
     def _end_overdue(self) -> None:
-        loop = asyncio.get_running_loop()
         self._timer = None
+        now_s = time.monotonic()
         for upload in list(self._begun):
-            if upload.due_s > loop.time():
-                self._timer = loop.call_at(upload.due_s, self._end_overdue)
+            if upload.due_s > now_s:
+                self._wake_at(upload.due_s)
                 return
             del self._begun[upload]
             upload.give_up()
+
+    def _wake_at(self, due_s: float) -> None:
+        wait_s = due_s - time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._end_overdue)
 
     def _free(self, upload: Upload) -> None:
         self.held_bytes -= upload.held_bytes
@@ -108,16 +113,14 @@ class Upload:
         "due_s",
         "held_bytes",
         "is_arriving",
-        "loop",
     )
 
     def __init__(self, intake: Intake, receive: Receive) -> None:
-        self.loop = asyncio.get_running_loop()
         self.held_bytes = 0
         self.is_arriving = True
         self._intake = intake
         self._receive = receive
-        self._latest_s = self.loop.time()
+        self._latest_s = time.monotonic()
         self.due_s = self._latest_s + intake.body_s
         self._task: asyncio.Task[None] | None = None
         self._is_waiting = self._is_given_up = self._is_dropped = False
@@ -132,7 +135,7 @@ class Upload:
         if not self.is_arriving:
             return await self._receive()
         if self._task is None:
-            self._task = asyncio.current_task(self.loop)
+            self._task = asyncio.current_task()
             self._intake.begin(self)
         if self._is_given_up:
             raise self._refusal()
@@ -145,14 +148,14 @@ class Upload:
             raise
         finally:
             self._is_waiting = False
-        self._latest_s = self.loop.time()
+        self._latest_s = time.monotonic()
         self.is_arriving = message.get("more_body", False)
         self._intake.hold(self, len(message.get("body", b"")))
         return message
 
     def drop(self) -> bool:
         """Stop waiting for this upload; False when it has sent something a moment ago."""
-        if not self._is_waiting or self.loop.time() - self._latest_s < _SILENT_S:
+        if not self._is_waiting or time.monotonic() - self._latest_s < _SILENT_S:
             return False
         self._is_dropped = True
         self.give_up()

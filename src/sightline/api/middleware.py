@@ -10,7 +10,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +17,7 @@ from sightline import metrics
 from sightline.admission.limits import rate_headers
 from sightline.api.body import header
 from sightline.api.cycle import ON_LEAVE
+from sightline.core import tenths_of_ms
 from sightline.ids import new_id
 from sightline.log import REQUEST_ID, get_logger
 
@@ -31,7 +31,10 @@ _NONE: dict[str, OnLeave] = {}
 
 
 class RequestLog:
-    """Gives a request its id and start time, puts them on the answer, and logs one line at its end."""
+    """Gives a request its id and start time, puts them on the answer, and logs one line at its end.
+
+    Within, `scope["state"]` has its `request_id`, and once an answer has begun the answer's `status`.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,12 +45,10 @@ class RequestLog:
         request_id = sent if sent and _ACCEPTED_ID.fullmatch(sent) else new_id("req_")
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
-        status = 499  # the client left before an answer began
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                state["status"] = message["status"]
                 ms = round((time.monotonic() - began) * 1000)
                 ours = [(b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % ms)]
                 call = state.get("call")
@@ -62,10 +63,10 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         finally:
             seconds = time.monotonic() - began
+            status = state.get("status", 499)  # the client left before an answer began
             route = scope.get("route")
             metrics.request_ended("other" if route is None else route.path, status, seconds)
-            ms = round(seconds * 1000, 1)
-            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=ms)
+            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=tenths_of_ms(seconds))
             REQUEST_ID.reset(bound)
 
 
@@ -120,7 +121,7 @@ class Watch:
         self.loop = asyncio.get_running_loop()
         self.client_left = False
         self.read_s = 0.0
-        self.request = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
+        self.request: asyncio.Task[None] = asyncio.current_task(self.loop)  # type: ignore[assignment]
         self._owner = owner
         self._receive = receive
         self._on_leave = on_leave

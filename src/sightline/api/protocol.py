@@ -12,12 +12,12 @@ import asyncio
 import math
 import socket
 from collections.abc import Collection
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, parse_url
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from sightline.api.cycle import ON_LEAVE, Cycle
 from sightline.api.failures import response_of
@@ -121,13 +121,15 @@ class Connection(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Part of the request's address."""
-        self._count(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self.settings.max_head_bytes:
+            raise self._head_too_large()
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer behind a chunked body: those are dropped, for the request has begun without them."""
-        self._count(len(name) + len(value) + 4)
-        if len(self.headers) >= _MAX_HEADERS:
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self.settings.max_head_bytes or len(self.headers) >= _MAX_HEADERS:
             raise self._head_too_large()
         if self._is_in_head:
             name = name.lower()
@@ -202,8 +204,8 @@ class Connection(HttpToolsProtocol):
         if not self._is_busy() and not self.transport.is_closing():
             self._rest()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._answering = cast(Cycle, cycle)
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answering = cycle
         super()._start_asgi_task(cycle, app)
 
     def pause_writing(self) -> None:
@@ -263,11 +265,6 @@ class Connection(HttpToolsProtocol):
 
     def _is_busy(self) -> bool:
         return self._answering is not None and not self._answering.response_complete
-
-    def _count(self, size_bytes: int) -> None:
-        self._head_bytes += size_bytes
-        if self._head_bytes > self.settings.max_head_bytes:
-            raise self._head_too_large()
 
     def _head_too_large(self) -> HeadTooLarge:
         return HeadTooLarge(

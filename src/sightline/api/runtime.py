@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from starlette.types import Scope
 
@@ -29,4 +28,5 @@ class Runtime:
 
 def runtime_of(scope: Scope) -> Runtime:
     """The running service behind a request."""
-    return cast(Runtime, scope["app"].state.runtime)
+    runtime: Runtime = scope["app"].state.runtime
+    return runtime

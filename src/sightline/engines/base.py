@@ -6,10 +6,22 @@ An engine never sees HTTP, keys, prices or encoded images, and never fetches any
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Protocol
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
+
+
+class Deltas(Protocol):
+    """The pieces of an answer as they are made: an asynchronous iterator that can be closed, as generators are."""
+
+    def __aiter__(self) -> AsyncIterator[Delta]: ...
+
+    def __anext__(self) -> Awaitable[Delta]: ...
+
+    def aclose(self) -> Awaitable[object]:
+        """Cancel what is left; safe to call at any time, and twice."""
+        ...
 
 
 class Engine(Protocol):
@@ -41,7 +53,7 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> Deltas:
         """Answer one request; every `Delta` carries the `usage` so far, the last `finish_reason` and `timings`.
 
         Concurrent calls are batched by the engine. Closing the iterator cancels: the request's slot is free

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import msgspec
 
 from sightline import metrics
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
+from sightline.engines.base import Deltas
 from sightline.engines.channel import Channel
 from sightline.engines.messages import (
     Cancel,
@@ -80,27 +82,24 @@ class ProcessEngine:
 
     async def count(self, request: GenerateRequest) -> Usage:
         """Have the child count the request's prompt."""
-        answer = self._ask(request, only_count=True)
+        answer = self.ask(request, only_count=True)
         try:
             counted = await answer.next()
         finally:
-            self._end(answer)
+            self.end(answer)
         assert isinstance(counted, Counted)
         return counted.usage
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-        """Send the request to the child and yield what comes back; closing tells the child to stop."""
-        answer = self._ask(request, only_count=False)
-        try:
-            while not answer.is_whole:
-                piece = await answer.next()
-                assert isinstance(piece, Piece)
-                yield piece.delta
-        finally:
-            self._end(answer)
+    def generate(self, request: GenerateRequest) -> Deltas:
+        """What comes back from the child, which is sent the request when the first is asked for."""
+        return _Deltas(self, request)
 
-    def _ask(self, request: GenerateRequest, *, only_count: bool) -> Answer:
-        """Send one request; what comes back is put into the answer, until `_end`."""
+    def ask(self, request: GenerateRequest, *, only_count: bool) -> Answer:
+        """Send one request; what comes back is put into the answer, until `end`.
+
+        Raises:
+            EngineUnavailable: the child is starting.
+        """
         channel = self._channel
         if channel is None or not self._models:
             raise self._unavailable("is starting")
@@ -110,7 +109,7 @@ class ProcessEngine:
         self._answers[answer.number] = answer
         return answer
 
-    def _end(self, answer: Answer) -> None:
+    def end(self, answer: Answer) -> None:
         """Who leaves before the child's last word on a request has it stop."""
         del self._answers[answer.number]
         if not answer.is_whole:
@@ -183,13 +182,13 @@ class ProcessEngine:
 
     async def _watch(self, end: Callable[[], None]) -> None:
         """Have the child ended when it gives no piece of any answer for too long."""
-        clock, look_s = asyncio.get_running_loop().time, self._silence_s / _LOOKS
+        look_s = self._silence_s / _LOOKS
         while True:
             await asyncio.sleep(look_s)
             open_answers = [answer for answer in self._answers.values() if not answer.has_come]
             if not open_answers:
-                self._heard_s = clock()
-            elif clock() - self._heard_s > self._silence_s + look_s:
+                self._heard_s = time.monotonic()
+            elif time.monotonic() - self._heard_s > self._silence_s + look_s:
                 break
         log.error("engine_hangs", kind=self.spec.kind, silent_s=self._silence_s, answers=len(open_answers))
         message = f"The model's engine gave nothing for {self._silence_s:g} s and is restarting; nothing was charged."
@@ -206,7 +205,7 @@ class ProcessEngine:
             answer.put(self._unavailable("stopped while it was answering and is restarting"))
 
     def _receive(self, head: bytes, _: bytes) -> None:
-        self._heard_s = asyncio.get_running_loop().time()
+        self._heard_s = time.monotonic()
         message = to_parent.decode(head)
         if isinstance(message, Piece | Counted | Failed):
             answer = self._answers.get(message.number)
@@ -261,3 +260,36 @@ class Answer:
         if isinstance(event, ServiceError):
             raise event
         return event
+
+
+class _Deltas:
+    """The deltas of one request. A class: the event loop keeps a book on every asynchronous generator."""
+
+    __slots__ = ("_answer", "_engine", "_is_closed", "_request")
+
+    def __init__(self, engine: ProcessEngine, request: GenerateRequest) -> None:
+        self._engine = engine
+        self._request = request
+        self._answer: Answer | None = None
+        self._is_closed = False
+
+    def __aiter__(self) -> _Deltas:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if self._is_closed:
+            raise StopAsyncIteration
+        answer = self._answer
+        if answer is None:
+            answer = self._answer = self._engine.ask(self._request, only_count=False)
+        elif answer.is_whole:
+            raise StopAsyncIteration
+        piece = await answer.next()
+        assert isinstance(piece, Piece)
+        return piece.delta
+
+    async def aclose(self) -> None:
+        """Tell the child to stop, unless it has said its last."""
+        if self._answer is not None and not self._is_closed:
+            self._engine.end(self._answer)
+        self._is_closed = True

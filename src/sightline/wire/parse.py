@@ -191,22 +191,20 @@ def _request(wire: ChatBody, images: list[EncodedImage]) -> ChatRequest:
     numbers = iter(range(len(images)))
     return ChatRequest(
         model=wire.model,
-        messages=tuple(Message(message.role, tuple(_parts(message.content, numbers))) for message in wire.messages),
+        messages=tuple([Message(message.role, _parts(message.content, numbers)) for message in wire.messages]),
         images=tuple(images),
         sampling=_sampling(wire),
         n=wire.n or 1,
         stream=bool(wire.stream),
         include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
-        params_sent=frozenset(name for name in wire.model_fields_set if getattr(wire, name) is not None),
+        params_sent=frozenset([name for name in wire.model_fields_set if getattr(wire, name) is not None]),
     )
 
 
-def _parts(content: Any, numbers: Iterator[int]) -> Iterator[Part]:
+def _parts(content: Any, numbers: Iterator[int]) -> tuple[Part, ...]:
     if isinstance(content, str):
-        yield TextPart(content)
-        return
-    for part in content:
-        yield ImagePart(next(numbers)) if isinstance(part, ImageContent) else TextPart(part.text)
+        return (TextPart(content),)
+    return tuple([TextPart(part.text) if part.type == "text" else ImagePart(next(numbers)) for part in content])
 
 
 def _sampling(wire: ChatBody) -> SamplingParams:
