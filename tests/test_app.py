@@ -22,7 +22,7 @@ async def test_engines_of_the_settings_are_started_and_stopped(settings: Setting
 
     async with app.router.lifespan_context(app):
         await ready.wait()
-        service = app.state.runtime.service
+        service = app.runtime.service
         was_ready = service.is_ready()
 
     assert was_ready

@@ -221,7 +221,7 @@ async def test_key_for_some_models_sees_and_uses_these_alone(
 async def test_key_for_an_alias_may_use_the_model_by_all_its_names(
     app: Starlette, anyone: httpx2.AsyncClient, keys: Keys
 ) -> None:
-    app.state.runtime.service.catalogue._aliases = {"gpt-4o": "sightline/scripted"}
+    app.runtime.service.catalogue._aliases = {"gpt-4o": "sightline/scripted"}
     _, secret = keys.create(NewKey("Ada", models=frozenset({"gpt-4o"})))
     headers = {"authorization": f"Bearer {secret}"}
 

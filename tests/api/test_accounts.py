@@ -33,8 +33,8 @@ Make = Callable[..., str]
 def priced(app: Starlette, settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]) -> None:
     """A prompt token costs 1,000 nano-dollars here, one of an answer 2,000."""
     prices = {SCRIPTED: PriceSettings(Decimal("0.000001"), Decimal("0.000002"))}
-    runtime: Runtime = app.state.runtime
-    app.state.runtime = replace(runtime, service=build(replace(settings, prices=prices), engine))
+    runtime: Runtime = app.runtime
+    app.runtime = replace(runtime, service=build(replace(settings, prices=prices), engine))
 
 
 def rows(database: Database) -> list[Any]:

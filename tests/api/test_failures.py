@@ -201,7 +201,7 @@ async def test_limit_of_the_settings_is_the_limit(
     settings: Settings, app: Starlette, client: httpx2.AsyncClient
 ) -> None:
     small = replace(settings, server=ServerSettings(max_body_bytes=100))
-    app.state.runtime = replace(app.state.runtime, settings=small)
+    app.runtime = replace(app.runtime, settings=small)
 
     response = await client.post(CHAT, content=b"{" * 100)
 
@@ -264,13 +264,13 @@ async def broken(
     settings: Settings, app: Starlette, client: httpx2.AsyncClient, build: Callable[..., Service]
 ) -> Callable[[int], Any]:
     """Put a broken engine in the place of the scripted one."""
-    runtime: Runtime = app.state.runtime
+    runtime: Runtime = app.runtime
 
     async def replace_engine(pieces: int) -> None:
         engine = Broken(pieces)
         await engine.start()
         service = build(settings, engine)
-        app.state.runtime = replace(runtime, service=service)
+        app.runtime = replace(runtime, service=service)
 
     return replace_engine
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from sightline.api import intake
-from sightline.app import Stack
+from sightline.app import Application
 from sightline.settings import Settings
 from support.asgi import Call, until
 from support.bodies import CHAT, raw
@@ -37,8 +37,8 @@ def settings(settings: Settings, body_s: float) -> Settings:
 @pytest.fixture
 def held(app: Starlette) -> intake.Intake:
     """The application's `Intake`."""
-    assert isinstance(app.middleware_stack, Stack)
-    return app.middleware_stack.intake
+    assert isinstance(app, Application)
+    return app.intake
 
 
 @pytest.fixture

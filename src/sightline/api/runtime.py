@@ -28,5 +28,5 @@ class Runtime:
 
 def runtime_of(scope: Scope) -> Runtime:
     """The running service behind a request."""
-    runtime: Runtime = scope["app"].state.runtime
+    runtime: Runtime = scope["app"].runtime
     return runtime

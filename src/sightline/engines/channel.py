@@ -33,10 +33,10 @@ class Channel(asyncio.Protocol):
         """Send one message; `raw` are buffers (pixels) that follow it. Nothing happens once the other end is gone."""
         if self._transport is None:
             return
-        views = [memoryview(one).cast("B") for one in raw]
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._waiting.append(_LENGTHS.pack(len(head), sum(len(view) for view in views)) + head)
+        views = [memoryview(one).cast("B") for one in raw]
+        self._waiting.append(_LENGTHS.pack(len(head), sum(map(len, views))) + head)
         if views:
             self.flush()
             for view in views:

@@ -40,6 +40,7 @@ from sightline.settings import EngineSpec
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 10.0
+_OF_A_REQUEST = (Piece, Counted, Failed)
 _LOOKS = 20  # in the time that it may be silent
 
 log = get_logger(__name__)
@@ -207,7 +208,7 @@ class ProcessEngine:
     def _receive(self, head: bytes, _: bytes) -> None:
         self._heard_s = time.monotonic()
         message = to_parent.decode(head)
-        if isinstance(message, Piece | Counted | Failed):
+        if isinstance(message, _OF_A_REQUEST):
             answer = self._answers.get(message.number)
             if answer is not None:
                 answer.put(unpack(message) if isinstance(message, Failed) else message)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
+
+import msgspec
 
 from sightline.core import Usage
 from sightline.settings import PriceSettings
@@ -18,8 +19,7 @@ NANOS = 10**9
 _FREE = PriceSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """What one answer costs: prompt and completion, in nano-dollars."""
 
     prompt_nanos: int

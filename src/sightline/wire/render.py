@@ -6,7 +6,6 @@ Source: OpenAI's OpenAPI description; contract.md sections 4 to 8.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,8 +16,7 @@ from sightline.errors import InvalidRequest, ServiceError
 _encoder = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """What every body and chunk of one answer repeats."""
 
     id: str
