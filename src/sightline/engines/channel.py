@@ -26,11 +26,15 @@ class Channel(asyncio.Protocol):
         self._on_message = on_message
         self._on_close = on_close
         self._received = bytearray()
-        self._waiting: list[bytes] = []
+        self._waiting: list[bytes | memoryview] = []
+        self._has_raw = False
         self._transport: asyncio.WriteTransport | None = None
 
     def send(self, head: bytes, raw: Sequence[Any] = ()) -> None:
-        """Send one message; `raw` are buffers (pixels) that follow it. Nothing happens once the other end is gone."""
+        """Send one message; `raw` are buffers (pixels) that follow it, and stay as they are from now on.
+
+        Nothing happens once the other end is gone.
+        """
         if self._transport is None:
             return
         if not self._waiting:
@@ -38,15 +42,18 @@ class Channel(asyncio.Protocol):
         views = [memoryview(one).cast("B") for one in raw]
         self._waiting.append(_LENGTHS.pack(len(head), sum(map(len, views))) + head)
         if views:
-            self.flush()
-            for view in views:
-                self._transport.write(view)
+            self._waiting += views
+            self._has_raw = True
 
     def flush(self) -> None:
         """Send now what waits for the end of the turn."""
         waiting, self._waiting = self._waiting, []
+        has_raw, self._has_raw = self._has_raw, False
         if waiting and self._transport is not None:
-            self._transport.write(b"".join(waiting))
+            if has_raw:
+                self._transport.writelines(waiting)  # uncopied
+            else:
+                self._transport.write(b"".join(waiting))
 
     def close(self) -> None:
         """Close this end; what was sent before still arrives."""
