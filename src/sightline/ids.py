@@ -13,7 +13,8 @@ os.register_at_fork(after_in_child=_random.seed)
 
 def new_id(prefix: str) -> str:
     """Make an id: `prefix`, 12 hex digits of milliseconds since 1970, 16 random hex digits."""
-    return f"{prefix}{time.time_ns() // 1_000_000:012x}{_random.getrandbits(64):016x}"
+    number = time.time_ns() // 1_000_000 << 64 | _random.getrandbits(64)
+    return prefix + number.to_bytes(14, "big").hex()  # half the time of formatting
 
 
 def first_id(prefix: str, at: datetime) -> str:
