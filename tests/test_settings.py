@@ -188,12 +188,21 @@ def test_upstreams_come_from_the_file_and_their_key_from_the_environment(tmp_pat
         ('[[upstreams]]\nurls = ["http://user:password@host"]', "upstreams.0.urls"),
         ('[[upstreams]]\nurls = ["ftp://host"]', "upstreams.0.urls"),
         ("[[upstreams]]\nurls = []", "upstreams.0.urls"),
+        ('[[upstreams]]\nurls = ["http://host:99999"]', "upstreams.0.urls.0: .*Port out of range"),
+        ('[[upstreams]]\nurls = ["http://hóst"]', "upstreams.0.urls.0: .*must be ASCII"),
         ("upstreams = 1", "upstreams"),
     ],
 )
 def test_upstreams_that_cannot_be_are_refused(tmp_path: Path, toml: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         load(tmp_path, toml)
+
+
+def test_key_that_no_header_can_carry_is_refused_and_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="VLLM_KEY has characters") as refusal:
+        load(tmp_path, UPSTREAM, VLLM_KEY="sk-quokka\r\nx: y")
+
+    assert "quokka" not in str(refusal.value)
 
 
 def test_upstream_argument_is_a_pool() -> None:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
+from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
@@ -25,8 +26,18 @@ UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
 BUNDLED = {"sightline/peek-10m/bf-16": "peek-10m"}
 RUNNING = 16
 _STRICT = ConfigDict(extra="forbid")
+_SERVER = r"^https?://[^/@\s]+(/[^\s?#@]*)?$"
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _address(url: str) -> str:
+    """Refuse an address of a server that none can have; pydantic puts what is raised into words of ours."""
+    if not url.isascii():
+        raise ValueError("must be ASCII; write other letters as xn--… in a host, as %… in a path")
+    if urlsplit(url).port == 0:  # refuses what is too high itself
+        raise ValueError("Port 0 is none to connect to")
+    return url
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +167,7 @@ class UpstreamSettings:
 
     __pydantic_config__ = _STRICT
 
-    urls: Annotated[tuple[Annotated[str, Field(pattern=r"^https?://[^/@\s]+(/[^\s?#@]*)?$")], ...], Field(min_length=1)]
+    urls: Annotated[tuple[Annotated[str, Field(pattern=_SERVER), AfterValidator(_address)], ...], Field(min_length=1)]
     key_env: str = ""
     key: SecretStr | None = None
     models: dict[str, UpstreamModel] = field(default_factory=dict)
@@ -270,7 +281,12 @@ def _add_keys(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
         if isinstance(variable, str) and variable:
             if not environ.get(variable):
                 raise ConfigError(f"upstreams.{number}.key_env: the environment has no {variable}")
-            entry["key"] = environ[variable]
+            key = environ[variable].strip()
+            if not (key.isascii() and key.isprintable()):
+                raise ConfigError(
+                    f"upstreams.{number}.key_env: {variable} has characters that no HTTP header can carry"
+                )
+            entry["key"] = key
 
 
 def upstream_pool(urls: str, environ: Mapping[str, str] = os.environ) -> UpstreamSettings:

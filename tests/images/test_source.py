@@ -171,7 +171,8 @@ def test_nothing_in_the_server_can_fetch_an_address() -> None:
     source = Path(__file__).parent.parent.parent / "src" / "sightline"
     clients = re.compile(
         r"^\s*(?:(?:import|from)\s+(?:httpx2?|requests|urllib3|urllib\.request|aiohttp|http\.client)\b"
-        r"|from\s+(?:urllib\s+import.*\brequest|http\s+import.*\bclient)\b|import\s+(?:urllib|http)\s*$)",
+        r"|from\s+(?:urllib\s+import.*\brequest|http\s+import.*\bclient)\b|import\s+(?:urllib|http)\s*$)"
+        r"|\b(?:create|open|sock)_connect(?:ion)?\(",
         re.MULTILINE,
     )
 

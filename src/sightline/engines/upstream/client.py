@@ -1,25 +1,27 @@
-"""HTTP to upstream servers: one connection pool, bodies out, answers in as they arrive.
+"""HTTP/1.1 to upstream servers: connections that are kept, bodies out, answers in as they arrive.
 
-aiohttp: of the clients that are kept well, the fastest that ends a connection when a request is cancelled while it
-waits for the head of its answer. Its exceptions end here.
+httptools' parser on the loop's own transports, as the server side has it. The clients that are kept well (aiohttp,
+httpx) take longer for a request than all the rest of us; the quickest (pyreqwest) cannot end one whose answer has not
+begun. What no such client needs is left out: redirects, cookies, compression, proxies, HTTP/2.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+import ssl
+from collections import deque
+from types import TracebackType
+from urllib.parse import urlsplit
 
-import aiohttp
-from multidict import CIMultiDict
-from yarl import URL
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 LARGEST_ANSWER_BYTES = 32 << 20
+_MOST_HEAD_BYTES = 65_536
+_MOST_HELD_BYTES = 262_144
+"""What nobody has read of an answer; beyond it the server has to wait."""
 _ERROR_BYTES = 16_384
-_KEPT_S = 3  # servers close idle connections after 5 seconds (uvicorn, and so vLLM): be first
+_KEPT_S = 3.0  # servers close idle connections after 5 seconds (uvicorn, and so vLLM): be first
 _STALE_S = 0.02
-_NO_ANSWER = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class Unreachable(Exception):
@@ -31,25 +33,50 @@ class Broken(Exception):
 
 
 class Reply:
-    """The answer to one request; its body is read once."""
+    """The answer to one request; its body is read once, by one reader."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
-        self.is_stream = response.content_type == "text/event-stream"
-        self._response = response
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.status = 0
+        self.has_come = False
+        """Whether anything of it has."""
+        self.is_whole = False
+        self._is_cut = False
+        self._transport = transport
+        self._pieces: list[bytes] = []
+        self._held_bytes = 0
+        self._is_paused = False
+        self._news: asyncio.Future[None] | None = None
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield what has arrived, as it arrives.
+    async def head(self) -> None:
+        """Return when the status is there.
+
+        Raises:
+            Broken: the connection ended before.
+        """
+        while not self.status:
+            if self._is_cut:
+                raise Broken
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """What has arrived since the last time, as soon as there is anything; nothing at the end.
 
         Raises:
             Broken: the body was cut.
         """
-        content = self._response.content
-        try:
-            while data := await content.readany():
-                yield data
-        except (aiohttp.ClientError, OSError) as error:
-            raise Broken from error
+        while not self._pieces:
+            if self.is_whole:
+                return b""
+            if self._is_cut:
+                raise Broken
+            await self._wait()
+        data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._held_bytes = 0
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return data
 
     async def body(self, limit: int = LARGEST_ANSWER_BYTES) -> bytes:
         """Read the whole body.
@@ -57,86 +84,262 @@ class Reply:
         Raises:
             Broken: it was cut, or is larger than `limit`.
         """
-        try:
-            data = await self._response.read() if self._is_within(limit) else b""
-        except (aiohttp.ClientError, OSError) as error:
-            raise Broken from error
-        if not self._is_within(limit) or len(data) > limit:
-            raise Broken
-        return data
+        pieces: list[bytes] = []
+        size_bytes = 0
+        while data := await self.read():
+            size_bytes += len(data)
+            if size_bytes > limit:
+                raise Broken
+            pieces.append(data)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def error(self) -> bytes:
         """Read the beginning of the body of a refusal."""
         try:
-            return await self._response.content.read(_ERROR_BYTES)
-        except (aiohttp.ClientError, OSError):
+            return (await self.read())[:_ERROR_BYTES]
+        except Broken:
             return b""
 
-    def _is_within(self, limit: int) -> bool:
-        return (self._response.content_length or 0) <= limit
+    def begin(self, status: int) -> None:
+        """Its head has come."""
+        self.status = status
+        self._wake()
+
+    def add(self, data: bytes) -> None:
+        """A piece of its body has come."""
+        self._pieces.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > _MOST_HELD_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def end(self) -> None:
+        """All of it has come."""
+        self.is_whole = not self._is_cut
+        self._wake()
+
+    def cut(self) -> None:
+        """No more of it will come."""
+        self._is_cut = not self.is_whole
+        self._wake()
+
+    def _wait(self) -> asyncio.Future[None]:
+        self._news = asyncio.get_running_loop().create_future()
+        return self._news
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """A connection to a server, for one request at a time."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, open_ones: set[Connection]) -> None:
+        self.idle_since_s = 0.0
+        self._open_ones = open_ones
+        self._reply: Reply | None = None
+        self._parser = HttpResponseParser(self)
+        self._head_bytes = 0
+        self._says_where_it_ends = self._is_good = False
+
+    def ask(self, message: list[bytes]) -> Reply:
+        """Send a request; what comes back goes into the reply."""
+        self._reply = Reply(self.transport)
+        self._head_bytes = 0
+        self._says_where_it_ends = self._is_good = False
+        self.transport.writelines(message)
+        return self._reply
+
+    def is_reusable(self) -> bool:
+        """Whether another request can be sent: the answer came whole, and the request went out whole."""
+        return self._is_good and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
+
+    def rest(self) -> None:
+        """Nothing is to come any more, until it is asked again."""
+        self._reply = None
+        self.idle_since_s = asyncio.get_running_loop().time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        self.transport = transport  # type: ignore[assignment]
+        self._open_ones.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Called by the event loop. An answer that does not say where it ends has come to its end."""
+        self._open_ones.discard(self)
+        if self._reply is not None:
+            if error is None and self._reply.status and not self._says_where_it_ends:
+                self._reply.end()
+            else:
+                self._reply.cut()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop with what has arrived, cut anywhere."""
+        if self._reply is None:
+            self.transport.abort()  # nobody has asked
+            return
+        self._reply.has_come = True
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._is_good = False
+            self.transport.abort()
+            self._reply.cut()
+
+    def on_message_begin(self) -> None:
+        """Called by the parser: an answer begins. Of two to one request the second is nobody's."""
+        if self._is_good:
+            raise ValueError("a second answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by the parser; of trailers as well."""
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > _MOST_HEAD_BYTES:
+            raise ValueError("a head without end")
+        if len(name) in (14, 17) and name.lower() in (b"content-length", b"transfer-encoding"):
+            self._says_where_it_ends = True
+
+    def on_headers_complete(self) -> None:
+        """Called by the parser: what says only that the answer is still to come (1xx) is passed over."""
+        status = self._parser.get_status_code()
+        if status >= 200 and self._reply is not None:
+            self._reply.begin(status)
+
+    def on_body(self, data: bytes) -> None:
+        """Called by the parser."""
+        if self._reply is not None:
+            self._reply.add(data)
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        if self._reply is not None and self._reply.status:
+            self._is_good = self._parser.should_keep_alive()
+            self._reply.end()
 
 
 class Client:
     """Sends requests to one server. `key` goes into a header and nowhere else."""
 
     def __init__(self, url: str, key: str | None, connect_s: float) -> None:
+        """Take the server's address apart; nothing is connected yet. The settings have checked address and key."""
         self.url = url.rstrip("/").removesuffix("/v1")
-        self._places: dict[str, URL] = {}
-        self._headers = CIMultiDict({"content-type": "application/json"})
-        if key:
-            self._headers["authorization"] = f"Bearer {key}"
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
-        self._has_kept = False
-        self._session: aiohttp.ClientSession | None = None
+        parts = urlsplit(self.url)
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._host = parts.hostname or ""
+        self._path = parts.path
+        self._headers = f" HTTP/1.1\r\nhost: {parts.netloc}\r\n" + (f"authorization: Bearer {key}\r\n" if key else "")
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._connect_s = connect_s
+        self._open_ones: set[Connection] = set()
+        self._idle: deque[Connection] = deque()  # the one that has rested for longest comes first
+        self._timer: asyncio.TimerHandle | None = None
 
     async def close(self) -> None:
         """End every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._idle.clear()
+        for connection in list(self._open_ones):
+            connection.transport.abort()
 
-    @asynccontextmanager
-    async def send(self, method: str, path: str, body: bytes | None = None) -> AsyncIterator[Reply]:
-        """Send a request; leaving before its answer is read to the end closes the connection at once.
+    def send(self, method: str, path: str, body: bytes | None = None) -> Sending:
+        """Send a request, for the length of an `async with`.
 
-        Raises:
+        Leaving before its answer is read to the end closes the connection at once.
+
+        Raises (as it is entered):
             Unreachable, Broken: see there.
         """
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEPT_S),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=self._timeout,
-                trust_env=False,
-                auto_decompress=False,
-                skip_auto_headers=("accept-encoding", "user-agent"),
-            )
-        place = self._places.get(path) or self._places.setdefault(path, URL(self.url + path, encoded=True))
-        try:
-            response = await self._request(self._session, method, place, body)
-        except _NO_ANSWER as error:
-            raise Unreachable from error
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise Broken from error
-        try:
-            yield Reply(response)
-        finally:
-            if response.content.at_eof():
-                self._has_kept = True
-                response.release()
-            else:
-                response.close()
+        head = f"{method} {self._path}{path}{self._headers}"
+        if body is None:
+            return Sending(self, [f"{head}\r\n".encode("ascii")])
+        head = f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        return Sending(self, [head.encode("ascii"), body])
 
-    async def _request(
-        self, session: aiohttp.ClientSession, method: str, place: URL, body: bytes | None
-    ) -> aiohttp.ClientResponse:
-        """Send, and once more where the connection was one kept from before that the server had closed meanwhile."""
-        send = partial(session.request, method, place, data=body, headers=self._headers, allow_redirects=False)
-        clock = asyncio.get_running_loop().time
-        began_s = clock()
+    async def connect(self) -> Connection:
+        """Make a connection.
+
+        Raises:
+            Unreachable: it could not be made in time.
+        """
+        loop = asyncio.get_running_loop()
         try:
-            return await send()
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if isinstance(error, _NO_ANSWER) or not self._has_kept or clock() - began_s > _STALE_S:
-                raise
-        return await send()
+            async with asyncio.timeout(self._connect_s):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self._open_ones), self._host, self._port, ssl=self._tls
+                )
+        except OSError as error:  # TimeoutError is one, and so is what TLS has to say
+            raise Unreachable from error
+        return connection
+
+    def kept(self) -> Connection | None:
+        """A connection from before that may still be open."""
+        oldest_s = asyncio.get_running_loop().time() - _KEPT_S
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since_s > oldest_s and not connection.transport.is_closing():
+                return connection
+            connection.transport.abort()
+        return None
+
+    def keep(self, connection: Connection) -> None:
+        """Keep a connection for the next request, for a while."""
+        connection.rest()
+        self._idle.append(connection)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_KEPT_S, self._sweep)
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._idle and self._idle[0].idle_since_s <= loop.time() - _KEPT_S:
+            self._idle.popleft().transport.close()
+        self._timer = loop.call_later(_KEPT_S, self._sweep) if self._idle else None
+
+
+class Sending:
+    """A request on its way: `async with` gives its `Reply` as soon as that has a status. Leaving twice does no harm."""
+
+    __slots__ = ("_client", "_connection", "_message", "_reply")
+
+    def __init__(self, client: Client, message: list[bytes]) -> None:
+        self._client = client
+        self._message = message
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Reply:
+        loop = asyncio.get_running_loop()
+        connection = self._client.kept()
+        if connection is not None:
+            began_s = loop.time()
+            try:
+                return await self._ask(connection)
+            except Broken:
+                # The server had closed it meanwhile, most likely; what it has begun to answer is not sent twice.
+                if self._reply.has_come or loop.time() - began_s > _STALE_S:
+                    raise
+        return await self._ask(await self._client.connect())
+
+    async def _ask(self, connection: Connection) -> Reply:
+        self._connection, self._reply = connection, connection.ask(self._message)
+        try:
+            await self._reply.head()
+        except BaseException:
+            connection.transport.abort()
+            raise
+        return self._reply
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._reply.is_whole and connection.is_reusable():
+            self._client.keep(connection)
+        else:
+            connection.transport.abort()
