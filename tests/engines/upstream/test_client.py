@@ -77,7 +77,7 @@ async def serving_by(
 
 
 async def body_of(client: Client, limit: int = 1000) -> bytes:
-    async with client.send("POST", "/v1/x", b"{}") as reply:
+    async with client.send("POST", "/v1/x", [b"{", b"}"]) as reply:
         return await reply.body(limit)
 
 
@@ -252,7 +252,7 @@ async def test_answer_before_the_request_has_gone_out_whole_is_read_and_ends_the
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1024)
     client = Client(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", None, 2.0)
-    async with client.send("POST", "/v1/x", b"x" * 50_000_000) as reply:
+    async with client.send("POST", "/v1/x", [b"x" * 50_000_000]) as reply:
         assert (reply.status, await reply.error()) == (413, b"no")
     assert not client._idle
     over.set()

@@ -13,6 +13,8 @@ from sightline.engines.upstream.reserved import Reserved
 from sightline.errors import EngineError
 
 _ROLES = {"developer": "system", "tool": "user"}  # a tool's result without its call's id is what a user says
+_MARK = b"\0"  # in no JSON
+_PICTURE = msgspec.Raw(_MARK)
 _encoder = msgspec.json.Encoder()
 
 
@@ -28,8 +30,8 @@ class BodyWriter:
         self._dialect = dialect
         self._reserved = reserved
 
-    def write(self, request: GenerateRequest) -> bytes:
-        """Return the body of `POST /v1/chat/completions`.
+    def write(self, request: GenerateRequest) -> list[bytes]:
+        """Return the body of `POST /v1/chat/completions`, in pieces: no picture is copied once it is base64.
 
         Raises:
             EngineError: the pictures and their places in the messages do not match.
@@ -42,13 +44,12 @@ class BodyWriter:
             # vLLM can say with each piece what was used so far, so that a leaver pays for what was made.
             more = {"continuous_usage_stats": True} if self._dialect == "vllm" else {}
             body["stream_options"] = {"include_usage": True, **more}
-        return _encoder.encode(body)
+        return _with_pictures(_encoder.encode(body), request)
 
-    def count(self, request: GenerateRequest) -> bytes:
+    def count(self, request: GenerateRequest) -> list[bytes]:
         """Return the body that asks for the tokens of a prompt: vLLM's `/tokenize`."""
-        return _encoder.encode(
-            {"model": self._model, "messages": self.messages(request), "add_generation_prompt": True}
-        )
+        body = {"model": self._model, "messages": self.messages(request), "add_generation_prompt": True}
+        return _with_pictures(_encoder.encode(body), request)
 
     def messages(self, request: GenerateRequest) -> list[dict[str, Any]]:
         """Return the messages, texts neutralised, every picture once and in its place."""
@@ -70,16 +71,25 @@ def _part(part: Part, files: tuple[ImageFile, ...]) -> dict[str, Any]:
     if not isinstance(part, ImagePart):
         return {"type": "text", "text": part.text}
     file = files[part.index]
-    url: dict[str, Any] = {"url": _data_uri(file)}
+    url: dict[str, Any] = {"url": _PICTURE}
     if file.detail != "auto":
         url["detail"] = file.detail
     return {"type": "image_url", "image_url": url}
 
 
-def _data_uri(file: ImageFile) -> msgspec.Raw:
-    return msgspec.Raw(
-        b"".join((b'"data:image/', file.type.encode(), b";base64,", pybase64.b64encode(file.data), b'"'))
-    )
+def _with_pictures(body: bytes, request: GenerateRequest) -> list[bytes]:
+    """The pieces of a body, with pictures where their marks stand."""
+    if not request.files:
+        return [body]
+    places = [part.index for message in request.messages for part in message.parts if isinstance(part, ImagePart)]
+    texts = body.split(_MARK)
+    if len(texts) != len(places) + 1:
+        raise EngineError("The images of the request and their places in the messages do not match.")
+    pieces = []
+    for text, place in zip(texts, places, strict=False):
+        file = request.files[place]
+        pieces += [text + b'"data:image/' + file.type.encode() + b";base64,", pybase64.b64encode(file.data), b'"']
+    return [*pieces, texts[-1]]
 
 
 def _add_sampling(body: dict[str, Any], sampling: SamplingParams, limit: str) -> None:

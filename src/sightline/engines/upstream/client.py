@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -247,8 +248,8 @@ class Client:
         for connection in list(self._open_ones):
             connection.transport.abort()
 
-    def send(self, method: str, path: str, body: bytes | None = None) -> Sending:
-        """Send a request, for the length of an `async with`.
+    def send(self, method: str, path: str, body: Sequence[bytes] | None = None) -> Sending:
+        """Send a request, its body in pieces, for the length of an `async with`.
 
         Leaving before its answer is read to the end closes the connection at once.
 
@@ -258,8 +259,8 @@ class Client:
         head = f"{method} {self._path}{path}{self._headers}"
         if body is None:
             return Sending(self, [f"{head}\r\n".encode("ascii")])
-        head = f"{head}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        return Sending(self, [head.encode("ascii"), body])
+        head = f"{head}content-type: application/json\r\ncontent-length: {sum(map(len, body))}\r\n\r\n"
+        return Sending(self, [head.encode("ascii"), *body])
 
     async def connect(self) -> Connection:
         """Make a connection.

@@ -189,7 +189,7 @@ async def _count(server: Server, served: Served, request: GenerateRequest) -> Us
     return Usage(count, 0, request.image_tokens)
 
 
-async def _ask(server: Server, path: str, body: bytes) -> bytes:
+async def _ask(server: Server, path: str, body: list[bytes]) -> bytes:
     async with server.client.send("POST", path, body) as reply:
         if reply.status != 200:
             refusal = of_status(reply.status, await reply.error())

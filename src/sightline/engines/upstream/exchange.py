@@ -54,7 +54,7 @@ class _Asking:
 
     reply: Reply
 
-    def __init__(self, server: Server, body: bytes, *, streams: bool) -> None:
+    def __init__(self, server: Server, body: list[bytes], *, streams: bool) -> None:
         self.running = Exchange(asyncio.get_running_loop().time(), streams=streams)
         self._server = server
         self._sending = server.client.send("POST", CHAT, body)

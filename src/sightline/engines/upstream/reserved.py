@@ -57,8 +57,10 @@ class Reserved:
     def _texts(self, texts: Sequence[str]) -> list[Part]:
         """Break spellings in texts that a template may join, after trimming them or not."""
         whole = [self._neutralise(text) for text in texts]
+        if len(whole) < 2:
+            return [TextPart(text) for text in whole]
         joined = ("".join(whole), "".join(text.strip() for text in whole))
-        if len(whole) > 1 and any(next(self._neutralise.cuts(text), None) for text in joined):
+        if any(next(self._neutralise.cuts(text), None) for text in joined):
             # A spelling lies across texts: a mark at the end of each keeps every two of them apart.
             whole[:-1] = [text + ZERO_WIDTH_SPACE for text in whole[:-1]]
         return [TextPart(text) for text in whole]
