@@ -129,6 +129,7 @@ class Service:
             image_tokens=sum(one.receipt.image_tokens for one in seen),
             sampling=request.sampling,
             stream=request.stream,
+            owner=call.key.id,
         )
         return work, tuple(one.receipt for one in seen)
 

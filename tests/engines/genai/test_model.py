@@ -157,6 +157,11 @@ def test_the_cache_is_as_large_as_the_requests_can_use(folder: Path) -> None:
     assert capacity.step_tokens == 1024 + 4
 
 
+def test_keys_and_values_are_not_shared_unless_somebody_says_so() -> None:
+    """They would be shared among all API keys; see `Limits`."""
+    assert not Limits().prefix_caching
+
+
 def test_the_cache_is_bounded_by_its_share_of_memory(folder: Path) -> None:
     model = read(folder)
 

@@ -26,6 +26,7 @@ from sightline.core import (
     Usage,
 )
 from sightline.engines.genai.answer import Answer, AnswerRules
+from sightline.engines.genai.features import FeatureCache
 from sightline.engines.genai.grammar import read_form
 from sightline.engines.genai.job import Event, Job, Work
 from sightline.engines.genai.loading import Limits, Loaded, load
@@ -61,7 +62,8 @@ class GenAIEngine:
         self._model = read_model(self._path, model_id=self._model_id, max_context=self._limits.max_context)
         self._loaded = await asyncio.to_thread(load, self._model, self._limits)
         loaded = self._loaded
-        self._stepper = Stepper(loaded.pipeline, loaded.vision, loaded.capacity, asyncio.get_running_loop())
+        features = FeatureCache(self._limits.features_bytes)
+        self._stepper = Stepper(loaded.pipeline, loaded.vision, loaded.capacity, features)
         async for _ in self._answers(_warm_up(self._model)):
             pass
         self._is_warm = True
@@ -141,7 +143,7 @@ class GenAIEngine:
             max_tokens=max_tokens,
         )
         rules = AnswerRules(stop=sampling.stop, logprobs=sampling.logprobs, form=form)
-        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event](), pictures)
+        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event](), pictures, request.owner)
 
     def _ready(self) -> tuple[Model, Loaded]:
         if self._model is None or self._loaded is None:

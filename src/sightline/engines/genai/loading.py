@@ -23,6 +23,10 @@ class Limits:
     `max_context` caps the model's own context length, in tokens, since a prompt is computed in one step and held
     whole in the cache. `max_running` and `max_waiting` count requests; beyond them requests wait and are refused.
     `cache_gb` bounds the key-value cache, in GiB; less is taken where less is enough for `max_running` requests.
+    `features_bytes` is for what the vision encoder made of the pictures of past requests.
+    `prefix_caching` keeps keys and values of prompts' beginnings, which OpenVINO finds by 64 bits of hash over a few
+    values of each embedding and shares among all: how soon an answer begins would tell one API key what another has
+    sent, and who finds a collision could change another's answer. So it is only for those who all trust each other.
     `precision` of the arithmetic is `f32` or `bf16`; by default OpenVINO takes the fastest that the machine has.
     """
 
@@ -30,7 +34,8 @@ class Limits:
     max_running: int = 16
     max_waiting: int = 256
     cache_gb: float = 2.0
-    prefix_caching: bool = True
+    features_bytes: int = 64_000_000
+    prefix_caching: bool = False
     device: str = "CPU"
     precision: str | None = None
 
