@@ -150,7 +150,7 @@ def _asked(first_token_ms: float, answer: bytes) -> Asked:
 
 
 def _picture(draw: np.random.Generator, kind: Kind) -> str:
-    """A picture that no other is, as a data URI: discs on white; on flat panels with lines; on soft ground with grain."""
+    """A picture that no other is, as a data URI: discs on white, among greeked text, on soft ground with grain."""
     size = (kind.width, kind.height)
     image = Image.new("RGB", size, "white")
     if kind.format == "JPEG":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +158,12 @@ def test_the_cache_is_as_large_as_the_requests_can_use(folder: Path) -> None:
     assert capacity.step_tokens == 1024 + 4
 
 
-def test_keys_and_values_are_not_shared_unless_somebody_says_so() -> None:
-    """They would be shared among all API keys; see `Limits`."""
-    assert not Limits().prefix_caching
+def test_a_model_without_control_tokens_to_spare_says_what_needs_them(folder: Path) -> None:
+    model = read(folder)
+    bare = replace(model, controls=dict.fromkeys(model.family.controls, 1))
+
+    with pytest.raises(ConfigError, match="prefix_caching"):
+        _ = bare.quiet_controls
 
 
 def test_the_cache_is_bounded_by_its_share_of_memory(folder: Path) -> None:

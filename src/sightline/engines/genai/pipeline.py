@@ -27,6 +27,7 @@ from openvino_genai import GenerationFinishReason, GenerationStatus
 from sightline.core import Delta, Pixels
 from sightline.engines.genai.features import FeatureCache, FeatureKey
 from sightline.engines.genai.job import Event, Job
+from sightline.engines.genai.salt import mark
 from sightline.engines.genai.vision import VisionEncoder
 from sightline.errors import EngineError, EngineUnavailable, ServiceError
 from sightline.log import get_logger
@@ -209,9 +210,11 @@ class Stepper:
             log.warning("pictures_refused_by_vision_model", error=type(error).__name__)
             self._refuse([job for job in jobs if not batch.keys().isdisjoint(job.unseen().values())])
             return
-        fresh = {key: Tensor(features[np.newaxis]) for key, features in zip(batch, packed, strict=True)}
-        for key, features in fresh.items():
-            self._features.put(key, features)
+        fresh: dict[FeatureKey, Tensor] = {}
+        for key, features in zip(batch, packed, strict=True):
+            mark(features, key.sha256)
+            fresh[key] = Tensor(features[np.newaxis])
+            self._features.put(key, fresh[key])
         for job in jobs:
             job.features |= {at: fresh[key] for at, key in job.unseen().items() if key in fresh}
 
