@@ -16,6 +16,9 @@ from sightline.engines.genai.tokens import TokenCounter, prepare
 from sightline.engines.genai.vision import VisionEncoder, load_encoder
 from sightline.errors import ConfigError
 
+# Tokenizing, looking up embeddings and unpacking features take less than waking another thread for them does.
+_ALONE = {"INFERENCE_NUM_THREADS": 1}
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -63,14 +66,15 @@ def load(model: Model, limits: Limits) -> Loaded:
     try:
         arithmetic = {} if limits.precision is None else {"INFERENCE_PRECISION_HINT": limits.precision}
         vision = load_encoder(model, limits.device, arithmetic)
+        alone = _ALONE if limits.device == "CPU" else {}
         with overlay(model, salted=limits.prefix_caching) as (folder, vocabulary):
             pipeline = ContinuousBatchingPipeline(
                 folder,
                 _scheduling(capacity, limits),
                 limits.device,
-                arithmetic,
-                {},
-                {"INFERENCE_PRECISION_HINT": "f32"},
+                arithmetic | ({"MODEL_PROPERTIES": {"text_embeddings": _ALONE}} if alone else {}),
+                _ALONE,
+                {"INFERENCE_PRECISION_HINT": "f32"} | alone,
             )
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
