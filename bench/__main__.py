@@ -9,7 +9,19 @@ from importlib import import_module
 
 from rich.console import Console
 
-NAMES = ("front", "batching", "transcriber", "refusals", "proxy", "ledger", "overload", "stalled", "workers")
+NAMES = (
+    "front",
+    "batching",
+    "again",
+    "engines",
+    "transcriber",
+    "refusals",
+    "proxy",
+    "ledger",
+    "overload",
+    "stalled",
+    "workers",
+)
 
 
 def main() -> int:

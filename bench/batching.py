@@ -109,16 +109,7 @@ async def _ask(client: httpx2.AsyncClient, body: dict[str, Any]) -> int:
 
 
 def _body(draw: random.Random, extra: dict[str, Any]) -> dict[str, Any]:
-    """A request with a picture that no other has: a few discs on white."""
-    image = Image.new("RGB", (224, 224), "white")
-    pen = ImageDraw.Draw(image)
-    for _ in range(draw.randint(4, 6)):
-        x, y, r = draw.randint(30, 190), draw.randint(30, 190), draw.randint(15, 30)
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=draw.choice(("red", "blue", "green", "orange")))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": QUESTION}]
+    content = [{"type": "image_url", "image_url": {"url": picture(draw)}}, {"type": "text", "text": QUESTION}]
     return {
         "model": MODEL,
         "messages": [{"role": "user", "content": content}],
@@ -126,3 +117,15 @@ def _body(draw: random.Random, extra: dict[str, Any]) -> dict[str, Any]:
         "max_completion_tokens": 160,
         **extra,
     }
+
+
+def picture(draw: random.Random) -> str:
+    """A picture that no other is, as a data URI: a few discs on white."""
+    image = Image.new("RGB", (224, 224), "white")
+    pen = ImageDraw.Draw(image)
+    for _ in range(draw.randint(4, 6)):
+        x, y, r = draw.randint(30, 190), draw.randint(30, 190), draw.randint(15, 30)
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=draw.choice(("red", "blue", "green", "orange")))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from sightline.settings import (
     BUNDLED,
     TRANSCRIBER,
     EngineSpec,
+    ImageLimits,
     Settings,
     default_engines,
     engine_spec,
+    engine_specs,
     load_settings,
     settings_of,
     tree_of,
@@ -141,6 +143,16 @@ def test_model_may_be_an_id_that_comes_along_or_a_folder(tmp_path: Path) -> None
 def test_other_model_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=TRANSCRIBER):
         engine_spec("gpt-4o")
+
+
+def test_each_vision_model_is_told_what_it_may_remember_of_pictures() -> None:
+    """The engine's own option goes before; other kinds of engine take none."""
+    own = EngineSpec("genai", {"path": "m", "features_bytes": 5})
+    settings = Settings(engines=(EngineSpec("genai", {"path": "m"}), own, EngineSpec("scripted")))
+
+    specs = engine_specs(replace(settings, images=ImageLimits(features_bytes=7)))
+
+    assert [spec.options.get("features_bytes") for spec in specs] == [7, 5, None]
 
 
 UPSTREAM = """

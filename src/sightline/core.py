@@ -141,7 +141,8 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     `images[i]` belongs to `ImagePart(i)`, its views already at the size the model sees; where the model's encoding is
     `forwarded` it is `files[i]` instead. `image_tokens` is what the receipt promises for all of them: an engine that
     counts otherwise refuses before it begins. Where `stream` is false nobody reads the answer before its end, so its
-    pieces may be joined on the way.
+    pieces may be joined on the way. What an engine remembers of a request serves no request of another `owner` (the id
+    of the key that sent it).
     """
 
     request_id: str
@@ -152,6 +153,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     image_tokens: int = 0
     stream: bool = True
     files: tuple[ImageFile, ...] = ()
+    owner: str = ""
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
@@ -164,7 +166,11 @@ class TokenLogprob(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one answer. `cached_tokens` of the prompt were not computed again."""
+    """Tokens of one answer. `cached_tokens` of the prompt came from a cache.
+
+    Here they are the image tokens of views that were encoded for an earlier request of the same owner; of an upstream
+    they are what it says.
+    """
 
     prompt_tokens: int
     completion_tokens: int

@@ -134,6 +134,7 @@ class Service:
             image_tokens=sum([receipt.image_tokens for receipt in receipts]),
             sampling=request.sampling,
             stream=request.stream,
+            owner=call.key.id,
         )
         return work, receipts
 

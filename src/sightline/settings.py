@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -84,7 +84,7 @@ class ImageLimits:
     """What one request may send: images, pixels and longest side of each (from the header), scans of a JPEG.
 
     `max_kept_bytes` is for pictures that decoders must hold whole (progressive, interlaced); `cache_bytes` is for
-    decoded pictures of past requests.
+    decoded pictures of past requests, `features_bytes` for what a model's vision encoder made of them, each model.
     """
 
     __pydantic_config__ = _STRICT
@@ -95,6 +95,7 @@ class ImageLimits:
     max_jpeg_scans: Annotated[int, Field(ge=1, le=10_000)] = 100
     max_kept_bytes: AtLeastOne = 160_000_000
     cache_bytes: Annotated[int, Field(ge=0)] = 64_000_000
+    features_bytes: Annotated[int, Field(ge=0)] = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +325,9 @@ def engine_spec(model: str) -> EngineSpec:
 
 def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
     """The engines to run here: those of the settings, or, where they name no models at all, all that come with us."""
-    return settings.engines or (() if settings.upstreams else default_engines())
+    specs = settings.engines or (() if settings.upstreams else default_engines())
+    shares = {"features_bytes": settings.images.features_bytes}
+    return tuple(replace(spec, options=shares | spec.options) if spec.kind == "genai" else spec for spec in specs)
 
 
 def default_engines() -> tuple[EngineSpec, ...]:

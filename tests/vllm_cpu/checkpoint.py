@@ -6,6 +6,7 @@ enough, and what vLLM serves is what the embedded engine runs.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,6 @@ _POSITIONS = "vision_tower.vision_model.embeddings"
 
 def write_checkpoint(folder: Path) -> None:
     """Write the bundled model into an empty folder."""
-    from safetensors.numpy import save_file  # `make test` collects this too, without it
-
     weights: dict[str, NDArray[np.float32]] = {}
     core = openvino.Core()
     for part in _PARTS:
@@ -34,10 +33,25 @@ def write_checkpoint(folder: Path) -> None:
             if constant.get_byte_size() >= _SMALLEST_BYTES:
                 name, value = _weight(constant)
                 weights[name] = np.ascontiguousarray(value, dtype=np.float32)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    _save(weights, folder / "model.safetensors")
     for path in BUNDLED.iterdir():
         if path.suffix in (".json", ".jinja") and path.name != "sightline.json":
             shutil.copy(path, folder)
+
+
+def _save(weights: dict[str, NDArray[np.float32]], path: Path) -> None:
+    """Write weights as safetensors, so that no library for it is needed: a length, JSON, then the bytes."""
+    head: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, value in weights.items():
+        head[name] = {"dtype": "F32", "shape": value.shape, "data_offsets": [at, at + value.nbytes]}
+        at += value.nbytes
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for value in weights.values():
+            file.write(value.data)
 
 
 def _weight(constant: Any) -> tuple[str, Any]:

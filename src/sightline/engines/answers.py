@@ -58,6 +58,7 @@ def unpack_request(message: Generate, raw: bytes) -> GenerateRequest:
         message.sampling,
         message.image_tokens,
         message.stream,
+        owner=message.owner,
     )
 
 

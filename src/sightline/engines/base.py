@@ -59,6 +59,7 @@ class Engine(Protocol):
         Concurrent calls are batched by the engine. Closing the iterator cancels: the request's slot is free
         within one decoding step, whether it was queued, in prefill or in decode. Text in messages is text:
         no spelling in it becomes a control token or moves an image. All views of an image stand in its place.
+        What an engine keeps of a request makes no request of another `owner` faster, nor any answer another.
         `request.images` is not mutated.
 
         Raises (at the first `__anext__` or later):

@@ -27,6 +27,7 @@ class Generate(msgspec.Struct, tag=True, frozen=True):
     image_tokens: int
     stream: bool
     only_count: bool = False
+    owner: str = ""
 
 
 class Cancel(msgspec.Struct, tag=True, frozen=True):
@@ -96,6 +97,7 @@ def pack_request(number: int, request: GenerateRequest, *, only_count: bool = Fa
         image_tokens=request.image_tokens,
         stream=request.stream,
         only_count=only_count,
+        owner=request.owner,
     )
 
 

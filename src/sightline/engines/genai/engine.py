@@ -26,6 +26,7 @@ from sightline.core import (
     Usage,
 )
 from sightline.engines.genai.answer import Answer, AnswerRules
+from sightline.engines.genai.features import FeatureCache
 from sightline.engines.genai.grammar import read_form
 from sightline.engines.genai.job import Event, Job, Work
 from sightline.engines.genai.loading import Limits, Loaded, load
@@ -61,7 +62,8 @@ class GenAIEngine:
         self._model = read_model(self._path, model_id=self._model_id, max_context=self._limits.max_context)
         self._loaded = await asyncio.to_thread(load, self._model, self._limits)
         loaded = self._loaded
-        self._stepper = Stepper(loaded.pipeline, loaded.vision, loaded.capacity, asyncio.get_running_loop())
+        features = FeatureCache(self._limits.features_bytes)
+        self._stepper = Stepper(loaded.pipeline, loaded.vision, loaded.capacity, features)
         async for _ in self._answers(_warm_up(self._model)):
             pass
         self._is_warm = True
@@ -134,14 +136,14 @@ class GenAIEngine:
         prompt, prompt_tokens = _write(loaded, request)
         max_tokens = room(prompt_tokens, sampling, model.info.context_length)
         work = Work(
-            prompt=prompt.tagged,
+            prompt=prompt.tagged + (loaded.salts.suffix(request.owner) if loaded.salts else ""),
             config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),
             prompt_tokens=prompt_tokens,
             image_tokens=image_tokens,
             max_tokens=max_tokens,
         )
         rules = AnswerRules(stop=sampling.stop, logprobs=sampling.logprobs, form=form)
-        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event](), pictures)
+        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event](), pictures, request.owner)
 
     def _ready(self) -> tuple[Model, Loaded]:
         if self._model is None or self._loaded is None:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from sightline.core import Delta, EngineTimings, FinishReason, Pixels, Usage
 from sightline.engines.genai.answer import Answer
+from sightline.engines.genai.features import FeatureKey, feature_key
 from sightline.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -38,23 +39,43 @@ class Work:
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request's work, the views of its pictures (as `images` once encoded), its growing answer and its clock."""
+    """A request's work, the views of its pictures and what the encoder made of them, its answer and its clock.
+
+    `owner` is whose request it is: features are shared among the requests of one owner only.
+    """
 
     work: Work
     answer: Answer
     events: asyncio.Queue[Event]
     pictures: Sequence[Pixels] = ()
-    images: list[openvino.Tensor] = field(default_factory=list)
+    owner: str = ""
+    features: dict[int, openvino.Tensor] = field(default_factory=dict)
+    known: int = 0
+    """How many of the views had been encoded for an earlier request."""
     encoding_s: float = 0.0
     cancelled: bool = False
+    has_spoken: bool = False
+    """Whether a piece of its answer has been sent."""
     submitted_s: float = field(default_factory=time.perf_counter)
     admitted_s: float = 0.0
     first_token_s: float = 0.0
+    _keys: list[FeatureKey] | None = None
 
     @property
     def is_seen(self) -> bool:
         """Whether every view is encoded."""
-        return len(self.images) == len(self.pictures)
+        return len(self.features) == len(self.pictures)
+
+    @property
+    def images(self) -> list[openvino.Tensor]:
+        """What the encoder made of each view, in order, once every view is encoded."""
+        return [self.features[at] for at in range(len(self.pictures))]
+
+    def unseen(self) -> dict[int, FeatureKey]:
+        """Return the views that are still to be encoded, by their number."""
+        if self._keys is None:
+            self._keys = [feature_key(picture, self.owner) for picture in self.pictures]
+        return {at: key for at, key in enumerate(self._keys) if at not in self.features}
 
     def add(self, token_ids: Sequence[int], logprobs: Sequence[float]) -> Delta | None:
         """Take the tokens of one step.
@@ -89,4 +110,6 @@ class Job:
         )
 
     def _usage(self) -> Usage:
-        return Usage(self.work.prompt_tokens, self.answer.completion_tokens, self.work.image_tokens)
+        work = self.work
+        cached_tokens = work.image_tokens * self.known // max(1, len(self.pictures))
+        return Usage(work.prompt_tokens, self.answer.completion_tokens, work.image_tokens, cached_tokens)

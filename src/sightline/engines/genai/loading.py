@@ -10,10 +10,14 @@ from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model
 from sightline.engines.genai.overlay import overlay
 from sightline.engines.genai.pipeline import BLOCK_TOKENS, PIPELINE_FAILURES, Capacity
+from sightline.engines.genai.salt import Salts
 from sightline.engines.genai.template import PromptWriter
 from sightline.engines.genai.tokens import TokenCounter, prepare
 from sightline.engines.genai.vision import VisionEncoder, load_encoder
 from sightline.errors import ConfigError
+
+# Tokenizing, looking up embeddings and unpacking features take less than waking another thread for them does.
+_ALONE = {"INFERENCE_NUM_THREADS": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,9 @@ class Limits:
     `max_context` caps the model's own context length, in tokens, since a prompt is computed in one step and held
     whole in the cache. `max_running` and `max_waiting` count requests; beyond them requests wait and are refused.
     `cache_gb` bounds the key-value cache, in GiB; less is taken where less is enough for `max_running` requests.
+    `features_bytes` is for what the vision encoder made of the pictures of past requests.
+    `prefix_caching` keeps keys and values of prompts' beginnings in that cache, each owner's apart (`salt`); loading
+    then takes room for a copy of the table of embeddings among the temporary files.
     `precision` of the arithmetic is `f32` or `bf16`; by default OpenVINO takes the fastest that the machine has.
     """
 
@@ -30,6 +37,7 @@ class Limits:
     max_running: int = 16
     max_waiting: int = 256
     cache_gb: float = 2.0
+    features_bytes: int = 64_000_000
     prefix_caching: bool = True
     device: str = "CPU"
     precision: str | None = None
@@ -45,6 +53,7 @@ class Loaded:
     writer: PromptWriter
     counter: TokenCounter
     vocabulary: Vocabulary
+    salts: Salts | None
 
 
 def load(model: Model, limits: Limits) -> Loaded:
@@ -57,19 +66,21 @@ def load(model: Model, limits: Limits) -> Loaded:
     try:
         arithmetic = {} if limits.precision is None else {"INFERENCE_PRECISION_HINT": limits.precision}
         vision = load_encoder(model, limits.device, arithmetic)
-        with overlay(model) as (folder, vocabulary):
+        alone = _ALONE if limits.device == "CPU" else {}
+        with overlay(model, salted=limits.prefix_caching) as (folder, vocabulary):
             pipeline = ContinuousBatchingPipeline(
                 folder,
                 _scheduling(capacity, limits),
                 limits.device,
-                arithmetic,
-                {},
-                {"INFERENCE_PRECISION_HINT": "f32"},
+                arithmetic | ({"MODEL_PROPERTIES": {"text_embeddings": _ALONE}} if alone else {}),
+                _ALONE,
+                {"INFERENCE_PRECISION_HINT": "f32"} | alone,
             )
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
     writer, counter = prepare(pipeline.get_tokenizer(), model)
-    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary)
+    salts = Salts(model.quiet_controls) if limits.prefix_caching else None
+    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary, salts)
 
 
 def plan(model: Model, limits: Limits) -> Capacity:

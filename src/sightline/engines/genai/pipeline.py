@@ -25,7 +25,9 @@ from openvino import Tensor
 from openvino_genai import GenerationFinishReason, GenerationStatus
 
 from sightline.core import Delta, Pixels
+from sightline.engines.genai.features import FeatureCache, FeatureKey
 from sightline.engines.genai.job import Event, Job
+from sightline.engines.genai.salt import mark
 from sightline.engines.genai.vision import VisionEncoder
 from sightline.errors import EngineError, EngineUnavailable, ServiceError
 from sightline.log import get_logger
@@ -42,6 +44,8 @@ ADMISSION_S = 0.02
 """Admissions stop for this step once they have taken so long: running answers wait meanwhile."""
 FORGET_EVERY = 64
 """Requests after which the pipeline is made to forget their prompts."""
+HEARING_S = 0.002
+"""The longest that the next step waits until the event loop has passed on an answer's first or last piece."""
 BLOCK_TOKENS = 32
 """Tokens a block of the cache holds, on a CPU."""
 
@@ -65,8 +69,8 @@ class Load(NamedTuple):
 class Stepper:
     """Runs jobs on one pipeline in a thread of its own.
 
-    `submit`, `cancel`, `load` and `stop` may be called from the event loop; none waits for a step by itself (the
-    pipeline's own binding holds the interpreter lock while it steps).
+    Made on the event loop that its jobs live on. `submit`, `cancel`, `load` and `stop` may be called from there; none
+    waits for a step by itself (the pipeline's own binding holds the interpreter lock while it steps).
     """
 
     def __init__(
@@ -74,20 +78,22 @@ class Stepper:
         pipeline: openvino_genai.ContinuousBatchingPipeline,
         vision: VisionEncoder,
         capacity: Capacity,
-        loop: asyncio.AbstractEventLoop,
+        features: FeatureCache,
     ) -> None:
         self.steps = 0
         self.is_alive = True
         self._pipeline = pipeline
         self._vision = vision
         self._capacity = capacity
-        self._loop = loop
+        self._features = features
+        self._loop = asyncio.get_running_loop()
         self._inbox: deque[Job] = deque()
         self._wake = threading.Event()
         self._stopping = False
         self._waiting: deque[Job] = deque()
         self._running: dict[Job, GenerationHandle] = {}
         self._outbox: list[tuple[asyncio.Queue[Event], Event]] = []
+        self._is_urgent = False
         self._entered = 0
         self._thread = threading.Thread(target=self._run, name="genai-steps", daemon=True)
         self._thread.start()
@@ -171,29 +177,52 @@ class Stepper:
     def _look(self) -> None:
         """Encode pictures of the first waiting jobs, as one batch; of no more jobs than slots are free.
 
-        What is beyond a batch, be it the rest of one job's many views, is left for after the next step.
+        A view that is held or comes twice is not encoded again. What is beyond a batch, be it the rest of one job's
+        many views, is left for after the next step.
         """
         slots = self._capacity.running - len(self._running)
-        batch: list[tuple[Job, Pixels]] = []
-        for job in islice(self._waiting, slots):
-            unseen = job.pictures[len(job.images) :]
-            batch += [(job, picture) for picture in unseen[: self._vision.most_at_once - len(batch)]]
-        if not batch:
-            return
+        lookers = [job for job in islice(self._waiting, slots) if not job.is_seen]
         began_s = time.perf_counter()
+        batch: dict[FeatureKey, Pixels] = {}
+        for job in lookers:
+            self._recall(job)
+            for at, key in job.unseen().items():
+                if key in batch or len(batch) < self._vision.most_at_once:
+                    batch[key] = job.pictures[at]
+        if batch:
+            self._encode(batch, lookers)
+        for job in lookers:
+            job.encoding_s += time.perf_counter() - began_s
+
+    def _recall(self, job: Job) -> None:
+        """Give a job what is still held of views that its owner has sent before."""
+        for at, key in job.unseen().items():
+            features = self._features.get(key)
+            if features is not None:
+                job.features[at] = features
+                job.known += 1
+
+    def _encode(self, batch: dict[FeatureKey, Pixels], jobs: Sequence[Job]) -> None:
+        """Encode a batch, keep what comes of it, and give each of the waiting jobs its part."""
         try:
-            packed = self._vision.encode([picture for _, picture in batch])
+            packed = self._vision.encode(list(batch.values()))
         except RuntimeError as error:
             log.warning("pictures_refused_by_vision_model", error=type(error).__name__)
-            jobs = {job for job, _ in batch}
-            self._waiting = deque(job for job in self._waiting if job not in jobs)
-            for job in jobs:
-                self._send(job, EngineError("the model could not look at the picture"))
+            self._refuse([job for job in jobs if not batch.keys().isdisjoint(job.unseen().values())])
             return
-        for (job, _), features in zip(batch, packed, strict=True):
-            job.images.append(Tensor(features[np.newaxis]))
-        for job in {job for job, _ in batch}:
-            job.encoding_s += time.perf_counter() - began_s
+        fresh: dict[FeatureKey, Tensor] = {}
+        for key, features in zip(batch, packed, strict=True):
+            mark(features, key.sha256)
+            fresh[key] = Tensor(features[np.newaxis])
+            self._features.put(key, fresh[key])
+        for job in jobs:
+            job.features |= {at: fresh[key] for at, key in job.unseen().items() if key in fresh}
+
+    def _refuse(self, jobs: Sequence[Job]) -> None:
+        """End waiting jobs whose pictures the vision model has failed on."""
+        self._waiting = deque(job for job in self._waiting if job not in jobs)
+        for job in jobs:
+            self._send(job, EngineError("the model could not look at the picture"))
 
     def _admit(self) -> None:
         """Move waiting jobs into the pipeline, in order, as far as slots, cache and this step's time allow."""
@@ -264,21 +293,35 @@ class Stepper:
             self._send(job, delta)
 
     def _send(self, job: Job, event: Event) -> None:
-        if not job.cancelled:
-            self._outbox.append((job.events, event))
+        if job.cancelled:
+            return
+        self._outbox.append((job.events, event))
+        is_last = isinstance(event, ServiceError) or event.finish_reason is not None
+        if is_last or not job.has_spoken:
+            job.has_spoken = self._is_urgent = True
 
     def _deliver(self) -> None:
         if not self._outbox:
             return
         outbox, self._outbox = self._outbox, []
+        is_urgent, self._is_urgent = self._is_urgent, False
         # Once the loop is closed nobody is left to hear.
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_hand_over, outbox)
+        if self._loop.is_closed():
+            return
+        heard = threading.Event()
+        self._loop.call_soon_threadsafe(_hand_over, outbox, self._loop, heard)
+        if is_urgent and self._running:
+            # The next step holds the interpreter lock, by which the loop would lose the race to send this first.
+            heard.wait(HEARING_S)
 
 
-def _hand_over(outbox: Sequence[tuple[asyncio.Queue[Event], Event]]) -> None:
+def _hand_over(
+    outbox: Sequence[tuple[asyncio.Queue[Event], Event]], loop: asyncio.AbstractEventLoop, heard: threading.Event
+) -> None:
     for queue, event in outbox:
         queue.put_nowait(event)
+    # In the next turn the readers wake up and pass their pieces on, at whose end they are sent.
+    loop.call_soon(loop.call_soon, heard.set)
 
 
 def _forget_prompts(pipeline: openvino_genai.ContinuousBatchingPipeline) -> None:

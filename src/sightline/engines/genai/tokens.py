@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sightline.core import SamplingParams
 from sightline.engines.genai.model import Model
 from sightline.engines.genai.template import Prompt, PromptWriter
@@ -25,7 +23,7 @@ class TokenCounter:
     def __init__(self, tokenizer: openvino_genai.Tokenizer, model: Model) -> None:
         self._tokenizer = tokenizer
         self._controls = {spelling: number for spelling, number in model.controls.items() if spelling != "<unk>"}
-        self._control_ids = np.array(sorted(self._controls.values()))
+        self._control_ids = frozenset(self._controls.values())
         self._added = self._ids("")
 
     @property
@@ -39,10 +37,9 @@ class TokenCounter:
         Raises:
             EngineError: a control token stands where the template placed none, or one is missing.
         """
-        ids = np.asarray(self._ids(prompt.expanded))
-        found = ids[np.isin(ids, self._control_ids)]
-        expected = [*self._added, *(self._controls[spelling] for spelling in prompt.controls)]
-        if not np.array_equal(found, expected):
+        ids = self._ids(prompt.expanded)
+        found = [number for number in ids if number in self._control_ids]
+        if found != [*self._added, *(self._controls[spelling] for spelling in prompt.controls)]:
             raise EngineError("the prompt could not be written safely for this model")
         return len(ids)
 

@@ -1,0 +1,180 @@
+"""Pictures on their way through the stepping thread: encoded in batches, once for all requests of who sent them."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from tests.engines.genai.fake import Pipeline, Vision, cached_tokens, job, outcome, run
+
+from sightline.engines.genai.features import FeatureCache
+from sightline.engines.genai.pipeline import Capacity, Stepper
+from sightline.errors import EngineError
+
+
+def test_pictures_that_wait_together_are_encoded_together_and_stay_with_their_request() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        jobs = [job("0", pictures=[1]), job("1", pictures=[2, 3]), job("2"), job("3", pictures=[4])]
+        for one in jobs:
+            stepper.submit(one)
+
+        assert [await outcome(one) for one in jobs] == ["aaa"] * 4
+        assert pipeline.added == ["0", "1", "2", "3"]
+        assert pipeline.shown == [[101], [102, 103], [], [104]]
+
+    run(scene, vision=vision)
+
+    # What came in before the thread first looked is one batch; never more than make a batch.
+    assert list(chain.from_iterable(vision.batches)) == [1, 2, 3, 4]
+    assert max(map(len, vision.batches)) <= Vision.most_at_once
+
+
+def test_views_of_one_request_beyond_a_batch_wait_for_the_next_step() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        jobs = [job("0", pictures=[1, 2, 3, 4, 5, 6, 7]), job("1", pictures=[8])]
+        for one in jobs:
+            stepper.submit(one)
+
+        assert [await outcome(one) for one in jobs] == ["aaa"] * 2
+        assert pipeline.shown == [[101, 102, 103, 104, 105, 106, 107], [108]]
+
+    run(scene, vision=vision)
+
+    assert list(chain.from_iterable(vision.batches)) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert max(map(len, vision.batches)) == Vision.most_at_once
+
+
+def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, _: Pipeline) -> None:
+        running, left = job(length=10_000), job(pictures=[1])
+        stepper.submit(running)
+        await running.events.get()
+        stepper.submit(left)
+        await running.events.get()
+        stepper.cancel(left)
+        stepper.cancel(running)
+        last = job(pictures=[2])
+        stepper.submit(last)
+
+        assert await outcome(last) == "aaa"
+
+    run(scene, Capacity(running=1, step_tokens=1000, blocks=1000), vision)
+
+    assert vision.batches == [[2]]
+
+
+def test_a_request_with_more_pictures_than_a_batch_is_encoded_all_the_same() -> None:
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        wide = job(pictures=[1, 2, 3, 4])
+        stepper.submit(wide)
+
+        assert await outcome(wide) == "aaa"
+        assert pipeline.shown == [[101, 102, 103, 104]]
+
+    run(scene)
+
+
+def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        vision.fails = True
+        bad, text = job("bad picture", pictures=[1]), job("text")
+        stepper.submit(bad)
+        stepper.submit(text)
+        error = await outcome(bad)
+        assert isinstance(error, EngineError)
+        assert "secret" not in error.message
+        assert await outcome(text) == "aaa"
+
+        vision.fails = False
+        later = job("later", pictures=[2])
+        stepper.submit(later)
+        assert await outcome(later) == "aaa"
+        assert pipeline.added == ["text", "later"]
+
+    run(scene, vision=vision)
+
+
+def test_a_picture_is_encoded_once_for_all_requests_of_its_sender() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        cached = []
+        for pictures in ([1], [1], [2, 1, 3], [3, 2]):
+            one = job(pictures=pictures)
+            stepper.submit(one)
+            cached.append(await cached_tokens(one))
+
+        assert cached == [0, 9, 9, 18]
+        assert pipeline.shown == [[101], [101], [102, 101, 103], [103, 102]]
+
+    run(scene, vision=vision)
+
+    assert list(chain.from_iterable(vision.batches)) == [1, 2, 3]
+
+
+def test_a_picture_that_waits_twice_is_encoded_once_and_none_of_it_counts_as_cached() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        twins = [job(length=500), job(pictures=[1, 1]), job(pictures=[1])]
+        for one in twins:
+            stepper.submit(one)
+
+        assert [await cached_tokens(one) for one in twins[1:]] in ([0, 0], [0, 9])
+        assert pipeline.shown == [[], [101, 101], [101]]
+
+    run(scene, vision=vision)
+
+    assert vision.batches == [[1]]
+
+
+def test_what_one_key_sent_makes_no_request_of_another_faster() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, _: Pipeline) -> None:
+        for owner in ("one", "other", ""):
+            asked = job(pictures=[1], owner=owner)
+            stepper.submit(asked)
+            assert await cached_tokens(asked) == 0
+
+    run(scene, vision=vision)
+
+    assert vision.batches == [[1], [1], [1]]
+
+
+def test_without_room_for_features_every_picture_is_encoded() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, _: Pipeline) -> None:
+        for _ in range(2):
+            asked = job(pictures=[1])
+            stepper.submit(asked)
+            assert await cached_tokens(asked) == 0
+
+    run(scene, vision=vision, features=FeatureCache(0))
+
+    assert vision.batches == [[1], [1]]
+
+
+def test_pictures_that_fail_are_not_kept() -> None:
+    vision = Vision()
+
+    async def scene(stepper: Stepper, _: Pipeline) -> None:
+        vision.fails = True
+        bad = job(pictures=[1])
+        stepper.submit(bad)
+        assert isinstance(await outcome(bad), EngineError)
+
+        vision.fails = False
+        again = job(pictures=[1])
+        stepper.submit(again)
+        assert await cached_tokens(again) == 0
+
+    run(scene, vision=vision)
