@@ -7,6 +7,7 @@ cell. Pure geometry: knows neither pixels nor text.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,6 +50,7 @@ class _Table:
         self._rows = [list(row)]
         self._text_px = float(np.median(layout.height))
         self._from_px = int(layout.left.min())
+        self._centre: list[float] = ((layout.left + layout.right) / 2).tolist()
         self._taken = self._covers(row)
 
     def take(self, row: Sequence[int]) -> bool:
@@ -85,19 +87,19 @@ class _Table:
         divided: list[Cells] = [[[] for _ in range(len(cuts) + 1)] for _ in self._rows]
         for row, parts in zip(self._rows, divided, strict=True):
             for index in row:
-                parts[int(np.searchsorted(cuts, self._centre(index)))].append(index)
+                parts[bisect_left(cuts, self._centre[index])].append(index)
         return divided
 
     def _is_shared(self, strip: tuple[int, int]) -> bool:
         cut = (strip[0] + strip[1]) / 2 + self._from_px
-        centres = [[self._centre(index) for index in row] for row in self._rows]
+        centres = [[self._centre[index] for index in row] for row in self._rows]
         return sum(min(row) < cut < max(row) for row in centres) >= 2
 
     def _is_list(self, strip: tuple[int, int]) -> bool:
         """Whether what stands left of the strip is no more than numbers or bullets."""
         layout = self._layout
         cut = (strip[0] + strip[1]) / 2 + self._from_px
-        markers = [row[0] for row in self._rows if len(row) > 1 and self._centre(row[0]) < cut]
+        markers = [row[0] for row in self._rows if len(row) > 1 and self._centre[row[0]] < cut]
         narrow = all(layout.width[index] < _MARKER_WIDTH * self._text_px for index in markers)
         return narrow and strip[1] - strip[0] < _MARKER_GAP * self._text_px
 
@@ -110,7 +112,7 @@ class _Table:
             for start, end in empty
             if end - start >= _MIN_STRIP * self._text_px
             and any(
-                self._centre(row[0]) < start + self._from_px and self._centre(row[-1]) > end + self._from_px
+                self._centre[row[0]] < start + self._from_px and self._centre[row[-1]] > end + self._from_px
                 for row in rows
             )
         ]
@@ -123,6 +125,3 @@ class _Table:
             start, end = layout.left[index] + inset_px, layout.right[index] - inset_px
             covers[int(start) - self._from_px : int(end) - self._from_px + 1] = True
         return covers
-
-    def _centre(self, index: int) -> float:
-        return float(self._layout.left[index] + self._layout.right[index]) / 2

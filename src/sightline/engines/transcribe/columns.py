@@ -27,6 +27,8 @@ _SECTION_STEP = 3.0
 """Running text on both sides that pauses for longer has something else between it."""
 _GUTTER_MIN_WIDTH = 0.6
 _MIN_LINES = 3
+_MAX_TRIED = 24
+"""Gutters looked at closely; the right one is nearly always the first."""
 
 
 def blocks(layout: Layout) -> list[Members]:
@@ -49,23 +51,42 @@ def _columns(layout: Layout, members: Members, prose: _Mask) -> tuple[Members, M
     """Find the gutter with most running text beside it: what stands left and right of it."""
     if prose[members].sum() < 2 * _MIN_LINES:
         return None
-    text_px = float(np.median(layout.height[members]))
     members = members[np.argsort(layout.middle[members], kind="stable")]
     best, best_lines = None, 0
-    for edge_px in np.unique(layout.right[members]):
-        is_right = layout.left[members] >= edge_px + _GUTTER_MIN_WIDTH * text_px
-        is_across = ~is_right & (layout.right[members] > edge_px)
-        band = np.cumsum(is_across)
-        for number in np.unique(band):
-            inside = (band == number) & ~is_across
-            left, right = members[inside & ~is_right], members[inside & is_right]
-            if prose[left].sum() + prose[right].sum() <= best_lines:
-                continue
-            for part in _sections(layout, left, right, prose):
-                lines = int(prose[part[0]].sum() + prose[part[1]].sum())
-                if lines > best_lines:
-                    best, best_lines = part, lines
+    for most_lines, left, right in _gutters(layout, members, prose):
+        if most_lines <= best_lines:
+            break
+        for part in _sections(layout, left, right, prose):
+            lines = int(prose[part[0]].sum() + prose[part[1]].sum())
+            if lines > best_lines:
+                best, best_lines = part, lines
     return best
+
+
+def _gutters(layout: Layout, members: Members, prose: _Mask) -> list[tuple[int, Members, Members]]:
+    """List places for a gutter, those with most running text first: its lines, what is left and right of it.
+
+    A gutter begins where some box ends, and reaches as far up and down as nothing crosses it: through one band.
+    """
+    gap_px = _GUTTER_MIN_WIDTH * float(np.median(layout.height[members]))
+    edges = np.unique(layout.right[members])
+    edges = edges[np.append(np.diff(edges) > 0.25 * gap_px, True)][:, np.newaxis]
+    is_right = layout.left[members] >= edges + gap_px
+    is_across = ~is_right & (layout.right[members] > edges)
+    # Members are sorted from top to bottom, so each that crosses begins a new band.
+    band = np.cumsum(is_across, axis=1) + np.arange(len(edges))[:, np.newaxis] * (len(members) + 1)
+    running = prose[members] & ~is_across
+    count = len(edges) * (len(members) + 1)
+    left_lines = np.bincount(band[running & ~is_right], minlength=count)
+    right_lines = np.bincount(band[running & is_right], minlength=count)
+    lines = np.where(np.minimum(left_lines, right_lines) < _MIN_LINES, 0, left_lines + right_lines)
+    gutters = []
+    for number in np.argsort(-lines, kind="stable")[:_MAX_TRIED]:
+        if lines[number]:
+            at = number // (len(members) + 1)
+            inside = (band[at] == number) & ~is_across[at]
+            gutters.append((int(lines[number]), members[inside & ~is_right[at]], members[inside & is_right[at]]))
+    return gutters
 
 
 def _sections(layout: Layout, left: Members, right: Members, prose: _Mask) -> list[tuple[Members, Members]]:

@@ -22,6 +22,8 @@ _DETECT_MAX_PX = 1600
 _STRIP_RATIO = 8
 _MIN_CONFIDENCE = 0.5
 _MAX_LINE_PX = 3200
+_MAX_SQUEEZE = 0.85
+"""Down to 0.9 no page was read worse, at 0.8 small text was, by 5 characters in 10,000."""
 _VOTERS = 5
 _DOUBT = 0.35
 _MAX_TILT = math.radians(1.5)
@@ -52,7 +54,7 @@ def read_row(networks: Networks, row: Row) -> str:
 
 
 def _read_cell(networks: Networks, pixels: Pixels, boxes: Boxes) -> str:
-    reads = [networks.recognise(_pad_width(crop_line(pixels, box))) for box in boxes]
+    reads = [networks.recognise(_fit_width(crop_line(pixels, box))) for box in boxes]
     return " ".join(read.text.strip() for read in reads if read.text.strip() and read.confidence >= _MIN_CONFIDENCE)
 
 
@@ -79,12 +81,18 @@ def crop_line(pixels: Pixels, box: Boxes) -> Pixels:
     return np.asarray(cv2.resize(line, target_px, interpolation=filter_), np.uint8)
 
 
-def _pad_width(crop: Pixels) -> Pixels:
-    # OpenVINO prepares itself anew for each width it has not seen, and keeps about 10 MB: few widths, little grey.
+def _fit_width(crop: Pixels) -> Pixels:
+    """Squeeze a line a little or pad it with grey, to one of a few widths.
+
+    OpenVINO prepares itself anew for each width it has not seen, and keeps about 10 MB. A line is squeezed rather than
+    padded, for time goes with width.
+    """
     width_px = crop.shape[1]
     step_px = 32 if width_px <= 512 else 64 if width_px <= 1024 else 128
-    grey_px = max(64, -(-width_px // step_px) * step_px) - width_px
-    return np.pad(crop, ((0, 0), (0, grey_px), (0, 0)), constant_values=127) if grey_px else crop
+    fitted_px = max(64, math.ceil(width_px * _MAX_SQUEEZE / step_px) * step_px)
+    if fitted_px < width_px:
+        return np.asarray(cv2.resize(crop, (fitted_px, crop.shape[0]), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.pad(crop, ((0, 0), (0, fitted_px - width_px), (0, 0)), constant_values=127)
 
 
 def _pad_strip(pixels: Pixels) -> Pixels:
@@ -131,8 +139,8 @@ def _upside_down(networks: Networks, lines: list[Pixels]) -> bool:
     if abs(share - 0.5) > _DOUBT:
         return share > 0.5
     # Small or blurred lines divide the vote; what reads better is then the judge.
-    upright = sum(networks.recognise(_pad_width(line)).confidence for line in lines)
-    turned = sum(networks.recognise(_pad_width(np.ascontiguousarray(line[::-1, ::-1]))).confidence for line in lines)
+    upright = sum(networks.recognise(_fit_width(line)).confidence for line in lines)
+    turned = sum(networks.recognise(_fit_width(np.ascontiguousarray(line[::-1, ::-1]))).confidence for line in lines)
     return turned > upright
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sightline.engines.transcribe.cells import Cells, cells
 from sightline.engines.transcribe.columns import blocks
-from sightline.engines.transcribe.layout import Layout, Members, level
+from sightline.engines.transcribe.layout import Floats, Layout, Members, level
 
 
 def reading_order(boxes: npt.NDArray[np.floating]) -> list[Cells]:
@@ -26,24 +26,28 @@ def reading_order(boxes: npt.NDArray[np.floating]) -> list[Cells]:
 def _rows(layout: Layout, members: Members) -> list[list[int]]:
     """Join each box to the row whose last box, followed along its own slope, meets it at half height."""
     rows: list[list[int]] = []
+    last = np.zeros(len(members), np.intp)
     for index in members[np.argsort(layout.left[members], kind="stable")]:
-        fits = [(_miss(layout, row[-1], index), row) for row in rows]
-        near = [(miss, row) for miss, row in fits if miss < 0.5 and not _overlaps(layout, row[-1], index)]
-        if near:
-            min(near, key=lambda pair: pair[0])[1].append(int(index))
+        miss = _miss(layout, last[: len(rows)], index)
+        miss[_overlaps(layout, last[: len(rows)], index)] = np.inf
+        nearest = int(miss.argmin()) if rows else 0
+        if rows and miss[nearest] < 0.5:
+            rows[nearest].append(int(index))
         else:
+            nearest = len(rows)
             rows.append([int(index)])
+        last[nearest] = index
     return sorted(rows, key=lambda row: float(layout.middle[row[0]] - layout.slope[row[0]] * layout.left[row[0]]))
 
 
-def _miss(layout: Layout, last: int, index: int) -> float:
-    """How far `index` lies off the line through `last`, in text heights."""
+def _miss(layout: Layout, last: Members, index: int) -> Floats:
+    """How far `index` lies off the lines through `last`, in text heights."""
     run_px = (layout.left[index] + layout.right[index] - layout.left[last] - layout.right[last]) / 2
     slope = (layout.slope[last] + layout.slope[index]) / 2
     rise_px = layout.middle[index] - layout.middle[last] - slope * run_px
-    return float(abs(rise_px) / min(layout.height[last], layout.height[index]))
+    return np.abs(rise_px) / np.minimum(layout.height[last], layout.height[index])
 
 
-def _overlaps(layout: Layout, last: int, index: int) -> bool:
+def _overlaps(layout: Layout, last: Members, index: int) -> npt.NDArray[np.bool_]:
     shared_px = layout.right[last] - layout.left[index]
-    return bool(shared_px > 0.5 * min(layout.right[last] - layout.left[last], layout.right[index] - layout.left[index]))
+    return np.asarray(shared_px > 0.5 * np.minimum(layout.width[last], layout.width[index]))
