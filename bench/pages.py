@@ -109,6 +109,12 @@ def make_pages(seed: int = 20, count: int = 20) -> list[Page]:
     return pages
 
 
+def make_full_page(seed: int = 32, lines: int = 32) -> Page:
+    """Draw one page full of text, to take the time of."""
+    page = _prose(random.Random(seed), Style(face="Lora-Regular", size_px=24, width_px=1000), lines)
+    return replace(page, name=f"{lines} lines")
+
+
 def edits(truth: str, answer: str, *, with_layout: bool = False) -> int:
     """Count the characters to insert, delete or replace (Levenshtein); any white space counts as one blank.
 
@@ -187,9 +193,9 @@ class _Sheet:
         return Page("", np.asarray(self.image), tuple(lines))
 
 
-def _prose(rng: random.Random, style: Style) -> Page:
-    sheet = _Sheet(style, 18)
-    lines = wrap(rng, sheet.font, style.width_px - 2 * style.margin_px, 18)
+def _prose(rng: random.Random, style: Style, rows: int = 18) -> Page:
+    sheet = _Sheet(style, rows)
+    lines = wrap(rng, sheet.font, style.width_px - 2 * style.margin_px, rows)
     for row, line in enumerate(lines):
         sheet.put(row, line)
     return sheet.page(lines)
