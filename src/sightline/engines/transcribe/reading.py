@@ -45,7 +45,7 @@ def _miss(layout: Layout, last: Members, index: int) -> Floats:
     run_px = (layout.left[index] + layout.right[index] - layout.left[last] - layout.right[last]) / 2
     slope = (layout.slope[last] + layout.slope[index]) / 2
     rise_px = layout.middle[index] - layout.middle[last] - slope * run_px
-    return np.abs(rise_px) / np.minimum(layout.height[last], layout.height[index])
+    return np.asarray(np.abs(rise_px) / np.minimum(layout.height[last], layout.height[index]))
 
 
 def _overlaps(layout: Layout, last: Members, index: int) -> npt.NDArray[np.bool_]:
