@@ -114,6 +114,17 @@ def test_figures_to_the_right_of_their_heading_are_in_its_column() -> None:
     assert read(cells) == ["place\tshare\trank", "Oslo\t12 %\t4", "Rome\t9 %\t17"]
 
 
+def test_a_heading_that_reaches_to_the_next_column_is_a_cell_of_its_own() -> None:
+    cells: Placed = [
+        ("2025", 400, 50, 120), ("share", 521, 50, 120), ("rank", 800, 50, 80),
+        ("100", 430, 90, 90), ("12 %", 680, 90, 70), ("4", 850, 90, 20),
+        ("200", 430, 130, 90), ("9 %", 690, 130, 60), ("17", 840, 130, 30),
+        ("300", 430, 170, 90), ("8 %", 690, 170, 60), ("18", 840, 170, 30),
+    ]  # fmt: skip
+
+    assert read(cells) == ["2025\tshare\trank", "100\t12 %\t4", "200\t9 %\t17", "300\t8 %\t18"]
+
+
 def test_a_single_row_with_a_gap_is_no_table() -> None:
     head: Placed = [("page 4", 50, 50, 100), ("2026", 800, 50, 80)]
     text = lines("a", 50, 150, FULL)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ _INSET = 0.2
 _MAX_STEP = 4.0
 _MARKER_WIDTH = 1.8
 _MARKER_GAP = 1.5
+
+_MIN_STRAY_ROWS = 4
 
 
 def cells(layout: Layout, rows: Sequence[Sequence[int]]) -> list[Cells]:
@@ -51,31 +54,34 @@ class _Table:
         self._text_px = float(np.median(layout.height))
         self._from_px = int(layout.left.min())
         self._centre: list[float] = ((layout.left + layout.right) / 2).tolist()
-        self._taken = self._covers(row)
+        self._taken = self._covers(row).astype(np.int64)
 
     def take(self, row: Sequence[int]) -> bool:
         """Take one more row if the table goes on with it."""
         middle = self._layout.middle
         step_px = middle[row[0]] - middle[self._rows[-1][0]]
         covers = self._covers(row)
-        strips = self._strips(self._rows, self._taken)
-        kept = self._strips([*self._rows, list(row)], self._taken | covers)
+        strips = self._strips(self._rows, self._taken > 0)
+        kept = self._strips([*self._rows, list(row)], (self._taken > 0) | covers)
         if step_px > _MAX_STEP * self._text_px or not strips or 2 * len(kept) < len(strips):
             return False
-        if len(row) > 1 and not self._strips([list(row)], self._taken | covers):
+        if len(row) > 1 and not self._strips([list(row)], (self._taken > 0) | covers):
             return False
         if len(row) == 1 and len(kept) < len(strips):
             return False
         self._rows.append(list(row))
-        self._taken |= covers
+        self._taken += covers
         return True
 
     def cells(self) -> list[Cells]:
         """Divide the rows; one cell each unless two rows at least have boxes on both sides of a strip."""
-        strips = [strip for strip in self._strips(self._rows, self._taken) if self._is_shared(strip)]
+        # A heading may be longer than its column: in a table of some rows, one may reach into a strip.
+        rows = sum(len(row) > 1 for row in self._rows)
+        stray = max(int(rows >= _MIN_STRAY_ROWS), rows // 8)
+        strips = [strip for strip in self._strips(self._rows, self._taken > stray) if self._is_shared(strip)]
         if len(strips) == 1 and self._is_list(strips[0]):
             strips = []
-        cuts = [(start + end) / 2 + self._from_px for start, end in strips]
+        cuts = [self._cut(strip, [other for other in strips if other != strip]) for strip in strips]
         # A heading that stands beside its figures makes no column of its own.
         for cut in list(cuts):
             at = cuts.index(cut)
@@ -90,15 +96,28 @@ class _Table:
                 parts[bisect_left(cuts, self._centre[index])].append(index)
         return divided
 
+    def _cut(self, strip: tuple[int, int], others: _Strips) -> float:
+        """Find where in a strip a cut parts most neighbours that no other strip parts, and there where fewest reach."""
+        at = np.arange(*strip) + self._from_px
+        parted = np.zeros(len(at), np.int64)
+        for row in self._rows:
+            for one, next_one in pairwise([self._centre[index] for index in row]):
+                if not any(one < (start + end) / 2 + self._from_px < next_one for start, end in others):
+                    parted += (one < at) & (at < next_one)
+        best = np.flatnonzero(parted == parted.max())
+        taken = self._taken[strip[0] : strip[1]][best]
+        best = best[taken == taken.min()]
+        return float(at[best[len(best) // 2]])
+
     def _is_shared(self, strip: tuple[int, int]) -> bool:
-        cut = (strip[0] + strip[1]) / 2 + self._from_px
+        cut = self._cut(strip, [])
         centres = [[self._centre[index] for index in row] for row in self._rows]
         return sum(min(row) < cut < max(row) for row in centres) >= 2
 
     def _is_list(self, strip: tuple[int, int]) -> bool:
         """Whether what stands left of the strip is no more than numbers or bullets."""
         layout = self._layout
-        cut = (strip[0] + strip[1]) / 2 + self._from_px
+        cut = self._cut(strip, [])
         markers = [row[0] for row in self._rows if len(row) > 1 and self._centre[row[0]] < cut]
         narrow = all(layout.width[index] < _MARKER_WIDTH * self._text_px for index in markers)
         return narrow and strip[1] - strip[0] < _MARKER_GAP * self._text_px

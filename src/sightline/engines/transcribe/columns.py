@@ -25,7 +25,7 @@ _LINE_STEP = 1.9
 _HEADING_STEP = 3.0
 _SECTION_STEP = 3.0
 """Running text on both sides that pauses for longer has something else between it."""
-_GUTTER_MIN_WIDTH = 0.6
+_GUTTER_MIN_WIDTH = 0.1
 _MIN_LINES = 3
 _MAX_TRIED = 24
 """Gutters looked at closely; the right one is nearly always the first."""
