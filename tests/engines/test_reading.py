@@ -60,10 +60,11 @@ def test_three_columns_between_lines_over_the_whole_width() -> None:
 def test_columns_that_begin_again_below_a_table() -> None:
     above = [*lines("a", 50, 50, NARROW), *lines("b", 510, 50, NARROW)]
     table = [(f"{row}{column}", 50 + 240 * column, 260 + 40 * row, 90.0) for row in range(4) for column in range(4)]
-    below = [*lines("c", 50, 460, NARROW), *lines("d", 510, 460, NARROW)]
+    heading = [("heading", 50.0, 440.0, 300.0)]
+    below = [*lines("c", 50, 480, NARROW), *lines("d", 510, 480, NARROW)]
 
     rows = ["\t".join(f"{row}{column}" for column in range(4)) for row in range(4)]
-    assert read(above + table + below) == [*names(above), *rows, *names(below)]
+    assert read(above + table + heading + below) == [*names(above), *rows, "heading", *names(below)]
 
 
 def test_a_table_in_a_column_is_read_where_it_stands() -> None:

@@ -143,9 +143,9 @@ def _belongs(layout: Layout, other: int, lines: Members, side: Members) -> bool:
     below_px = layout.middle[other] - layout.middle[lines]
     near = (below_px > 0) & (below_px < _LINE_STEP * text_px) | (below_px < 0) & (-below_px < _HEADING_STEP * text_px)
     aligned = np.abs(layout.left[lines] - layout.left[other]) < _INDENT * text_px
-    for line in lines[near & aligned]:
-        beside = np.abs(layout.middle[side] - layout.middle[other]) < 0.5 * layout.height[other]
-        in_column = (layout.left[side] < layout.right[line]) & (layout.right[side] > layout.left[line])
-        if (beside & in_column).sum() == 1:
-            return True
-    return False
+    if not (near & aligned).any():
+        return False
+    # In the whole column: the first cell of a row stands alone above a short heading.
+    beside = np.abs(layout.middle[side] - layout.middle[other]) < 0.5 * layout.height[other]
+    in_column = (layout.left[side] < layout.right[lines[aligned]].max()) & (layout.right[side] > layout.left[other])
+    return int((beside & in_column).sum()) == 1
