@@ -37,7 +37,7 @@ days ever paper hard near sentence better best across during today others howeve
 told young miles sun ways thing whole hear example heard several change answer room sea against top turned
 learn point city play toward five using himself usually
 """
-_WORDS = _VOCABULARY.split()
+WORDS = _VOCABULARY.split()
 _GOODS = (
     "Espresso", "Oat milk", "Rye bread", "Butter 250g", "Apples 1kg", "Dish soap", "Notebook A5", "Pencil HB",
     "Green tea", "Tomatoes", "Olive oil", "Batteries AA", "Paper towel", "Mustard", "Eggs x12", "Chocolate 70%",
@@ -61,7 +61,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a page is set: face, text height, colours, margins, and the wear a scan would leave."""
+    """How a page is set: face, text height, colours, margins, how it lies, and the wear a scan would leave."""
 
     face: str = BUNDLED
     size_px: int = 24
@@ -73,16 +73,20 @@ class Style:
     noise: float = 0.0
     blur_px: float = 0.0
     jpeg_quality: int = 0
+    quarters: int = 0
+    """How often the page is turned by 90 degrees, against the clock."""
+    tilt_deg: float = 0.0
 
 
 def load_font(face: str, size_px: int) -> ImageFont.FreeTypeFont:
-    """Open a face of `FACES` at a size."""
+    """Open a face of `FACES`, or a file of one, at a size."""
     if face == BUNDLED:
         font = ImageFont.load_default(size=size_px)
         if not isinstance(font, ImageFont.FreeTypeFont):
             raise RuntimeError("this Pillow was built without FreeType; install the wheel from PyPI")
         return font
-    return ImageFont.truetype(FONTS / f"{face}.ttf", size_px)
+    file = Path(face)
+    return ImageFont.truetype(file if file.suffix else FONTS / f"{face}.ttf", size_px)
 
 
 def make_pages(seed: int = 20, count: int = 20) -> list[Page]:
@@ -101,13 +105,23 @@ def make_pages(seed: int = 20, count: int = 20) -> list[Page]:
         style = _styles(rng)[(index // len(layouts)) % 4]
         style = replace(style, face=FACES[index % len(FACES)])
         page = draw(rng, style)
-        pages.append(Page(f"{index:02d}-{name}-{style.face}", _wear(page.pixels, style, seed + index), page.lines))
+        pages.append(Page(f"{index:02d}-{name}-{style.face}", wear(page.pixels, style, seed + index), page.lines))
     return pages
 
 
-def edits(truth: str, answer: str) -> int:
-    """Count the characters to insert, delete or replace (Levenshtein); any white space counts as one blank."""
-    truth, answer = " ".join(truth.split()), " ".join(answer.split())
+def make_full_page(seed: int = 32, lines: int = 32) -> Page:
+    """Draw one page full of text, to take the time of."""
+    page = _prose(random.Random(seed), Style(face="Lora-Regular", size_px=24, width_px=1000), lines)
+    return replace(page, name=f"{lines} lines")
+
+
+def edits(truth: str, answer: str, *, with_layout: bool = False) -> int:
+    """Count the characters to insert, delete or replace (Levenshtein); any white space counts as one blank.
+
+    `with_layout` counts line breaks and tabs as the characters they are.
+    """
+    if not with_layout:
+        truth, answer = " ".join(truth.split()), " ".join(answer.split())
     shorter = min(len(truth), len(answer))
     same = next((at for at in range(shorter) if truth[at] != answer[at]), shorter)
     truth, answer = truth[same:], answer[same:]
@@ -130,8 +144,9 @@ def _styles(rng: random.Random) -> tuple[Style, ...]:
     )
 
 
-def _sentence(rng: random.Random) -> str:
-    words = rng.choices(_WORDS, k=rng.randint(6, 14))
+def sentence(rng: random.Random) -> str:
+    """Make one up."""
+    words = rng.choices(WORDS, k=rng.randint(6, 14))
     if rng.random() < 0.3:
         words.insert(rng.randint(1, len(words) - 1), str(rng.randint(2, 9999)))
     if rng.random() < 0.3:
@@ -139,14 +154,15 @@ def _sentence(rng: random.Random) -> str:
     return " ".join(words).capitalize() + rng.choice(".....?!")
 
 
-def _wrap(rng: random.Random, font: ImageFont.FreeTypeFont, width_px: float, count: int) -> list[str]:
+def wrap(rng: random.Random, font: ImageFont.FreeTypeFont, width_px: float, count: int) -> list[str]:
+    """Make up `count` lines of running text that fill a width."""
     lines: list[str] = []
     words: list[str] = []
     while len(lines) < count:
-        words = words or _sentence(rng).split()
+        words = words or sentence(rng).split()
         line = words.pop(0)
         while True:
-            words = words or _sentence(rng).split()
+            words = words or sentence(rng).split()
             if font.getlength(f"{line} {words[0]}") > width_px:
                 break
             line += " " + words.pop(0)
@@ -177,9 +193,9 @@ class _Sheet:
         return Page("", np.asarray(self.image), tuple(lines))
 
 
-def _prose(rng: random.Random, style: Style) -> Page:
-    sheet = _Sheet(style, 18)
-    lines = _wrap(rng, sheet.font, style.width_px - 2 * style.margin_px, 18)
+def _prose(rng: random.Random, style: Style, rows: int = 18) -> Page:
+    sheet = _Sheet(style, rows)
+    lines = wrap(rng, sheet.font, style.width_px - 2 * style.margin_px, rows)
     for row, line in enumerate(lines):
         sheet.put(row, line)
     return sheet.page(lines)
@@ -216,7 +232,7 @@ def _letter(rng: random.Random, style: Style) -> Page:
         f"Phone: +44 20 7946 0{rng.randint(100, 999)}",
         f"Reference: QX-{rng.randint(100, 999)}/{rng.randint(10, 99)}",
     ]
-    body = _wrap(rng, sheet.font, style.width_px - 2 * style.margin_px, 10)
+    body = wrap(rng, sheet.font, style.width_px - 2 * style.margin_px, 10)
     for row, line in enumerate(head):
         sheet.put_right(row, line)
     for row, line in enumerate(body, start=5):
@@ -227,7 +243,7 @@ def _letter(rng: random.Random, style: Style) -> Page:
 
 def _list(rng: random.Random, style: Style) -> Page:
     sheet = _Sheet(style, 14)
-    lines = [f"{number}. {' '.join(rng.choices(_WORDS, k=4)).capitalize()}" for number in range(1, 15)]
+    lines = [f"{number}. {' '.join(rng.choices(WORDS, k=4)).capitalize()}" for number in range(1, 15)]
     for row, line in enumerate(lines):
         sheet.put(row, line)
     return sheet.page(lines)
@@ -240,22 +256,25 @@ def _columns(rng: random.Random, style: Style) -> Page:
     column_px = (style.width_px - 2 * style.margin_px - gutter_px) / 2
     lines: list[str] = []
     for x_px in (style.margin_px, style.margin_px + column_px + gutter_px):
-        column = _wrap(rng, sheet.font, column_px, 14)
+        column = wrap(rng, sheet.font, column_px, 14)
         for row, line in enumerate(column):
             sheet.put(row, line, x_px)
         lines += column
     return sheet.page(lines)
 
 
-def _wear(pixels: npt.NDArray[np.uint8], style: Style, seed: int) -> npt.NDArray[np.uint8]:
+def wear(pixels: npt.NDArray[np.uint8], style: Style, seed: int) -> npt.NDArray[np.uint8]:
+    """Tilt, blur, grain and compress a page as its style says, and turn it."""
     image = Image.fromarray(pixels)
+    if style.tilt_deg:
+        image = image.rotate(style.tilt_deg, Image.Resampling.BICUBIC, expand=True, fillcolor=style.paper)
     if style.blur_px:
         image = image.filter(ImageFilter.GaussianBlur(style.blur_px))
     if style.noise:
-        grain = np.random.default_rng(seed).normal(0.0, style.noise, (*pixels.shape[:2], 1))
+        grain = np.random.default_rng(seed).normal(0.0, style.noise, (image.height, image.width, 1))
         image = Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
     if style.jpeg_quality:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=style.jpeg_quality)
         image = Image.open(buffer)
-    return np.array(image)
+    return np.ascontiguousarray(np.rot90(np.array(image), style.quarters))

@@ -84,7 +84,7 @@ def draw_receipt() -> tuple[Image.Image, str]:
 
 
 def _receipt_text() -> str:
-    return "\n".join(text.replace("|", " ") for kind, text in RECEIPT if kind != "gap") + "\n"
+    return "\n".join(text.replace("|", "\t") for kind, text in RECEIPT if kind != "gap") + "\n"
 
 
 def _paper(rng: np.random.Generator) -> Image.Image:

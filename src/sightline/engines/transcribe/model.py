@@ -11,7 +11,8 @@ INFO = ModelInfo(
     created=1_781_049_600,
     context_length=131_072,
     description=(
-        "Transcribes the text of one or two pictures in reading order, a line at a time, whatever the prompt says. "
+        "Transcribes the text of one or two pictures in reading order, a line at a time, whatever the prompt says; a "
+        "table's cells are parted by tabs. "
         "It has no tokens of its own: a picture counts as its documented estimate, an answer as its characters, "
         "a prompt's text as nothing. A picture without text gives an empty answer. The same picture always gives "
         "the same answer: seed, temperature and top_p are accepted and change nothing."

@@ -1,0 +1,157 @@
+"""The reading order of boxes without pictures: columns, rows and cells from geometry alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sightline.engines.transcribe.reading import reading_order
+
+LINE_PX = 30
+STEP_PX = 36
+
+Placed = list[tuple[str, float, float, float]]
+"""Text, left, top, width."""
+
+
+def lines(name: str, left: float, top: float, widths: list[float]) -> Placed:
+    return [(f"{name}{number}", left, top + number * STEP_PX, width) for number, width in enumerate(widths)]
+
+
+def read(placed: Placed, tilt_deg: float = 0.0) -> list[str]:
+    """Read boxes in an order of their own: rows, cells joined by a tab, their boxes by a blank."""
+    placed = [placed[at] for at in np.random.default_rng(3).permutation(len(placed))]
+    boxes = np.array(
+        [
+            [(left, top), (left + width, top), (left + width, top + LINE_PX), (left, top + LINE_PX)]
+            for _, left, top, width in placed
+        ]
+    )
+    cos, sin = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
+    rows = reading_order(boxes @ np.array([[cos, sin], [-sin, cos]]))
+    return ["\t".join(" ".join(placed[index][0] for index in cell) for cell in row) for row in rows]
+
+
+def names(placed: Placed) -> list[str]:
+    return [text for text, *_ in placed]
+
+
+FULL = [900, 880, 890, 300]
+NARROW = [400, 390, 410, 395, 180]
+
+
+@pytest.mark.parametrize("tilt_deg", [0.0, 5.0, -7.0])
+@pytest.mark.parametrize("offset_px", [0, 11])
+def test_columns_are_read_one_after_another(offset_px: int, tilt_deg: float) -> None:
+    left = lines("a", 100, 100, NARROW)
+    right = lines("b", 560, 100 + offset_px, NARROW)
+
+    assert read(left + right, tilt_deg) == names(left + right)
+
+
+def test_three_columns_between_lines_over_the_whole_width() -> None:
+    top = lines("top", 50, 50, FULL)
+    columns = [*lines("a", 50, 220, [280] * 5), *lines("b", 370, 220, [270] * 4), *lines("c", 690, 220, [275] * 6)]
+    end = lines("end", 50, 460, FULL)
+
+    assert read(top + columns + end) == names(top + columns + end)
+
+
+def test_columns_that_begin_again_below_a_table() -> None:
+    above = [*lines("a", 50, 50, NARROW), *lines("b", 510, 50, NARROW)]
+    table = [(f"{row}{column}", 50 + 240 * column, 260 + 40 * row, 90.0) for row in range(4) for column in range(4)]
+    heading = [("heading", 50.0, 440.0, 300.0)]
+    below = [*lines("c", 50, 480, NARROW), *lines("d", 510, 480, NARROW)]
+
+    rows = ["\t".join(f"{row}{column}" for column in range(4)) for row in range(4)]
+    assert read(above + table + heading + below) == [*names(above), *rows, "heading", *names(below)]
+
+
+def test_a_table_in_a_column_is_read_where_it_stands() -> None:
+    left = lines("a", 50, 50, NARROW)
+    table = [(f"{row}{column}", 60 + 200 * column, 250 + 40 * row, 80.0) for row in range(3) for column in range(2)]
+    after = lines("b", 50, 390, NARROW)
+    right = lines("c", 510, 50, [400] * 14)
+
+    rows = [f"{row}0\t{row}1" for row in range(3)]
+    assert read(left + table + after + right) == [*names(left), *rows, *names(after), *names(right)]
+
+
+def test_headings_of_columns_stay_with_them() -> None:
+    left = [("A", 50.0, 50.0, 120.0), *lines("a", 50, 100, NARROW)]
+    right = [("B", 510.0, 50.0, 140.0), *lines("b", 510, 100, NARROW)]
+
+    assert read(left + right) == names(left + right)
+
+
+def test_a_missing_cell_is_an_empty_one() -> None:
+    cells: Placed = [
+        ("name", 50, 50, 200), ("town", 400, 50, 120), ("room", 700, 50, 80),
+        ("Ann", 50, 90, 150), ("B-2", 700, 90, 80),
+        ("Bob", 50, 130, 180), ("Oslo", 400, 130, 100),
+        ("Rome", 400, 170, 110), ("C-1", 700, 170, 80),
+    ]  # fmt: skip
+
+    assert read(cells) == ["name\ttown\troom", "Ann\t\tB-2", "Bob\tOslo\t", "\tRome\tC-1"]
+
+
+def test_two_boxes_of_one_cell_are_joined_by_a_blank() -> None:
+    cells: Placed = [
+        ("olive", 50, 50, 90), ("oil", 160, 50, 60), ("4.50", 700, 50, 80),
+        ("tomatoes", 50, 90, 190), ("3.20", 700, 90, 80),
+        ("rye bread", 50, 130, 170), ("2.80", 700, 130, 80),
+    ]  # fmt: skip
+
+    assert read(cells) == ["olive oil\t4.50", "tomatoes\t3.20", "rye bread\t2.80"]
+
+
+def test_figures_to_the_right_of_their_heading_are_in_its_column() -> None:
+    cells: Placed = [
+        ("place", 50, 50, 90), ("share", 400, 50, 90), ("rank", 700, 50, 80),
+        ("Oslo", 50, 90, 80), ("12 %", 580, 90, 70), ("4", 820, 90, 20),
+        ("Rome", 50, 130, 85), ("9 %", 590, 130, 60), ("17", 810, 130, 30),
+    ]  # fmt: skip
+
+    assert read(cells) == ["place\tshare\trank", "Oslo\t12 %\t4", "Rome\t9 %\t17"]
+
+
+def test_a_heading_that_reaches_to_the_next_column_is_a_cell_of_its_own() -> None:
+    cells: Placed = [
+        ("2025", 400, 50, 120), ("share", 521, 50, 120), ("rank", 800, 50, 80),
+        ("100", 430, 90, 90), ("12 %", 680, 90, 70), ("4", 850, 90, 20),
+        ("200", 430, 130, 90), ("9 %", 690, 130, 60), ("17", 840, 130, 30),
+        ("300", 430, 170, 90), ("8 %", 690, 170, 60), ("18", 840, 170, 30),
+    ]  # fmt: skip
+
+    assert read(cells) == ["2025\tshare\trank", "100\t12 %\t4", "200\t9 %\t17", "300\t8 %\t18"]
+
+
+def test_a_single_row_with_a_gap_is_no_table() -> None:
+    head: Placed = [("page 4", 50, 50, 100), ("2026", 800, 50, 80)]
+    text = lines("a", 50, 150, FULL)
+
+    assert read(head + text) == ["page 4 2026", *names(text)]
+
+
+def test_numbers_before_items_are_no_column() -> None:
+    items: Placed = [
+        box
+        for row in range(5)
+        for box in ((f"{row}.", 50.0, 50.0 + 40 * row, 30.0), (f"item{row}", 105.0, 50.0 + 40 * row, 300.0 + 31 * row))
+    ]
+
+    assert read(items) == [f"{row}. item{row}" for row in range(5)]
+
+
+def test_a_line_in_pieces_is_no_table() -> None:
+    """The detector parts justified lines at their widest gaps, in each line elsewhere."""
+    pieces: Placed = []
+    for row, gap in enumerate((300, 520, 180, 640)):
+        top = 50.0 + STEP_PX * row
+        pieces += [(f"a{row}", 50.0, top, gap - 50.0), (f"b{row}", gap + 20.0, top, 880.0 - gap)]
+
+    assert read(pieces) == [f"a{row} b{row}" for row in range(4)]
+
+
+def test_nothing_to_read_is_no_rows() -> None:
+    assert reading_order(np.zeros((0, 4, 2))) == []
