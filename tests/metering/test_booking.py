@@ -33,7 +33,7 @@ DONE = Ending("completed", 200, Usage(12, 5), Cost(120, 50))
 async def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
     monkeypatch.setattr(ledger_module, "AGAIN_S", 0.02)
     presence = database.presence()
-    writer = Writer(database, Posting(database, presence).carry_out)
+    writer = Writer(database, Posting(database, presence))
     writer.start()
     yield Ledger(database, presence, writer)
     faults.arm("")

@@ -16,14 +16,12 @@ from sightline import faults
 from sightline.core import SpendingLimit, Usage
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.ids import new_id
-from sightline.metering.ledger import KEPT, Ending, Entry, Ledger, Once, Replay, period_of
-from sightline.metering.posting import Posting
+from sightline.metering.ledger import KEPT, Ending, Entry, Once, Replay, period_of
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
-from sightline.store.presence import Presence
 from sightline.store.tables import idempotency, key_spend, ledger
-from sightline.store.writer import Writer
 from support.asgi import until
+from support.ledgers import Process
 
 pytestmark = pytest.mark.anyio
 DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
@@ -32,23 +30,6 @@ DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha
 def entry(**values: Any) -> Entry:
     base = Entry(new_id("row_"), "req_1", "key_1", "a/model", datetime.now(UTC), 100, 1000)
     return replace(base, **values)
-
-
-class Process:
-    """What one process of the service has of the ledger."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.presence: Presence = database.presence()
-        self.writer = Writer(database, Posting(database, self.presence).carry_out, self.presence.renew)
-        self.ledger = Ledger(database, self.presence, self.writer)
-
-    def rows(self) -> list[Any]:
-        return list(self.database.read(lambda c: c.execute(select(ledger).order_by(ledger.c.id)).all()))
-
-    def spent(self) -> tuple[int, int]:
-        query = select(key_spend.c.reserved_nanos, key_spend.c.settled_nanos)
-        return tuple(self.database.read(lambda c: c.execute(query)).one())  # type: ignore[return-value]
 
 
 @pytest.fixture

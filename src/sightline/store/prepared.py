@@ -12,8 +12,19 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import JSON, ColumnElement, Connection, bindparam, cast, column, func, literal_column
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import TypeEngine
@@ -36,6 +47,10 @@ class Prepared:
         """Carry it out for all rows that `given` names; how many rows of the table it changed. Times by `moment_of`."""
         return connection.exec_driver_sql(self._words, {"rows": _json(rows).decode()}).rowcount
 
+    def all(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+        """As `each`, for a statement that returns something of each row that it changed."""
+        return connection.exec_driver_sql(self._words, {"rows": _json(rows).decode()}).all()
+
     def scalar(self, connection: Connection, row: dict[str, Any]) -> Any:
         """Carry it out with named parameters; the first value it finds, or None."""
         return connection.exec_driver_sql(self._words, row).scalar()
@@ -49,6 +64,14 @@ def given(database: Database, types: Mapping[str, TypeEngine[Any]]) -> dict[str,
     typed = (column(name, kind) for name, kind in types.items())
     rows = func.json_to_recordset(cast(bindparam("rows"), JSON)).table_valued(*typed, name="given")
     return dict(rows.render_derived(with_types=True).c)
+
+
+def inserting(database: Database, table: Table, row: Mapping[str, ColumnElement[Any]]) -> Executable:
+    """Insert a row for each that is given, leaving alone what is there."""
+    insert = sqlite.insert if database.is_sqlite else postgresql.insert
+    # SQLite takes ON CONFLICT for part of a join unless there is a condition.
+    rows = select(*row.values()).where(literal_column("1") == literal_column("1"))
+    return insert(table).from_select(list(row), rows).on_conflict_do_nothing()
 
 
 def moment_of(database: Database) -> Callable[[datetime], datetime | str]:
