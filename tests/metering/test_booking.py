@@ -80,6 +80,26 @@ async def test_a_plain_answer_that_is_there_at_once_takes_one_commit(
     assert len(commits) == 1
 
 
+async def test_a_plain_answer_that_its_keys_lease_covers_takes_one_commit(
+    books: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = SpendingLimit(1_000_000, "day")
+    asked = [Booking(books, entry(limit=limit), streams=False) for _ in range(3)]
+    await asyncio.gather(*(booking.begin() for booking in asked))
+    assert outcomes(database) == [("reserved", None, 0)] * 3
+    commits = []
+    whole = database.transaction
+    monkeypatch.setattr(database, "transaction", lambda work: (commits.append(1), whole(work))[1])
+    booking = Booking(books, entry(limit=limit), streams=False)
+
+    await booking.begin()
+    assert commits == []
+    await booking.complete(DONE)
+
+    assert sorted(outcomes(database))[0] == ("completed", 200, 120)
+    assert len(commits) == 1
+
+
 async def test_a_plain_answer_that_takes_longer_is_reserved_meanwhile(books: Ledger, database: Database) -> None:
     booking = Booking(books, entry(), streams=False)
 

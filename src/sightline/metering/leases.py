@@ -71,9 +71,11 @@ class Lease:
 
     def promise(self, grant: Grant, nanos: int, limit: SpendingLimit) -> bool:
         """Promise `nanos` if that much is free, and was set aside under the same `limit`."""
+        if limit is not self.limit and limit != self.limit:
+            return False
         with self._lock:
             left = self.free - nanos
-            if left < 0 or limit != self.limit:
+            if left < 0:
                 return False
             self.promised += nanos
         if left < self._lowest:
@@ -120,6 +122,10 @@ class Lease:
         self._lowest = self._highest = max(free - idle, 0)
         self._before, self._recent = self._recent, 0
         return None if self.held is None else min(idle, max(free, 0))
+
+    def rest(self) -> None:
+        """Want nothing more: no request is to come."""
+        self._recent = self._before = 0
 
     @property
     def is_over(self) -> bool:
@@ -176,4 +182,6 @@ class Leases:
             self._tick.cancel()
             self._tick = None
         leases = [lease for lease in self._active.values() if lease.held != 0]
+        for lease in self._active.values():
+            lease.rest()
         await asyncio.gather(*(self._write(GiveBack(lease=lease)) for lease in leases), return_exceptions=True)

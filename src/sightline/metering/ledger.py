@@ -134,6 +134,8 @@ class Ledger:
         if entry.limit is None or not entry.estimated_nanos:
             return entry.once is None
         lease = self._leased(entry, entry.limit)
+        if self._leases.is_closed:
+            return False
         lease.asked(entry.estimated_nanos)
         return entry.once is None and lease.promise(entry.grant, entry.estimated_nanos, entry.limit)
 

@@ -7,7 +7,7 @@ cannot overspend together. A lease's row is its own process's: it is only ever c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,6 +24,9 @@ from sightline.store.prepared import Prepared, given, inserting
 from sightline.store.tables import key_leases, key_spend
 from sightline.store.writer import Unsure, Write
 
+_ACCOUNT = ("of_key", "in_period")
+_SUMS = ("reserved", "settled")
+_HOLDS = ("was", "nanos")
 _NONE_YET: ColumnElement[int] = literal_column("0")
 
 
@@ -36,13 +39,13 @@ class Funds:
         mine: ColumnElement[int] = literal_column(str(server))
         of_lease = (lease.key_id == bindparam("of_key"), lease.period == bindparam("in_period"), lease.server == mine)
         self._locks = not database.is_sqlite
-        self._balances = Prepared(database, _reading(database))
+        self._balances = Prepared(database, _reading(database), _ACCOUNT)
         self._held = Prepared(database, select(lease.nanos).where(*of_lease))
-        self._open = Prepared(database, _opening(database))
-        self._move = Prepared(database, _moving(database))
-        self._begin = Prepared(database, _beginning(database, mine))
-        self._change = Prepared(database, _changing(database, mine))
-        self._end = Prepared(database, _ending(database, mine))
+        self._open = Prepared(database, _opening(database), _ACCOUNT)
+        self._move = Prepared(database, _moving(database), (*_ACCOUNT, *_SUMS))
+        self._begin = Prepared(database, _beginning(database, mine), (*_ACCOUNT, *_HOLDS))
+        self._change = Prepared(database, _changing(database, mine), (*_ACCOUNT, *_HOLDS))
+        self._end = Prepared(database, _ending(database, mine), (*_ACCOUNT, *_HOLDS))
 
     def balances(
         self, connection: Connection, asked: Iterable[Account], others: Iterable[Account]
@@ -56,35 +59,38 @@ class Funds:
         accounts = asked | others if self._locks and len(asked | others) > 1 else asked
         if not accounts:
             return {}
-        rows = [{"of_key": key_id, "in_period": period} for key_id, period in sorted(accounts)]
-        balances = self._read(connection, rows)
-        absent = [row for row in rows if (row["of_key"], row["in_period"]) in asked - balances.keys()]
+        balances = self._read(connection, sorted(accounts))
+        absent = sorted(asked - balances.keys())
         if absent:
             self._open.each(connection, absent)
             balances |= self._read(connection, absent)
         return balances
 
-    def _read(self, connection: Connection, rows: Sequence[dict[str, str]]) -> dict[Account, int]:
-        return {(row[0], row[1]): int(row[2]) for row in self._balances.all(connection, rows)}
+    def _read(self, connection: Connection, accounts: Sequence[Account]) -> dict[Account, int]:
+        return {(row[0], row[1]): int(row[2]) for row in self._balances.all(connection, accounts)}
 
     def held(self, connection: Connection, account: Account) -> int:
         """What this process's lease holds; it stays so while the account is locked."""
         return int(self._held.scalar(connection, {"of_key": account[0], "in_period": account[1]}) or 0)
 
-    def move(self, connection: Connection, moves: Sequence[dict[str, Any]]) -> dict[Account, int]:
-        """Change accounts; what is spent or set aside of each now."""
-        balances = {(row[0], row[1]): int(row[2]) for row in self._move.all(connection, moves)}
-        absent = [move for move in moves if (move["of_key"], move["in_period"]) not in balances]
+    def move(self, connection: Connection, moves: Mapping[Account, tuple[int, int]]) -> dict[Account, int]:
+        """Add to what is reserved and settled of accounts; what is spent or set aside of each now."""
+        rows = [(*account, *moves[account]) for account in sorted(moves)]
+        balances = {(row[0], row[1]): int(row[2]) for row in self._move.all(connection, rows)}
+        absent = [row for row in rows if row[:2] not in balances]
         if absent:  # of requests that were taken to be free
-            self._open.each(connection, absent)
+            self._open.each(connection, [row[:2] for row in absent])
             balances |= {(row[0], row[1]): int(row[2]) for row in self._move.all(connection, absent)}
         return balances
 
-    def set_leases(self, connection: Connection, leases: Sequence[dict[str, Any]]) -> bool:
-        """Change what leases hold; False if one does not hold what it `was` to hold. One of nothing has no row."""
-        begun = [lease for lease in leases if not lease["was"]]
-        ended = [lease for lease in leases if not lease["nanos"]]
-        changed = [lease for lease in leases if lease["was"] and lease["nanos"]]
+    def set_leases(self, connection: Connection, leases: Mapping[Account, tuple[int, int]]) -> bool:
+        """Change leases from what they are known to hold to what they shall; False if one does not hold that.
+
+        One of nothing has no row.
+        """
+        begun = [(*account, *held) for account, held in leases.items() if not held[0]]
+        ended = [(*account, *held) for account, held in leases.items() if not held[1]]
+        changed = [(*account, *held) for account, held in leases.items() if all(held)]
         pairs = ((self._begin, begun), (self._change, changed), (self._end, ended))
         return all(statement.each(connection, rows) == len(rows) for statement, rows in pairs if rows)
 
@@ -232,17 +238,15 @@ class Moves:
             Unsure: a lease does not hold what it should.
             StoreUnavailable: likewise, for all care.
         """
-        leases, accounts = [], []
+        leases, accounts = {}, {}
         for lease, move in self._moves.items():
             hold = move.hold = self._hold(lease, move)
-            names = {"of_key": lease.account[0], "in_period": lease.account[1]}
             if hold != move.was:
-                leases.append({**names, "was": move.was, "nanos": hold})
+                leases[lease.account] = (move.was, hold)
             reserved = move.rows + hold - move.was
             if reserved or move.settled:
-                accounts.append({**names, "reserved": reserved, "settled": move.settled})
+                accounts[lease.account] = (reserved, move.settled)
         if accounts:
-            accounts.sort(key=lambda account: (account["of_key"], account["in_period"]))
             balances = self._funds.move(self._connection, accounts)
             for lease in self._moves:
                 if lease.account in balances:
@@ -286,7 +290,7 @@ def _reading(database: Database) -> Executable:
 
 
 def _moving(database: Database) -> Executable:
-    spend, by = key_spend.c, _account_given(database, "reserved", "settled")
+    spend, by = key_spend.c, _account_given(database, *_SUMS)
     return (
         update(key_spend)
         .where(spend.key_id == by["of_key"], spend.period == by["in_period"])
@@ -301,18 +305,18 @@ def _account_given(database: Database, *numbers: str) -> dict[str, ColumnElement
 
 
 def _beginning(database: Database, server: ColumnElement[Any]) -> Executable:
-    by = _account_given(database, "was", "nanos")
+    by = _account_given(database, *_HOLDS)
     row = {"key_id": by["of_key"], "period": by["in_period"], "server": server, "nanos": by["nanos"]}
     return inserting(database, key_leases, row)
 
 
 def _changing(database: Database, server: ColumnElement[Any]) -> Executable:
-    lease, by = key_leases.c, _account_given(database, "was", "nanos")
+    lease, by = key_leases.c, _account_given(database, *_HOLDS)
     here = (lease.key_id == by["of_key"], lease.period == by["in_period"], lease.server == server)
     return update(key_leases).where(*here, lease.nanos == by["was"]).values(nanos=by["nanos"])
 
 
 def _ending(database: Database, server: ColumnElement[Any]) -> Executable:
-    lease, by = key_leases.c, _account_given(database, "was", "nanos")
+    lease, by = key_leases.c, _account_given(database, *_HOLDS)
     gone = select(by["of_key"], by["in_period"], by["was"])
     return delete(key_leases).where(lease.server == server, tuple_(lease.key_id, lease.period, lease.nanos).in_(gone))

@@ -49,9 +49,9 @@ class Posting:
         """Prepare the statements."""
         self._moment = moment_of(database)
         self._presence = presence
-        self._reserve = Prepared(database, _reserving(database, presence.number))
-        self._settle = Prepared(database, _settling(database))
-        self._write = Prepared(database, _writing(database, presence.number))
+        self._reserve = Prepared(database, _reserving(database, presence.number), _BEGINS)
+        self._settle = Prepared(database, _settling(database), ("of_row", *_ENDS))
+        self._write = Prepared(database, _writing(database, presence.number), (*_BEGINS, *_ENDS))
         self._funds = Funds(database, presence.number)
 
     def carry_out(self, connection: Connection, writes: Sequence[Write], careful: bool) -> Moves:
@@ -117,7 +117,7 @@ class Posting:
             except StoreUnavailable as error:
                 write.error = error
                 continue
-            rows.append(self._row(write.entry) | self._ended(write))
+            rows.append(self._row(write.entry) + self._ended(write))
             moves.settle(write.entry, write.ending.cost.total_nanos, was_reserved=False)
         if rows and self._write.each(connection, rows) != len(rows):
             raise Unsure
@@ -125,7 +125,9 @@ class Posting:
     def _settle_all(self, connection: Connection, asked: Sequence[Settlement], moves: Moves, careful: bool) -> None:
         if careful:
             asked = _still_reserved(connection, asked)
-        if asked and self._settle.each(connection, [self._ended(write) for write in asked]) != len(asked):
+        if asked and self._settle.each(connection, [(write.entry.id, *self._ended(write)) for write in asked]) != len(
+            asked
+        ):
             raise Unsure
         kept = []
         forgotten = []
@@ -161,17 +163,18 @@ class Posting:
             )
         connection.execute(delete(idempotency).where(mine))
 
-    def _row(self, entry: Entry) -> dict[str, Any]:
-        return {
-            "id": entry.id,
-            "request_id": entry.request_id,
-            "key_id": entry.key_id,
-            "model": entry.model,
-            "created_at": self._moment(entry.created_at),
-            "estimated_tokens": entry.estimated_tokens,
-            "estimated_nanos": entry.estimated_nanos,
-            "spend_period": None if entry.grant.lease is None else entry.grant.lease.account[1],
-        }
+    def _row(self, entry: Entry) -> tuple[Any, ...]:
+        lease = entry.grant.lease
+        return (  # as _BEGINS
+            entry.id,
+            entry.request_id,
+            entry.key_id,
+            entry.model,
+            self._moment(entry.created_at),
+            entry.estimated_tokens,
+            entry.estimated_nanos,
+            None if lease is None else lease.account[1],
+        )
 
     def _once_row(self, entry: Entry, once: Once) -> dict[str, Any]:
         return {
@@ -183,23 +186,22 @@ class Posting:
             "created_at": entry.created_at,
         }
 
-    def _ended(self, write: Ended) -> dict[str, Any]:
-        ending = write.ending
-        return {
-            "of_row": write.entry.id,
-            "outcome": ending.outcome,
-            "status": ending.status,
-            "error": ending.error,
-            "ended_at": self._moment(write.at),
-            "prompt_tokens": ending.usage.prompt_tokens,
-            "completion_tokens": ending.usage.completion_tokens,
-            "image_tokens": ending.usage.image_tokens,
-            "cached_tokens": ending.usage.cached_tokens,
-            "prompt_nanos": ending.cost.prompt_nanos,
-            "completion_nanos": ending.cost.completion_nanos,
-            "images": ending.images,
-            "timings": ending.timings_ms,
-        }
+    def _ended(self, write: Ended) -> tuple[Any, ...]:
+        ending, usage, cost = write.ending, write.ending.usage, write.ending.cost
+        return (  # as _ENDS
+            ending.outcome,
+            ending.status,
+            ending.error,
+            self._moment(write.at),
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.image_tokens,
+            usage.cached_tokens,
+            cost.prompt_nanos,
+            cost.completion_nanos,
+            ending.images,
+            ending.timings_ms,
+        )
 
 
 def _reserving(database: Database, server: int) -> Executable:

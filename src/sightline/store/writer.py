@@ -201,7 +201,8 @@ class Writer:
                 try:
                     return self._transact(group, careful), None
                 except Unsure:
-                    pass
+                    if careful:
+                        raise
                 except StoreUnavailable:
                     if has_failed or time.monotonic() - began_s > AGAIN_WITHIN_S:
                         raise
