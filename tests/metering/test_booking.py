@@ -35,8 +35,10 @@ async def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     presence = database.presence()
     writer = Writer(database, Posting(database, presence))
     writer.start()
-    yield Ledger(database, presence, writer)
+    ledger = Ledger(database, presence, writer)
+    yield ledger
     faults.arm("")
+    await ledger.close()
     await writer.stop()
     presence.close()
 

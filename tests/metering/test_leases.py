@@ -127,16 +127,15 @@ async def test_nobody_is_refused_for_what_the_process_itself_has_free(process: P
     assert discrepancies(process) == ()
 
 
-async def test_another_process_is_refused_until_what_idles_is_given_back(
-    process: Process, other: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "TICK_S", 0.05)
+async def test_another_process_is_refused_until_what_idles_is_given_back(process: Process, other: Process) -> None:
     limit = SpendingLimit(20_000, "total")
     await crowd(process, 3, limit=limit)
     rest = entry(limit=limit, estimated_nanos=17_000)
 
     with pytest.raises(QuotaExceeded):
         await other.ledger.reserve(rest)
+    process.tick()  # it was not idle before
+    process.tick()
     await until(lambda: process.leased() == [])
     await other.ledger.reserve(rest)
 
@@ -190,11 +189,10 @@ async def test_the_lease_of_a_dead_process_is_given_back_with_its_rows(
     dead.writer.start()
     await crowd(dead, 3)
     (running,) = granted(dead, 1)  # has no row yet
-    await dead.writer.stop()
     mine = await crowd(process, 2)
     assert process.ledger.clear() == 0, "it lives"
     assert (sum(dead.leased()), process.leased()) == (2000, [1000])
-    dead.presence.close()
+    await dead.die()
 
     (*_, named) = discrepancies(process)
     assert named == (
@@ -216,8 +214,7 @@ async def test_a_dead_process_that_had_only_a_lease_is_cleared_away_too(
     for one in await crowd(dead, 3):
         await dead.ledger.settle(one, FAILED)
     assert sum(dead.leased()) > 0
-    await dead.writer.stop()
-    dead.presence.close()
+    await dead.die()
 
     assert process.ledger.clear() == 0
 

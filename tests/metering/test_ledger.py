@@ -38,8 +38,7 @@ async def process(any_database: Database) -> AsyncIterator[Process]:
     process.writer.start()
     yield process
     faults.arm("")
-    await process.writer.stop()
-    process.presence.close()
+    await process.stop()
 
 
 async def test_a_row_is_there_before_and_after(process: Process) -> None:
@@ -148,8 +147,7 @@ async def test_what_a_dead_process_left_is_interrupted_and_free(process: Process
     assert process.ledger.clear() == 0  # it lives
     assert process.spent() == (2000, 0)
 
-    await dead.writer.stop()
-    dead.presence.close()
+    await dead.die()
 
     assert process.ledger.clear() == 1
     by_id = {row.id: row for row in process.rows()}
@@ -227,8 +225,7 @@ async def test_clearing_beside_a_settlement_leaves_nothing_set_aside(process: Pr
     mine = entry(limit=SpendingLimit(5000, "total"))
     await dead.ledger.reserve(entry(limit=SpendingLimit(5000, "total")))
     await process.ledger.reserve(mine)
-    await dead.writer.stop()
-    dead.presence.close()
+    await dead.die()
     has_written, may_commit = threading.Event(), threading.Event()
 
     def settle(connection: Connection) -> None:
@@ -347,8 +344,7 @@ async def test_many_processes_share_a_database(any_database: Database) -> None:
     assert results.count("done") == len(processes[0].rows()) <= 30
     assert processes[0].spent() == (0, 1000 * results.count("done"))
     for process in processes:
-        await process.writer.stop()
-        process.presence.close()
+        await process.stop()
 
 
 def test_periods_are_of_utc() -> None:

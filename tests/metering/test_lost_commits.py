@@ -106,8 +106,7 @@ async def test_whatever_is_lost_it_adds_up(
         """One of them, in the middle of it; its writer ends for this process's sake."""
         await asyncio.sleep(0.1)
         processes[0].is_killed = True
-        await processes[0].writer.stop()
-        processes[0].presence.close()
+        await processes[0].die()
 
     watching = asyncio.create_task(_watch(any_database, processes[1]))
     await asyncio.gather(kill(), *(client(number) for number in range(CLIENTS * PROCESSES)))

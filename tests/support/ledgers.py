@@ -56,9 +56,25 @@ class Process:
         query = select(key_leases.c.nanos).where(key_leases.c.server == self.presence.number)
         return list(self.database.read(lambda c: c.execute(query)).scalars())
 
+    def tick(self) -> None:
+        """Let it look now for what idles."""
+        self._no_tick()
+        self.ledger._leases._look()
+
+    def _no_tick(self) -> None:
+        tick = self.ledger._leases._tick
+        if tick is not None:
+            tick.cancel()
+
     async def stop(self) -> None:
         """End it in order."""
         await self.ledger.close()
+        await self.writer.stop()
+        self.presence.close()
+
+    async def die(self) -> None:
+        """End it as if it were killed: what it holds it does not give back."""
+        self._no_tick()
         await self.writer.stop()
         self.presence.close()
 
@@ -69,9 +85,11 @@ async def keeping(database: Database) -> AsyncIterator[Ledger]:
     presence = database.presence()
     writer = Writer(database, Posting(database, presence))
     writer.start()
+    ledger = Ledger(database, presence, writer)
     try:
-        yield Ledger(database, presence, writer)
+        yield ledger
     finally:
+        await ledger.close()
         await writer.stop()
         presence.close()
 
