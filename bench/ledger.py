@@ -27,7 +27,15 @@ CONNECTIONS = 64
 ROUNDS = 7
 TURN_S = 2.0
 PROMISED = 0.70
-ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "yes"}\n'
+ENGINE = """
+[[engines]]
+kind = "scripted"
+options = {answer = "yes"}
+
+[prices."sightline/scripted"]
+prompt = "0.000001"
+completion = "0.000002"
+"""
 FREE = "[ledger]\nenabled = false\n"
 BODY = b'{"model": "sightline/scripted", "messages": [{"role": "user", "content": "What is in this image?"}]}'
 PLENTY = KeyLimits(requests_per_min=10**7, tokens_per_min=10**9, max_in_flight=1000)

@@ -100,12 +100,21 @@ DAMAGES = {
     "settled": ("UPDATE key_spend SET settled_nanos = 0", "Key key_1 has settled $0 in 2026-11 by its account"),
     "set aside": (
         "UPDATE key_spend SET reserved_nanos = 0",
-        "Key key_1 has reserved $0 in 2026-11 by its account, $0.000001 by its rows.",
+        "Key key_1 has reserved $0 in 2026-11 by its account, $0.000001 by its rows and leases.",
     ),
     "no account": ("DELETE FROM key_spend", "Key key_1 has settled $0 in 2026-11 by its account"),
     "account of nothing": (
         "INSERT INTO key_spend VALUES ('key_9', 'total', 0, 7)",
         "Key key_9 has settled $0.000000007 in total by its account, $0 by its rows.",
+    ),
+    "lease": (
+        "INSERT INTO key_leases VALUES ('key_1', '2026-11', 0, 7)",
+        "Key key_1 has reserved $0.000001 in 2026-11 by its account, $0.000001007 by its rows and leases.",
+    ),
+    "lease of nothing": ("INSERT INTO key_leases VALUES ('key_1', '2026-11', 0, 0)", "holds 0 nano-dollars"),
+    "lease of the dead": (
+        "INSERT INTO key_leases VALUES ('key_1', '2026-11', 1, 7)",
+        "$0.000000007 of key key_1 in 2026-11 are set aside by a process that is gone",
     ),
     "dead": (
         "UPDATE ledger SET server = 1 WHERE outcome = 'reserved'",

@@ -33,10 +33,12 @@ DONE = Ending("completed", 200, Usage(12, 5), Cost(120, 50))
 async def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ledger]:
     monkeypatch.setattr(ledger_module, "AGAIN_S", 0.02)
     presence = database.presence()
-    writer = Writer(database, Posting(database, presence).carry_out)
+    writer = Writer(database, Posting(database, presence))
     writer.start()
-    yield Ledger(database, presence, writer)
+    ledger = Ledger(database, presence, writer)
+    yield ledger
     faults.arm("")
+    await ledger.close()
     await writer.stop()
     presence.close()
 
@@ -77,6 +79,26 @@ async def test_a_plain_answer_that_is_there_at_once_takes_one_commit(
     await booking.complete(DONE)
 
     assert outcomes(database) == [("completed", 200, 120)]
+    assert len(commits) == 1
+
+
+async def test_a_plain_answer_that_its_keys_lease_covers_takes_one_commit(
+    books: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = SpendingLimit(1_000_000, "day")
+    asked = [Booking(books, entry(limit=limit), streams=False) for _ in range(3)]
+    await asyncio.gather(*(booking.begin() for booking in asked))
+    assert outcomes(database) == [("reserved", None, 0)] * 3
+    commits = []
+    whole = database.transaction
+    monkeypatch.setattr(database, "transaction", lambda work: (commits.append(1), whole(work))[1])
+    booking = Booking(books, entry(limit=limit), streams=False)
+
+    await booking.begin()
+    assert commits == []
+    await booking.complete(DONE)
+
+    assert sorted(outcomes(database))[0] == ("completed", 200, 120)
     assert len(commits) == 1
 
 

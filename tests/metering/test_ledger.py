@@ -16,14 +16,12 @@ from sightline import faults
 from sightline.core import SpendingLimit, Usage
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.ids import new_id
-from sightline.metering.ledger import KEPT, Ending, Entry, Ledger, Once, Replay, period_of
-from sightline.metering.posting import Posting
+from sightline.metering.ledger import KEPT, Ending, Entry, Once, Replay, period_of
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
-from sightline.store.presence import Presence
 from sightline.store.tables import idempotency, key_spend, ledger
-from sightline.store.writer import Writer
 from support.asgi import until
+from support.ledgers import Process
 
 pytestmark = pytest.mark.anyio
 DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
@@ -34,31 +32,13 @@ def entry(**values: Any) -> Entry:
     return replace(base, **values)
 
 
-class Process:
-    """What one process of the service has of the ledger."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.presence: Presence = database.presence()
-        self.writer = Writer(database, Posting(database, self.presence).carry_out, self.presence.renew)
-        self.ledger = Ledger(database, self.presence, self.writer)
-
-    def rows(self) -> list[Any]:
-        return list(self.database.read(lambda c: c.execute(select(ledger).order_by(ledger.c.id)).all()))
-
-    def spent(self) -> tuple[int, int]:
-        query = select(key_spend.c.reserved_nanos, key_spend.c.settled_nanos)
-        return tuple(self.database.read(lambda c: c.execute(query)).one())  # type: ignore[return-value]
-
-
 @pytest.fixture
 async def process(any_database: Database) -> AsyncIterator[Process]:
     process = Process(any_database)
     process.writer.start()
     yield process
     faults.arm("")
-    await process.writer.stop()
-    process.presence.close()
+    await process.stop()
 
 
 async def test_a_row_is_there_before_and_after(process: Process) -> None:
@@ -167,8 +147,7 @@ async def test_what_a_dead_process_left_is_interrupted_and_free(process: Process
     assert process.ledger.clear() == 0  # it lives
     assert process.spent() == (2000, 0)
 
-    await dead.writer.stop()
-    dead.presence.close()
+    await dead.die()
 
     assert process.ledger.clear() == 1
     by_id = {row.id: row for row in process.rows()}
@@ -246,8 +225,7 @@ async def test_clearing_beside_a_settlement_leaves_nothing_set_aside(process: Pr
     mine = entry(limit=SpendingLimit(5000, "total"))
     await dead.ledger.reserve(entry(limit=SpendingLimit(5000, "total")))
     await process.ledger.reserve(mine)
-    await dead.writer.stop()
-    dead.presence.close()
+    await dead.die()
     has_written, may_commit = threading.Event(), threading.Event()
 
     def settle(connection: Connection) -> None:
@@ -366,8 +344,7 @@ async def test_many_processes_share_a_database(any_database: Database) -> None:
     assert results.count("done") == len(processes[0].rows()) <= 30
     assert processes[0].spent() == (0, 1000 * results.count("done"))
     for process in processes:
-        await process.writer.stop()
-        process.presence.close()
+        await process.stop()
 
 
 def test_periods_are_of_utc() -> None:

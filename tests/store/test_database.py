@@ -9,16 +9,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, select, text
+from sqlalchemy import URL, create_engine, insert, make_url, select, text
 
 from sightline.errors import ConfigError
+from sightline.metering.audit import check
 from sightline.store import database
 from sightline.store.database import Database
-from sightline.store.tables import api_keys, metadata
+from sightline.store.tables import api_keys, ledger, metadata
+from support.databases import KINDS
+from support.ledgers import Process
 
 
 @pytest.fixture
@@ -125,3 +129,47 @@ def test_absent_time_stays_absent(opened: Database) -> None:
 
     assert row.created_at == now
     assert row.revoked_at is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_accounts_of_before_leases_add_up(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A request of then still runs; what is set aside for it stays set aside until it is marked interrupted."""
+    url = URL.create("sqlite", database=str(tmp_path / "sightline.db"))
+    if kind == "postgres":
+        url = make_url(request.getfixturevalue("empty_postgres")).set(drivername="postgresql+psycopg")
+    _make_of_before(url)
+
+    opened = Database(url, tmp_path)
+    process = Process(opened)
+
+    assert check(opened, process.presence).discrepancies == (
+        f"Row row_{2:028x} is reserved by a process that is gone; a running service marks it interrupted.",
+    )
+    assert process.ledger.clear() == 1
+    assert check(opened, process.presence).discrepancies == ()
+    assert process.spent() == (0, 500)
+    process.presence.close()
+    opened.close()
+
+
+def _make_of_before(url: URL) -> None:
+    """A database of version 0003: a key with an ended and a running request."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+    engine = create_engine(url)
+    now = datetime.now(UTC)
+    zeros = dict.fromkeys(("completion_tokens", "image_tokens", "cached_tokens", "completion_nanos"), 0)
+    names = {"request_id": "r", "server": 1, "key_id": "k", "model": "m", "created_at": now, "spend_period": "total"}
+    row = {**names, **zeros, "estimated_tokens": 9, "estimated_nanos": 900, "images": "[]"}
+    rows = (
+        {"id": f"row_{1:028x}", "outcome": "completed", "prompt_tokens": 5, "prompt_nanos": 500},
+        {"id": f"row_{2:028x}", "outcome": "reserved", "prompt_tokens": 0, "prompt_nanos": 0},
+    )
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for each in rows:
+            ended = {"status": 200, "ended_at": now} if each["outcome"] == "completed" else {}
+            connection.execute(insert(ledger).values(row | each | ended))
+        connection.execute(text("INSERT INTO key_spend VALUES ('k', 'total', 900, 500)"))
+    engine.dispose()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
+from sqlalchemy import select
 
 from sightline.core import Usage
 from sightline.ids import first_id
@@ -16,6 +17,8 @@ from sightline.metering.posting import Posting
 from sightline.metering.prices import Cost
 from sightline.metering.usage import ROW
 from sightline.store.database import Database
+from sightline.store.presence import Presence
+from sightline.store.tables import key_leases, key_spend, ledger
 from sightline.store.writer import Writer
 
 DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
@@ -31,15 +34,62 @@ def entry(at: datetime = NOON, **values: Any) -> Entry:
     return replace(base, **values)
 
 
+class Process:
+    """What one process of the service has of the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.presence: Presence = database.presence()
+        self.writer = Writer(database, Posting(database, self.presence))
+        self.ledger = Ledger(database, self.presence, self.writer)
+
+    def rows(self) -> list[Any]:
+        return list(self.database.read(lambda c: c.execute(select(ledger).order_by(ledger.c.id)).all()))
+
+    def spent(self) -> tuple[int, int]:
+        """What its one account has reserved and settled."""
+        query = select(key_spend.c.reserved_nanos, key_spend.c.settled_nanos)
+        return tuple(self.database.read(lambda c: c.execute(query)).one())  # type: ignore[return-value]
+
+    def leased(self) -> list[int]:
+        """What it holds in leases."""
+        query = select(key_leases.c.nanos).where(key_leases.c.server == self.presence.number)
+        return list(self.database.read(lambda c: c.execute(query)).scalars())
+
+    def tick(self) -> None:
+        """Let it look now for what idles."""
+        self._no_tick()
+        self.ledger._leases._look()
+
+    def _no_tick(self) -> None:
+        tick = self.ledger._leases._tick
+        if tick is not None:
+            tick.cancel()
+
+    async def stop(self) -> None:
+        """End it in order."""
+        await self.ledger.close()
+        await self.writer.stop()
+        self.presence.close()
+
+    async def die(self) -> None:
+        """End it as if it were killed: what it holds it does not give back."""
+        self._no_tick()
+        await self.writer.stop()
+        self.presence.close()
+
+
 @asynccontextmanager
 async def keeping(database: Database) -> AsyncIterator[Ledger]:
     """The ledger of one process."""
     presence = database.presence()
-    writer = Writer(database, Posting(database, presence).carry_out)
+    writer = Writer(database, Posting(database, presence))
     writer.start()
+    ledger = Ledger(database, presence, writer)
     try:
-        yield Ledger(database, presence, writer)
+        yield ledger
     finally:
+        await ledger.close()
         await writer.stop()
         presence.close()
 

@@ -22,9 +22,11 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     text,
+    union,
     update,
 )
 from sqlalchemy.exc import DBAPIError
@@ -34,7 +36,7 @@ from sightline.metering.prices import dollars
 from sightline.metering.usage import ROW
 from sightline.store.database import Database
 from sightline.store.presence import Presence
-from sightline.store.tables import idempotency, key_spend, ledger
+from sightline.store.tables import idempotency, key_leases, key_spend, ledger
 
 _PATIENCE_MS = 600_000
 _cost = ledger.c.prompt_nanos + ledger.c.completion_nanos
@@ -87,7 +89,7 @@ def check(database: Database, presence: Presence) -> Audit:
     audit, servers = database.read(_look)
     found = [*audit.discrepancies]
     dead = presence.dead(servers)
-    # Looked up only now: a process that stopped meanwhile has settled its rows.
+    # Looked up only now: a process that stopped meanwhile has settled its rows and given its leases back.
     found += database.read(lambda connection: list(_left_by(connection, dead)))
     found += _try_to_change(database)
     return Audit(audit.rows, audit.by_outcome, audit.tokens, audit.nanos, tuple(found))
@@ -110,7 +112,7 @@ def _look(connection: Connection) -> tuple[Audit, set[int]]:
         sum(int(row.nanos) for row in outcomes),
         found,
     )
-    running = select(_row.server).where(_row.outcome == "reserved").distinct()
+    running = union(select(_row.server).where(_row.outcome == "reserved"), select(key_leases.c.server))
     return audit, set(connection.execute(running).scalars())
 
 
@@ -138,7 +140,7 @@ def _doubled(connection: Connection) -> Iterator[str]:
 
 
 def _sums(connection: Connection) -> Iterator[str]:
-    """Hold what each key has spent and set aside in each period against its rows, in both directions."""
+    """Hold what each key has spent and set aside in each period against its rows and leases, in both directions."""
     is_reserved = _row.outcome == "reserved"
     rows = (
         select(
@@ -151,15 +153,25 @@ def _sums(connection: Connection) -> Iterator[str]:
         .group_by(_row.key_id, _row.spend_period)
     )
     spent = select(key_spend.c.key_id, key_spend.c.period, key_spend.c.settled_nanos, key_spend.c.reserved_nanos)
+    leased = select(key_leases.c.key_id, key_leases.c.period, literal(0), _whole(key_leases.c.nanos)).group_by(
+        key_leases.c.key_id, key_leases.c.period
+    )
     by_rows, by_spend = _by_key(connection, rows), _by_key(connection, spent)
+    for key, (_, nanos) in _by_key(connection, leased).items():
+        settled, reserved = by_rows.get(key, (0, 0))
+        by_rows[key] = (settled, reserved + nanos)
     for key in sorted(by_rows.keys() | by_spend.keys()):
         of_rows, of_spend = by_rows.get(key, (0, 0)), by_spend.get(key, (0, 0))
-        for what, rows_say, spend_says in zip(("settled", "reserved"), of_rows, of_spend, strict=True):
+        names = (("settled", "rows"), ("reserved", "rows and leases"))
+        for (what, whose), rows_say, spend_says in zip(names, of_rows, of_spend, strict=True):
             if rows_say != spend_says:
                 yield (
                     f"Key {key[0]} has {what} ${dollars(spend_says)} in {key[1]} by its account, "
-                    f"${dollars(rows_say)} by its rows."
+                    f"${dollars(rows_say)} by its {whose}."
                 )
+    lease = key_leases.c
+    for row in connection.execute(select(key_leases).where(lease.nanos <= 0).order_by(lease.key_id, lease.period)):
+        yield f"A lease of key {row.key_id} in {row.period} holds {row.nanos} nano-dollars, which cannot be."
 
 
 def _whole(value: ColumnElement[Any]) -> ColumnElement[int]:
@@ -181,6 +193,13 @@ def _left_by(connection: Connection, dead: set[int]) -> Iterator[str]:
     query = select(_row.id).where(_row.outcome == "reserved", _row.server.in_(dead))
     for row in connection.execute(query.order_by(_row.id)):
         yield f"Row {row.id} is reserved by a process that is gone; a running service marks it interrupted."
+    lease = key_leases.c
+    left = select(key_leases).where(lease.server.in_(dead)).order_by(lease.key_id, lease.period, lease.server)
+    for row in connection.execute(left):
+        yield (
+            f"${dollars(row.nanos)} of key {row.key_id} in {row.period} are set aside by a process that is gone; "
+            "a running service gives them back."
+        )
 
 
 def _try_to_change(database: Database) -> list[str]:

@@ -43,7 +43,7 @@ class Booking:
 
         Raises: as `Ledger.reserve`.
         """
-        if self._entry.must_be_asked:
+        if not self._ledger.grant(self._entry):
             await self._reserved(self._reserve())
         elif self._streams:
             self._reserve()

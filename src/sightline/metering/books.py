@@ -26,7 +26,7 @@ async def open_ledger(database: Database) -> AsyncIterator[Ledger]:
         StoreUnavailable: the database failed.
     """
     presence = await asyncio.to_thread(database.presence)
-    writer = Writer(database, Posting(database, presence).carry_out, presence.renew)
+    writer = Writer(database, Posting(database, presence))
     ledger = Ledger(database, presence, writer)
     writer.start()
     tidying = None
@@ -37,6 +37,7 @@ async def open_ledger(database: Database) -> AsyncIterator[Ledger]:
     finally:
         if tidying is not None:
             tidying.cancel()
+        await ledger.close()
         await writer.stop()
         await asyncio.to_thread(presence.close)
 

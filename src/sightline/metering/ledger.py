@@ -15,13 +15,14 @@ from functools import lru_cache, partial
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, union, update
 
 from sightline.core import Period, SpendingLimit, Usage
+from sightline.metering.leases import Grant, Lease, Leases
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from sightline.store.presence import Presence
-from sightline.store.tables import idempotency, key_spend, ledger
+from sightline.store.tables import idempotency, key_leases, key_spend, ledger
 from sightline.store.writer import Write, Writer
 
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
@@ -52,11 +53,7 @@ class Entry(msgspec.Struct, frozen=True):
     estimated_nanos: int
     limit: SpendingLimit | None = None
     once: Once | None = None
-
-    @property
-    def must_be_asked(self) -> bool:
-        """Whether `reserve` may refuse it, so that no work may begin before."""
-        return self.limit is not None or self.once is not None
+    grant: Grant = msgspec.field(default_factory=Grant)
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -76,16 +73,24 @@ class Ending(msgspec.Struct, frozen=True):
     media_type: str | None = None
 
 
-class Reservation(Write):
+class RowWrite(Write):
+    """Something that happens to a row."""
+
+    entry: Entry
+
+    @property
+    def lease(self) -> Lease | None:
+        """That of the account which the request is counted towards."""
+        return self.entry.grant.lease
+
+
+class Reservation(RowWrite):
     """A row to be made."""
 
-    entry: Entry
 
-
-class Ended(Write):
+class Ended(RowWrite):
     """A row's end, and whose it is."""
 
-    entry: Entry
     ending: Ending
     at: datetime
 
@@ -115,6 +120,30 @@ class Ledger:
         self._database = database
         self._presence = presence
         self._writer = writer
+        self._leases = Leases(writer.write)
+
+    async def close(self) -> None:
+        """Give back what is set aside for requests to come; after the last of them has ended."""
+        await self._leases.close()
+
+    def grant(self, entry: Entry) -> bool:
+        """Whether work may begin before the row is durable: nothing could refuse it.
+
+        The key's lease, if it has a spending limit, then covers the request until it has ended.
+        """
+        if entry.limit is None or not entry.estimated_nanos:
+            return entry.once is None
+        lease = self._leased(entry, entry.limit)
+        if self._leases.is_closed:
+            return False
+        lease.asked(entry.estimated_nanos)
+        return entry.once is None and lease.promise(entry.grant, entry.estimated_nanos, entry.limit)
+
+    def _leased(self, entry: Entry, limit: SpendingLimit) -> Lease:
+        grant = entry.grant
+        if grant.lease is None:
+            grant.lease = self._leases.of((entry.key_id, period_of(limit.period, entry.created_at)), limit)
+        return grant.lease
 
     def reserve(self, entry: Entry) -> asyncio.Future[None]:
         """Write a request down before work on it begins; the row is durable when the future is done.
@@ -125,6 +154,8 @@ class Ledger:
             Replay: its Idempotency-Key has an answer already.
             StoreUnavailable: the row could not be written.
         """
+        if entry.limit is not None:
+            self._leased(entry, entry.limit)
         return self._writer.write(Reservation(entry=entry))
 
     def settle(self, entry: Entry, ending: Ending) -> asyncio.Future[None]:
@@ -136,11 +167,13 @@ class Ledger:
         return self._writer.write(Settlement(entry=entry, ending=ending, at=datetime.now(UTC)))
 
     def write(self, entry: Entry, ending: Ending) -> asyncio.Future[None]:
-        """Write down at once a request that was not reserved, and how it ended; `entry` has no limit and no `once`.
+        """Write down at once a request that was granted and not reserved, and how it ended.
 
         It raises:
             StoreUnavailable: the row could not be written, or that cannot be known for now.
         """
+        if entry.limit is not None:
+            self._leased(entry, entry.limit)
         return self._writer.write(Whole(entry=entry, ending=ending, at=datetime.now(UTC)))
 
     def settle_later(self, entry: Entry, ending: Ending, *, is_whole: bool = False) -> None:
@@ -151,6 +184,8 @@ class Ledger:
                 again = partial(self.settle_later, entry, ending, is_whole=is_whole)
                 asyncio.get_running_loop().call_later(AGAIN_S, again)
 
+        if entry.limit is not None:
+            self._leased(entry, entry.limit)
         kind = Whole if is_whole else Settlement
         write = kind(entry=entry, ending=ending, at=datetime.now(UTC), can_wait=True)
         self._writer.write(write).add_done_callback(look)
@@ -161,7 +196,7 @@ class Ledger:
         Raises:
             StoreUnavailable: the database failed.
         """
-        held = select(ledger.c.server).where(ledger.c.outcome == "reserved").distinct()
+        held = union(select(ledger.c.server).where(ledger.c.outcome == "reserved"), select(key_leases.c.server))
         servers = self._database.read(lambda connection: connection.execute(held).scalars().all())
         dead = self._presence.dead(servers)
         return self._database.transaction(lambda connection: _clear(connection, dead))
@@ -179,29 +214,38 @@ def _period_of(period: Period, day: date) -> str:
 
 def _clear(connection: Connection, dead: set[int]) -> int:
     left = (ledger.c.outcome == "reserved") & ledger.c.server.in_(dead)
-    rows = connection.execute(select(ledger.c.id, ledger.c.key_id, ledger.c.estimated_nanos).where(left)).all()
+    rows = connection.execute(select(ledger.c.id, ledger.c.key_id).where(left)).all()
     if rows:
         ended = {"outcome": "interrupted", "status": 500, "error": "interrupted", "ended_at": datetime.now(UTC)}
         connection.execute(update(ledger).where(left).values(ended))
         connection.execute(delete(idempotency).where(idempotency.c.ledger_id.in_([row.id for row in rows])))
-        _return(connection, {row.key_id for row in rows})
+    leased = connection.execute(select(key_leases.c.key_id).where(key_leases.c.server.in_(dead))).scalars()
+    key_ids = {*leased, *(row.key_id for row in rows)}
+    if key_ids:
+        _return(connection, key_ids, dead)
     too_old = datetime.now(UTC) - KEPT
     connection.execute(delete(idempotency).where(idempotency.c.created_at < too_old, idempotency.c.answer.is_not(None)))
     return len(rows)
 
 
-def _return(connection: Connection, key_ids: set[str]) -> None:
-    """Set what these keys have set aside to what their rows that still run have.
+def _return(connection: Connection, key_ids: set[str], dead: set[int]) -> None:
+    """End the leases of the dead; set what these keys have set aside to what their running rows and leases have.
 
     Their accounts are locked first, by a statement of its own: Postgres would hold an `UPDATE` that had to wait for
     another's settlement to the rows as they were before that settlement.
     """
-    theirs = key_spend.c.key_id.in_(key_ids)
-    accounts = select(key_spend.c.key_id).where(theirs).order_by(key_spend.c.key_id, key_spend.c.period)
+    spend, lease = key_spend.c, key_leases.c
+    theirs = spend.key_id.in_(key_ids)
+    accounts = select(spend.key_id).where(theirs).order_by(spend.key_id, spend.period)
     connection.execute(accounts.with_for_update()).all()
-    held = select(func.coalesce(func.sum(ledger.c.estimated_nanos), 0)).where(
-        ledger.c.key_id == key_spend.c.key_id,
-        ledger.c.spend_period == key_spend.c.period,
+    connection.execute(delete(key_leases).where(lease.server.in_(dead)))
+    in_rows = select(func.coalesce(func.sum(ledger.c.estimated_nanos), 0)).where(
+        ledger.c.key_id == spend.key_id,
+        ledger.c.spend_period == spend.period,
         ledger.c.outcome == "reserved",
     )
-    connection.execute(update(key_spend).where(theirs).values(reserved_nanos=held.scalar_subquery()))
+    in_leases = select(func.coalesce(func.sum(lease.nanos), 0)).where(
+        lease.key_id == spend.key_id, lease.period == spend.period
+    )
+    held = in_rows.scalar_subquery() + in_leases.scalar_subquery()
+    connection.execute(update(key_spend).where(theirs).values(reserved_nanos=held))

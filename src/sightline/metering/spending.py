@@ -18,7 +18,7 @@ from sightline.store.tables import key_spend
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was charged, and what is set aside for requests that run, in nano-dollars."""
+    """What was charged, and what is set aside for requests that run or come next, in nano-dollars."""
 
     settled_nanos: int = 0
     reserved_nanos: int = 0

@@ -22,7 +22,7 @@ from sightline.store.failures import failing_as_unavailable
 from sightline.store.presence import FilePresence, PostgresPresence, Presence
 
 T = TypeVar("T")
-VERSION = "0003"
+VERSION = "0004"
 """The newest migration."""
 _LOCK_S = 0.8
 _MIGRATION_LOCK = 7_305_810

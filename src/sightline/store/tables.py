@@ -100,7 +100,7 @@ ledger = Table(
     Index("ledger_reserved", "outcome", "server"),
 )
 
-# What a key with a spending limit has spent and set aside in one period.
+# What a key with a spending limit has spent and set aside in one period: for its rows that run, and in leases.
 key_spend = Table(
     "key_spend",
     metadata,
@@ -109,6 +109,17 @@ key_spend = Table(
     Column("period", String(10), primary_key=True),
     Column("reserved_nanos", BigInteger, nullable=False),
     Column("settled_nanos", BigInteger, nullable=False),
+)
+
+# What a process has set aside of a spending account for requests that have no row yet; one of nothing has no row.
+key_leases = Table(
+    "key_leases",
+    metadata,
+    Column("key_id", String(40), primary_key=True),
+    Column("period", String(10), primary_key=True),
+    # As in `ledger`.
+    Column("server", BigInteger, primary_key=True, autoincrement=False),
+    Column("nanos", BigInteger, nullable=False),
 )
 
 # First answers of requests that carried an Idempotency-Key.

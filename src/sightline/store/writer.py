@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection
@@ -48,25 +48,48 @@ class Write(msgspec.Struct, kw_only=True, eq=False):
     can_wait: bool = False
 
 
-W = TypeVar("W", bound=Write)
-CarryOut = Callable[[Connection, Sequence[Any], bool], None]
-
-
 class Unsure(Exception):
     """Not all was as a quick writing takes it to be: roll back, and write carefully."""
+
+
+class Carrier(Protocol):
+    """What the writes of a `Writer` mean."""
+
+    def carry_out(self, connection: Connection, writes: Sequence[Any], careful: bool) -> Any:
+        """Write a group within a transaction; what is returned `done` is told. Called by the writer's thread.
+
+        `careful` is to take nothing for granted, and to find out what an earlier try has done.
+
+        Raises:
+            Unsure: it must be careful, and is not.
+        """
+        ...
+
+    def look_after(self) -> None:
+        """Something was not as it should be: take back what may have been lost. Called by the writer's thread.
+
+        Raises:
+            StoreUnavailable: the database failed.
+        """
+        ...
+
+    def done(self, writes: Sequence[Any], carried_out: Any | None) -> None:
+        """A group is over: what `carry_out` returned is durable; None where it failed or that is not known.
+
+        Called on the event loop, before those hear of it who asked and before the next group begins.
+        """
+        ...
 
 
 class Writer:
     """Writes to one database from one thread. Every method is called on the event loop `start` was called on.
 
-    `carry_out` is given a transaction, the group, and whether to be careful: to take nothing for granted and find out
-    what an earlier try has done. Only where it is not careful may it raise `Unsure`.
+    What they mean is the `carrier`'s.
     """
 
-    def __init__(self, database: Database, carry_out: CarryOut, on_lost: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, database: Database, carrier: Carrier) -> None:
         self._database = database
-        self._carry_out = carry_out
-        self._on_lost = on_lost
+        self._carrier = carrier
         self._waiting: list[Write] = []
         self._groups: SimpleQueue[list[Write] | None] = SimpleQueue()
         self._running: asyncio.Future[None] | None = None
@@ -163,38 +186,44 @@ class Writer:
         assert self._loop is not None
         with self._database.one_connection():
             for group in iter(self._groups.get, None):
-                failed_slowly = self._try(group)
+                began_s = time.monotonic()
+                carried_out, failure = self._try(group, began_s)
+                # Those who wait would meet it too, long after their time.
+                failed_slowly = failure if time.monotonic() - began_s > AGAIN_WITHIN_S else None
                 if not self._loop.is_closed():
-                    self._loop.call_soon_threadsafe(self._finish, group, failed_slowly)
+                    self._loop.call_soon_threadsafe(self._finish, group, carried_out, failed_slowly)
 
-    def _try(self, group: list[Write]) -> StoreUnavailable | None:
-        """Write a group, if need be again; its failure, if those who wait would meet it too, long after their time."""
-        began_s = time.monotonic()
+    def _try(self, group: list[Write], began_s: float) -> tuple[Any | None, StoreUnavailable | None]:
+        """Write a group, if need be again; what came of it, and why it failed."""
+        careful = has_failed = False
         try:
-            try:
-                self._transact(group, careful=False)
-            except StoreUnavailable:
-                if time.monotonic() - began_s > AGAIN_WITHIN_S:
-                    raise
-                self._on_lost()
-                self._transact(group, careful=True)
+            while True:
+                try:
+                    return self._transact(group, careful), None
+                except Unsure:
+                    if careful:
+                        raise
+                except StoreUnavailable:
+                    if has_failed or time.monotonic() - began_s > AGAIN_WITHIN_S:
+                        raise
+                    has_failed = True
+                self._carrier.look_after()
+                careful = True
         except StoreUnavailable as error:
             _fail(group, error)
-            return error if time.monotonic() - began_s > AGAIN_WITHIN_S else None
+            return None, error
         except Exception as error:  # a bug of ours must not end the thread that every answer waits for
             log.exception("ledger_writer_failed")
             _fail(group, error)
-        return None
+        return None, None
 
-    def _transact(self, group: list[Write], *, careful: bool) -> None:
+    def _transact(self, group: list[Write], careful: bool) -> Any:
         for write in group:
             write.error = None
-        try:
-            self._database.transaction(lambda connection: self._carry_out(connection, group, careful))
-        except Unsure:
-            self._transact(group, careful=True)
+        return self._database.transaction(lambda connection: self._carrier.carry_out(connection, group, careful))
 
-    def _finish(self, group: list[Write], failed_slowly: StoreUnavailable | None) -> None:
+    def _finish(self, group: list[Write], carried_out: Any | None, failed_slowly: StoreUnavailable | None) -> None:
+        self._carrier.done(group, carried_out)
         if failed_slowly is not None:
             _fail(self._waiting, failed_slowly)
             group += self._waiting

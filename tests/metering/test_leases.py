@@ -1,0 +1,323 @@
+"""Leases on spending accounts over both databases: granted at once, never overspent, given back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from sightline.core import SpendingLimit
+from sightline.errors import QuotaExceeded, StoreUnavailable
+from sightline.metering import leases
+from sightline.metering.audit import check
+from sightline.metering.books import open_ledger
+from sightline.metering.ledger import Entry, Once
+from sightline.metering.prices import Cost
+from sightline.store.database import Database
+from support.asgi import until
+from support.ledgers import DONE, FAILED, Process, entry
+
+pytestmark = pytest.mark.anyio
+LIMIT = SpendingLimit(1_000_000, "total")
+
+
+@pytest.fixture(autouse=True)
+def no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is given back unless a test says so."""
+    monkeypatch.setattr(leases, "TICK_S", 1000)
+
+
+@pytest.fixture
+async def process(any_database: Database) -> AsyncIterator[Process]:
+    process = Process(any_database)
+    process.writer.start()
+    yield process
+    await process.stop()
+
+
+@pytest.fixture
+async def other(any_database: Database) -> AsyncIterator[Process]:
+    other = Process(any_database)
+    other.writer.start()
+    yield other
+    await other.stop()
+
+
+def discrepancies(process: Process) -> tuple[str, ...]:
+    return check(process.database, process.presence).discrepancies
+
+
+async def crowd(process: Process, many: int = 3, **values: Any) -> list[Entry]:
+    """Requests that come together and are asked for, so that a lease is taken for those that come next."""
+    together = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
+    assert [process.ledger.grant(one) for one in together] == [False] * many
+    await asyncio.gather(*(process.ledger.reserve(one) for one in together))
+    return together
+
+
+async def test_a_request_by_itself_sets_aside_what_it_may_cost(process: Process) -> None:
+    (alone,) = await crowd(process, 1)
+
+    assert process.spent() == (1000, 0)
+    await process.ledger.settle(alone, DONE)
+
+    assert process.spent() == (0, 170)
+    assert process.leased() == []
+
+
+async def test_requests_that_come_together_spare_the_next_ones_the_asking(process: Process) -> None:
+    together = await crowd(process, 3)
+    assert process.leased() == [2000], "as much as came but one"
+    assert process.spent() == (5000, 0)
+    plain, stream, beyond = entry(limit=LIMIT), entry(limit=LIMIT), entry(limit=LIMIT)
+
+    assert [process.ledger.grant(one) for one in (plain, stream, beyond)] == [True, True, False]
+    await process.ledger.write(plain, DONE)
+    await process.ledger.reserve(stream)
+    assert discrepancies(process) == ()
+    assert process.spent()[1] == 170
+    await process.ledger.settle(stream, DONE)
+    for one in together:
+        await process.ledger.settle(one, FAILED)
+
+    assert process.spent() == (sum(process.leased()), 340)
+    assert [row.spend_period for row in process.rows()] == ["total"] * 5
+    assert discrepancies(process) == ()
+
+
+async def test_what_an_answer_did_not_cost_is_there_for_the_next(process: Process) -> None:
+    one, *_ = await crowd(process, 3)
+    await asyncio.gather(*(process.ledger.write(two, DONE) for two in granted(process, 2)))
+    before = sum(process.leased())
+
+    await process.ledger.settle(one, DONE)
+
+    assert sum(process.leased()) == before + 830
+    assert process.spent() == (2000 + sum(process.leased()), 510)
+
+
+def granted(process: Process, many: int, **values: Any) -> list[Entry]:
+    some = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
+    assert all(process.ledger.grant(one) for one in some)
+    return some
+
+
+async def test_a_lease_takes_a_sixteenth_of_what_remains_at_most(process: Process) -> None:
+    await crowd(process, 4, limit=SpendingLimit(4000 + 1600, "total"))
+
+    assert process.leased() == [100]
+
+
+async def test_nobody_is_refused_for_what_the_process_itself_has_free(process: Process) -> None:
+    limit = SpendingLimit(20_000, "total")
+    await crowd(process, 3, limit=limit)
+    assert process.leased() == [1062]
+
+    await process.ledger.reserve(entry(limit=limit, estimated_nanos=17_000))
+
+    assert process.spent() == (20_000, 0)
+    assert process.leased() == []
+    with pytest.raises(QuotaExceeded) as caught:
+        await process.ledger.reserve(entry(limit=limit, estimated_nanos=1))
+    assert "$0.00002 of it is spent or set aside" in caught.value.message
+    assert discrepancies(process) == ()
+
+
+async def test_another_process_is_refused_until_what_idles_is_given_back(process: Process, other: Process) -> None:
+    limit = SpendingLimit(20_000, "total")
+    await crowd(process, 3, limit=limit)
+    rest = entry(limit=limit, estimated_nanos=17_000)
+
+    with pytest.raises(QuotaExceeded):
+        await other.ledger.reserve(rest)
+    process.tick()  # it was not idle before
+    process.tick()
+    await until(lambda: process.leased() == [])
+    await other.ledger.reserve(rest)
+
+    assert process.spent() == (20_000, 0)
+    assert discrepancies(process) == ()
+
+
+async def test_what_is_in_use_is_kept(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = await crowd(process, 10)
+    lease = together[0].grant.lease
+    assert lease is not None
+    assert lease.held == 9000
+    lease.idle()
+
+    for one in granted(process, 2):
+        await process.ledger.write(one, replace(DONE, cost=Cost(1000, 0)))
+
+    assert lease.free == 7000
+    assert lease.idle() == 2 * 7000 - 9000, "of what was free all the time, all but as much as was used"
+    assert lease.idle() == 2000, "and then the rest"
+
+
+async def test_a_stop_gives_back_all_leases(any_database: Database, process: Process) -> None:
+    async with open_ledger(any_database) as ledger:
+        together = [entry(limit=LIMIT) for _ in range(3)]
+        await asyncio.gather(*(ledger.reserve(one) for one in together if not ledger.grant(one)))
+        quick = entry(limit=LIMIT)
+        assert ledger.grant(quick)
+        await ledger.write(quick, DONE)
+        for one in together:
+            await ledger.settle(one, DONE)
+        assert process.spent()[0] > 0
+
+    assert process.spent() == (0, 4 * 170)
+    assert discrepancies(process) == ()
+
+
+async def test_after_the_stop_everybody_is_asked_for(process: Process) -> None:
+    await crowd(process, 3)
+
+    await process.ledger.close()
+
+    assert process.leased() == []
+    assert not process.ledger.grant(entry(limit=LIMIT))
+
+
+async def test_the_lease_of_a_dead_process_is_given_back_with_its_rows(
+    process: Process, any_database: Database
+) -> None:
+    dead = Process(any_database)
+    dead.writer.start()
+    await crowd(dead, 3)
+    (running,) = granted(dead, 1)  # has no row yet
+    mine = await crowd(process, 2)
+    assert process.ledger.clear() == 0, "it lives"
+    assert (sum(dead.leased()), process.leased()) == (2000, [1000])
+    await dead.die()
+
+    (*_, named) = discrepancies(process)
+    assert named == (
+        "$0.000002 of key key_1 in total are set aside by a process that is gone; a running service gives them back."
+    )
+    assert process.ledger.clear() == 3
+
+    assert dead.leased() == []
+    assert process.spent() == (len(mine) * 1000 + 1000, 0)
+    assert running.id not in {row.id for row in process.rows()}
+    assert discrepancies(process) == ()
+
+
+async def test_a_dead_process_that_had_only_a_lease_is_cleared_away_too(
+    process: Process, any_database: Database
+) -> None:
+    dead = Process(any_database)
+    dead.writer.start()
+    for one in await crowd(dead, 3):
+        await dead.ledger.settle(one, FAILED)
+    assert sum(dead.leased()) > 0
+    await dead.die()
+
+    assert process.ledger.clear() == 0
+
+    assert dead.leased() == []
+    assert process.spent() == (0, 0)
+
+
+async def test_who_was_taken_for_dead_promises_nothing_that_is_gone(process: Process, other: Process) -> None:
+    """Its lease was given back and another process has spent it: of its requests none may be charged."""
+    limit = SpendingLimit(20_000, "total")
+    await crowd(process, 3, limit=limit)
+    (quick,) = granted(process, 1, limit=limit)
+    other.presence.dead = lambda numbers: {process.presence.number}  # type: ignore[method-assign]
+    other.ledger.clear()
+    await other.ledger.reserve(entry(limit=limit, estimated_nanos=19_500))
+
+    with pytest.raises(StoreUnavailable):
+        await process.ledger.write(quick, DONE)
+    assert process.spent() == (19_500, 0)
+    assert discrepancies(process) == ()
+
+
+async def test_who_was_taken_for_dead_goes_on_where_there_is_enough(process: Process, other: Process) -> None:
+    await crowd(process, 3)
+    quick, stream = granted(process, 2)
+    other.presence.dead = lambda numbers: {process.presence.number}  # type: ignore[method-assign]
+    assert other.ledger.clear() == 3
+
+    await process.ledger.write(quick, DONE)
+    await process.ledger.reserve(stream)
+
+    assert process.spent() == (1000, 170)
+    await process.ledger.settle(stream, DONE)
+    assert process.spent() == (sum(process.leased()), 340)
+    assert discrepancies(process) == ()
+
+
+async def test_a_new_day_has_a_lease_of_its_own(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "TICK_S", 0.05)
+    limit = SpendingLimit(100_000, "day")
+    night = datetime(2026, 11, 20, 23, 59, 59, tzinfo=UTC)
+    old = await crowd(process, 3, limit=limit, created_at=night)
+
+    morning = entry(limit=limit, created_at=night + timedelta(seconds=2))
+    assert not process.ledger.grant(morning), "the lease is of the day before"
+    await process.ledger.reserve(morning)
+    for one in (*old, morning):
+        await process.ledger.settle(one, DONE)
+    await until(lambda: process.leased() == [])
+
+    assert [row.spend_period for row in process.rows()] == ["2026-11-20"] * 3 + ["2026-11-21"]
+    assert discrepancies(process) == ()
+
+
+async def test_a_limit_that_is_lowered_holds_at_once(process: Process) -> None:
+    await crowd(process, 3)
+    lowered = SpendingLimit(3500, "total")
+
+    refused = entry(limit=lowered)
+    assert not process.ledger.grant(refused), "what is leased was set aside under the old limit"
+    with pytest.raises(QuotaExceeded):
+        await process.ledger.reserve(refused)
+    await process.ledger.reserve(entry(limit=lowered, estimated_nanos=500))
+
+    assert process.spent() == (3500, 0)
+    assert process.leased() == []
+
+
+async def test_a_limit_that_is_raised_is_used(process: Process) -> None:
+    few = SpendingLimit(3000, "total")
+    await crowd(process, 3, limit=few)
+    more = entry(limit=LIMIT)
+
+    assert not process.ledger.grant(more)
+    await process.ledger.reserve(more)
+
+    assert process.spent()[0] == 4000 + sum(process.leased())
+    granted(process, 1)
+
+
+async def test_an_idempotency_key_is_always_asked_for(process: Process) -> None:
+    await crowd(process, 3)
+    held = process.leased()
+
+    assert not process.ledger.grant(entry(limit=LIMIT, once=Once("k", b"x" * 32)))
+    granted(process, 2)
+    assert process.leased() == held
+
+
+async def test_what_is_free_is_not_asked_for(process: Process) -> None:
+    free = entry(limit=LIMIT, estimated_nanos=0)
+
+    assert process.ledger.grant(free)
+    await process.ledger.write(free, replace(DONE, cost=Cost(0, 0)))
+
+    assert [row.spend_period for row in process.rows()] == ["total"]
+    assert discrepancies(process) == ()
+
+
+async def test_what_was_taken_to_be_free_and_is_not_is_charged(process: Process) -> None:
+    free = entry(limit=LIMIT, estimated_nanos=0)
+
+    await process.ledger.write(free, DONE)
+
+    assert process.spent() == (0, 170)
+    assert discrepancies(process) == ()
