@@ -1,0 +1,29 @@
+"""Pictures that the bundled model learns to read, drawn by this code, with questions whose answers are true.
+
+`draw` gives the same picture for the same split, index and seed wherever the same fonts were gathered (gather.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from pictures.base import SPLITS, UNKNOWN, Glyph, Picture, Question, Split, rng_for
+from pictures.lines import draw_lines
+
+__all__ = ["KINDS", "SPLITS", "UNKNOWN", "WEIGHTS", "Glyph", "Picture", "Question", "Split", "draw"]
+
+Draw = Callable[[np.random.Generator, Split], Picture]
+KINDS: dict[str, Draw] = {"lines": draw_lines}
+# How often each kind is drawn unless the caller says otherwise.
+WEIGHTS: dict[str, float] = {"lines": 1.0}
+
+
+def draw(split: Split, index: int, seed: int = 0, kinds: Mapping[str, float] | None = None) -> Picture:
+    """Draw one picture; `kinds` are names with weights, all kinds as in WEIGHTS unless given."""
+    rng = rng_for(split, index, seed)
+    weights = dict(kinds or WEIGHTS)
+    shares = np.array(list(weights.values()), np.float64)
+    kind = list(weights)[int(rng.choice(len(shares), p=shares / shares.sum()))]
+    return KINDS[kind](rng, split)
