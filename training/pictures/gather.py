@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pictures.fonts import CHARACTERS, FAMILIES, GATHERED
-from pictures.symbols import EMOJI_PACKAGE, ICON_SETS, PICTOGRAMS
+from pictures.symbols import EMOJI, EMOJI_PACKAGE, ICON_SETS, ICONS
 
 WORD_PACKAGES = ("wamerican", "wbritish")
 EMOJI_SIZE = 109
@@ -44,8 +44,8 @@ def cut(source: Path, target: Path, characters: str) -> None:
     from fontTools.ttLib import TTFont
 
     face = TTFont(source)
-    missing = [c for c in characters if ord(c) not in face.getBestCmap()]
-    if missing and characters == CHARACTERS:
+    missing = [character for character in characters if ord(character) not in face.getBestCmap()]
+    if missing:
         raise SystemExit(f"{source.name} lacks {''.join(missing)}")
     options = subset.Options(layout_features=["kern"], notdef_outline=True, name_IDs=["*"], drop_tables=["FFTM"])
     cutter = subset.Subsetter(options)
@@ -63,24 +63,37 @@ def gather_faces(folder: Path, target: Path, kept: Path | None) -> None:
             cut(source, target / source.name, "0123456789:.-" if family.style == "segments" else CHARACTERS)
 
 
-def gather_symbols(folder: Path, target: Path, kept: Path | None) -> None:
-    """Keep the emoji that have a name as small pictures, and the icon faces cut down to theirs."""
+def gather_emoji(folder: Path, target: Path, kept: Path | None) -> None:
+    """Keep the emoji that have a name as small pictures."""
     from PIL import Image, ImageDraw, ImageFont
 
     root = unpack(EMOJI_PACKAGE, folder, kept)
     keep_licence(root, EMOJI_PACKAGE, target)
     face = ImageFont.truetype(str(next(root.rglob("NotoColorEmoji.ttf"))), EMOJI_SIZE)
     (target / "emoji").mkdir(exist_ok=True)
-    for pictogram in PICTOGRAMS:
-        if pictogram.emoji:
-            image = Image.new("RGBA", (136, 128))
-            ImageDraw.Draw(image).text((0, 0), pictogram.emoji, font=face, embedded_color=True)
-            image.crop(image.getbbox()).save(target / "emoji" / f"{pictogram.name}.png", optimize=True)
-    for icons in ICON_SETS:
+    for name, character in EMOJI.items():
+        image = Image.new("RGBA", (136, 136))
+        ImageDraw.Draw(image).text((0, 0), character, font=face, embedded_color=True)
+        box = image.getbbox()
+        if box is None:
+            raise SystemExit(f"no emoji for {name}")
+        image.crop(box).save(target / "emoji" / f"{name}.png", optimize=True)
+
+
+def gather_icons(folder: Path, target: Path, kept: Path | None) -> None:
+    """Cut the icon faces down to what has a name; icons.csv says which character shows what."""
+    rows = []
+    for place, icons in enumerate(ICON_SETS):
         root = unpack(icons.package, folder, kept)
         keep_licence(root, icons.package, target)
-        characters = "".join(chr(code) for code in icons.codes.values())
-        cut(next(root.rglob(icons.file)), target / f"icons-{icons.name}{Path(icons.file).suffix}", characters)
+        sheet = next(root.rglob("_variables.scss")).read_text(encoding="utf-8")
+        codes = dict(re.findall(r'(?:"|var-)([\w-]+)"?: "?\\?([0-9A-Fa-f]{4,5})\b', sheet))
+        names = {name: columns[place] for name, columns in ICONS.items() if columns[place] != "-"}
+        rows += [f"{icons.name},{name},{codes[called]}" for name, called in names.items()]
+        characters = "".join(chr(int(codes[called], 16)) for called in names.values())
+        (target / "icons").mkdir(exist_ok=True)
+        cut(next(root.rglob(icons.file)), target / "icons" / f"{icons.name}.ttf", characters)
+    (target / "icons.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def gather_words(folder: Path, target: Path, kept: Path | None) -> None:
@@ -116,7 +129,8 @@ def main() -> None:
     options.target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         gather_faces(Path(folder), options.target, options.packages)
-        gather_symbols(Path(folder), options.target, options.packages)
+        gather_emoji(Path(folder), options.target, options.packages)
+        gather_icons(Path(folder), options.target, options.packages)
         gather_words(Path(folder), options.target, options.packages)
     gather_digits(options.target, options.python)
 
