@@ -10,14 +10,24 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from pictures.base import SPLITS, UNKNOWN, Glyph, Picture, Question, Split, rng_for
+from pictures.bills import draw_receipt
+from pictures.invoices import draw_invoice
 from pictures.lines import draw_lines
+from pictures.papers import draw_card, draw_form, draw_ticket
 
 __all__ = ["KINDS", "SPLITS", "UNKNOWN", "WEIGHTS", "Glyph", "Picture", "Question", "Split", "draw"]
 
 Draw = Callable[[np.random.Generator, Split], Picture]
-KINDS: dict[str, Draw] = {"lines": draw_lines}
+KINDS: dict[str, Draw] = {
+    "lines": draw_lines,
+    "receipt": draw_receipt,
+    "invoice": draw_invoice,
+    "form": draw_form,
+    "ticket": draw_ticket,
+    "card": draw_card,
+}
 # How often each kind is drawn unless the caller says otherwise.
-WEIGHTS: dict[str, float] = {"lines": 1.0}
+WEIGHTS: dict[str, float] = dict.fromkeys(KINDS, 1.0)
 
 
 def draw(split: Split, index: int, seed: int = 0, kinds: Mapping[str, float] | None = None) -> Picture:

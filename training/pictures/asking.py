@@ -105,6 +105,8 @@ def phrase(rng: np.random.Generator, split: Split, fact: Fact) -> Question:
     """Ask one fact: its bare answer mostly, a sentence if it has one, or an object of one key."""
     text = casual(rng, wording(rng, split, fact.wordings))
     chance = rng.random()
+    if fact.skill == "json":
+        return objectify(rng, text, fact.value)
     if fact.sentence and chance < 0.12:
         return Question(fact.skill, f"{text} {wording(rng, split, SENTENCE)}", fact.sentence)
     if fact.keys and chance > 0.93:

@@ -146,7 +146,7 @@ def pick_file(rng: np.random.Generator, split: Split, *styles: str) -> Path:
     return found[int(rng.integers(len(found)))]
 
 
-def pick_font(rng: np.random.Generator, split: Split, size: int, *styles: str) -> Font:
+def pick_font(rng: np.random.Generator, split: Split, size: float, *styles: str) -> Font:
     return font(pick_file(rng, split, *styles), size)
 
 

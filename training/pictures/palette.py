@@ -48,7 +48,7 @@ Hsv = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """`ink` on `paper` and `on_accent` on `accent` can be read; `faint` is for lines, `soft` for shaded boxes."""
+    """`ink`, `muted` and `tint` can be read on `paper`, `on_accent` on `accent`; `faint` lines, `soft` shades boxes."""
 
     name: str
     dark: bool
@@ -59,6 +59,7 @@ class Palette:
     soft: Colour
     accent: Colour
     on_accent: Colour
+    tint: Colour
 
 
 @lru_cache(maxsize=8)
@@ -83,9 +84,11 @@ def pick_palette(rng: np.random.Generator, split: Split, *, dark: float = 0.25) 
 
 def blend(name: str, dark: bool, paper: Colour, ink: Colour, accent: Colour) -> Palette:
     on_accent = (255, 255, 255) if lightness(accent) < 150 else (15, 15, 20)
-    return Palette(
-        name, dark, paper, ink, mix(ink, paper, 0.25), mix(ink, paper, 0.7), mix(ink, paper, 0.92), accent, on_accent
-    )
+    tint = accent
+    while abs(lightness(tint) - lightness(paper)) < 85:
+        tint = mix(tint, ink, 0.3)
+    muted, faint, soft = (mix(ink, paper, share) for share in (0.25, 0.7, 0.92))
+    return Palette(name, dark, paper, ink, muted, faint, soft, accent, on_accent, tint)
 
 
 def rgb(hsv: Hsv, rng: np.random.Generator | None = None) -> Colour:

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Mask = NDArray[np.uint8]
 KERNING_SIZE = 100
-SIZES_KEPT = 700
+SIZES_KEPT = 2500
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,13 @@ class Font:
 
     def render(self, character: str) -> Ink:
         advance = float(self.font.getlength(character))
-        left, top, right, bottom = (int(edge) for edge in self.font.getbbox(character, anchor="ls"))
-        if right <= left or bottom <= top:
-            return Ink(None, 0, 0, advance)
-        image = Image.new("L", (right - left, bottom - top))
-        ImageDraw.Draw(image).text((-left, -top), character, fill=255, font=self.font, anchor="ls")
+        side = 2 * self.size + 8
+        image = Image.new("L", (side, side))
+        ImageDraw.Draw(image).text((side // 4, side * 2 // 3), character, fill=255, font=self.font, anchor="ls")
         box = image.getbbox()
         if box is None:
             return Ink(None, 0, 0, advance)
-        return Ink(np.asarray(image.crop(box)), left + box[0], top + box[1], advance)
+        return Ink(np.asarray(image.crop(box)), box[0] - side // 4, box[1] - side * 2 // 3, advance)
 
     @property
     def cap_height(self) -> int:
@@ -76,8 +74,14 @@ class Font:
 
 
 @lru_cache(maxsize=SIZES_KEPT)
-def font(file: Path, size: int) -> Font:
+def kept(file: Path, size: int) -> Font:
     return Font(file, size)
+
+
+def font(file: Path, size: float) -> Font:
+    """Return a face at a size, cut to whole pixels, and to coarser steps where it is large: few sizes, kept long."""
+    step = 1 if size < 26 else 2 if size < 52 else 4
+    return kept(file, max(6, int(size) // step * step))
 
 
 @lru_cache(maxsize=200)
