@@ -11,9 +11,11 @@ import numpy as np
 
 from pictures.base import SPLITS, UNKNOWN, Glyph, Picture, Question, Split, rng_for
 from pictures.bills import draw_receipt
+from pictures.blocks import draw_block
 from pictures.invoices import draw_invoice
 from pictures.lines import draw_lines
 from pictures.papers import draw_card, draw_form, draw_ticket
+from pictures.tables import draw_table
 
 __all__ = ["KINDS", "SPLITS", "UNKNOWN", "WEIGHTS", "Glyph", "Picture", "Question", "Split", "draw"]
 
@@ -25,6 +27,8 @@ KINDS: dict[str, Draw] = {
     "form": draw_form,
     "ticket": draw_ticket,
     "card": draw_card,
+    "block": draw_block,
+    "table": draw_table,
 }
 # How often each kind is drawn unless the caller says otherwise.
 WEIGHTS: dict[str, float] = dict.fromkeys(KINDS, 1.0)

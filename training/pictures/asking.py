@@ -51,7 +51,8 @@ STRANGE = (
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something the picture says. `keys` are names for it in JSON, `value` what stands there (else the answer)."""
+    """Something the picture says. `keys` are names for it in JSON, `value` what stands there (else the answer);
+    `alone` if a key tells too little to be asked for among others."""
 
     skill: str
     wordings: Sequence[str]
@@ -60,6 +61,7 @@ class Fact:
     keys: tuple[str, ...] = ()
     value: Json = None
     weight: float = 1.0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def ask(
     weights = np.array([fact.weight for fact in facts])
     order = rng.choice(len(facts), number, replace=False, p=weights / weights.sum())
     questions = [phrase(rng, split, facts[int(i)]) for i in order]
-    keyed = [fact for fact in facts if fact.keys]
+    keyed = [fact for fact in facts if fact.keys and not fact.alone]
     if len(keyed) > 1 and rng.random() < 0.4:
         questions.append(record(rng, split, keyed, absent))
     if absent and (rng.random() < 0.25 or not questions):

@@ -53,7 +53,7 @@ FIRST = words_of(
     Li Lina Linda Louis Lucas Lucia Magda Marco Maria Marie Mark Martin Mateo Maya Mei Mia Michael Mila Mona Nadia
     Nadine Nina Noah Nora Olga Oliver Omar Oscar Owen Paul Paula Pedro Peter Petra Philip Priya Rafael Rachel Ravi
     René Rita Robert Rosa Ruth Sam Samira Sara Sean Silvia Simon Sofia Sören Stella Stefan Tara Theo Thomas Tim Tina
-    Tom Tomás Uma Ursula Vera Victor Viola Walter Wei Wendy Xavier Yara Yuki Yusuf Zoe"""
+    Tom Uma Ursula Vera Victor Viola Walter Wei Wendy Xavier Yara Yuki Yusuf Zoe"""
 )
 
 LAST = words_of(

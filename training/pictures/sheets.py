@@ -82,9 +82,9 @@ def lay(
     high = sum(row.height for row in sheet.rows) * em
     left, top, right, bottom = room
     top += float(rng.random()) * max(0.0, bottom - top - high)
+    set_rows(page, sheet.rows, type_, em, palette, (left, top, right, bottom))
     if decorate is not None:
         decorate(page, type_, em, palette, (left, top, right, top + high))
-    set_rows(page, sheet.rows, type_, em, palette, (left, top, right, bottom))
     image, glyphs = finish(page, rng, strength=shape.strength, tilt=shape.tilt, around=around)
     return Picture(kind, (image,), (glyphs,), ask(rng, split, sheet.facts, sheet.absent))
 
