@@ -32,6 +32,15 @@ def save_state(path: Path, parts: Mapping[str, Stateful], progress: dict[str, fl
     waiting = path.with_suffix(".part")
     torch.save({"progress": progress, **{name: part.state_dict() for name, part in parts.items()}}, waiting)
     waiting.replace(path)
+    (path.parent / PROGRESS).write_text(json.dumps(progress, indent=2) + "\n")
+
+
+def chunks_drawn(*folders: Path) -> int:
+    """Return how many chunks were drawn by what lies in the first of these folders that tells; 0 if none does."""
+    for folder in folders:
+        if (folder / PROGRESS).exists():
+            return int(json.loads((folder / PROGRESS).read_text())["chunks"])
+    return 0
 
 
 def load_state(path: Path, parts: Mapping[str, Stateful]) -> dict[str, float] | None:
@@ -72,6 +81,8 @@ def load_shards(folder: Path) -> tuple[dict[str, Tensor], dict[str, float]] | No
     if not (folder / PROGRESS).exists():
         return None
     progress = json.loads((folder / PROGRESS).read_text())
+    if "shards" not in progress:
+        return None
     weights: dict[str, Tensor] = {}
     for number in range(int(progress.pop("shards"))):
         weights |= torch.load(folder / f"weights-{number:02d}.pt", map_location="cpu", weights_only=True)

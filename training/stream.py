@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import queue
 import random
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +82,12 @@ def make_chunk(split: str, number: int, recipe: Recipe, writer: RowWriter) -> tu
     samples: list[Sample] = []
     held, index = 0, number * recipe.pictures
     while held < recipe.pictures:
-        drawn = sample(split, index, recipe.seed, recipe.mix)
+        if index > (number + 4) * recipe.pictures:
+            raise RuntimeError(f"chunk {number} cannot be filled: too few samples can be drawn")
+        drawn = try_sample(split, index, recipe)
         index += 1
+        if drawn is None:
+            continue
         size = sum(map(len, drawn.images))
         if held + size <= recipe.pictures:
             samples.append(drawn)
@@ -90,6 +96,16 @@ def make_chunk(split: str, number: int, recipe: Recipe, writer: RowWriter) -> tu
     rows = writer.write(samples, recipe.rows, rng)
     arrays = {**rows.arrays(recipe.row_tokens), **picture_arrays(views, recipe.sizes, rng)}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}, rows.spans
+
+
+def try_sample(split: str, index: int, recipe: Recipe) -> Sample | None:
+    """Draw a sample; one that cannot be drawn is told of and left out, so that it does not end hours of training."""
+    try:
+        return sample(split, index, recipe.seed, recipe.mix)
+    except Exception:
+        print(f"sample {split} {index} of seed {recipe.seed} could not be drawn", file=sys.stderr)
+        traceback.print_exc()
+        return None
 
 
 def picture_arrays(views: list[Seen], sizes: Sizes, rng: np.random.Generator) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
@@ -150,19 +166,33 @@ class Feed:
         self.held, self.uses = held, uses
         self.taken = self.again = 0
         self.random = random.Random(0)
-        self.thread = threading.Thread(target=self._pull, args=(loader,), daemon=True)
-        self.thread.start()
+        self.failure: BaseException | None = None
+        batches = iter(loader)  # The workers are forked here, while no other thread can hold a lock.
+        threading.Thread(target=self._pull, args=(batches,), daemon=True).start()
 
-    def _pull(self, loader: DataLoader[Chunk]) -> None:
-        for chunk in loader:
-            self.fresh.put({name: torch.as_tensor(value).clone() for name, value in chunk.items()})
+    def _pull(self, batches: Iterator[Chunk]) -> None:
+        try:
+            for chunk in batches:
+                self.fresh.put({name: torch.as_tensor(value).clone() for name, value in chunk.items()})
+        except BaseException as failure:
+            self.failure = failure
+            raise
 
     def take(self) -> Chunk:
-        """Return the next chunk; waits only while there is nothing left to take again."""
-        try:
-            chunk = self.fresh.get(block=not self.kept)
-        except queue.Empty:
-            return self._again()
+        """Return the next chunk; waits only while there is nothing left to take again.
+
+        Raises:
+            RuntimeError: no more chunks are drawn.
+        """
+        while True:
+            if self.failure is not None:
+                raise RuntimeError("the pictures' workers failed") from self.failure
+            try:
+                chunk = self.fresh.get(block=not self.kept, timeout=5)
+                break
+            except queue.Empty:
+                if self.kept:
+                    return self._again()
         self.taken += 1
         if self.uses > 1:
             self.kept.append((chunk, self.uses - 1))

@@ -1,8 +1,8 @@
 """The third step, and the only long one: one command teaches the tower and then the whole, in legs that go on.
 
-In: runs/tokenizer and whatever an earlier leg left. Out: runs/<name>/state.pt (to go on from on this machine), and in
-`--out` shards of the weights and train.log (to carry away). Runs on a GPU or, with the same command, on two cores;
-pictures are drawn in worker processes. Stop it at any moment and give the same command again.
+In: runs/tokenizer and whatever an earlier leg left. Out: runs/<name>/state.pt and train.log (to go on from on this
+machine), and in `--out` shards of the weights and the log (to carry away). Runs on a GPU or, with the same command,
+on two cores; pictures are drawn in worker processes. Stop it at any moment and give the same command again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import signal
 import threading
 import time
+import traceback
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from model import SIZES
 from network import Network
 from optimiser import Mean, Optimiser
 from rows import Span
-from runs import Journal, Stateful, load_shards, load_state, save_shards, save_state
+from runs import Journal, Stateful, chunks_drawn, load_shards, load_state, save_shards, save_state
 from stream import Chunk, Feed, Recipe, join, make_chunk, open_feed, writer_for
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -93,6 +94,12 @@ class Learner:
         found["gradient"] = self.optimiser.step(lesson.rate)
         self.mean.add()
         return found
+
+    def warm(self, chunk: Chunk) -> None:
+        """Go through all of a step but the moving, so that everything is compiled before the time counts."""
+        sum(self.losses(chunk, Lesson(True, 1.0, 1.0, 0.0)).values()).backward()  # type: ignore[union-attr]
+        for parameter in self.both.parameters():
+            parameter.grad = None
 
     @torch.no_grad()
     def watch(self, watched: Watched, *, speaks: bool) -> dict[str, float]:
@@ -160,10 +167,17 @@ class Ahead:
 
     def __init__(self, feed: Feed, *, chunks: int, image_tokens: int, device: torch.device) -> None:
         self.feed, self.chunks, self.image_tokens, self.device = feed, chunks, image_tokens, device
-        self.ready: queue.Queue[Chunk] = queue.Queue(maxsize=2 if device.type == "cuda" else 1)
+        self.ready: queue.Queue[Chunk | BaseException] = queue.Queue(maxsize=2 if device.type == "cuda" else 1)
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
+        try:
+            self._fill()
+        except BaseException as failure:
+            self.ready.put(failure)
+            raise
+
+    def _fill(self) -> None:
         cuda = self.device.type == "cuda"
         while True:
             batch = join([self.feed.take() for _ in range(self.chunks)], self.image_tokens)
@@ -172,7 +186,15 @@ class Ahead:
             self.ready.put(batch)
 
     def take(self) -> Chunk:
-        return self.ready.get()
+        """Return the next batch.
+
+        Raises:
+            RuntimeError: there will be none.
+        """
+        batch = self.ready.get()
+        if isinstance(batch, BaseException):
+            raise RuntimeError("no more batches") from batch
+        return batch
 
 
 def train(options: argparse.Namespace) -> None:
@@ -183,14 +205,15 @@ def train(options: argparse.Namespace) -> None:
     recipe = Recipe(sizes, options.runs / "tokenizer", options.seed, kinds or None)
     recipe = replace(recipe, row_tokens=options.row_tokens, rows=options.rows, pictures=options.pictures)
     folder, out = options.runs / options.name, options.out or options.runs / options.name
-    journal = Journal(out / "train.log")
+    journal = Journal(folder / "train.log")
     watched = draw_watched(recipe, options.watched, machine.workers)
+    # The drawing processes begin before a GPU is touched.
+    first = chunks_drawn(folder, out, *options.resume)
+    feed = open_feed(recipe, first=first, workers=machine.workers, held=options.held, uses=options.uses)
     learner = Learner(recipe, machine)
     progress, fresh = resume(learner, folder / "state.pt", [out, *options.resume])
     course = Course(60 * options.minutes, options.tower_share, scale=options.scale)
     clock = Clock(course, spent_s=progress["spent_s"], steps=int(progress["steps"]), fresh=fresh)
-    first = int(progress["chunks"])
-    feed = open_feed(recipe, first=first, workers=machine.workers, held=options.held, uses=options.uses)
     ahead = Ahead(feed, chunks=options.chunks, image_tokens=sizes.image_tokens, device=machine.device)
     parameters = sum(p.numel() for p in learner.net.parameters()) / 1e6
     journal.say(f"{sizes.name} {parameters:.1f}M {machine} step {clock.steps} spent {clock.spent_s:.0f} s")
@@ -203,12 +226,17 @@ def train(options: argparse.Namespace) -> None:
         far = {"spent_s": clock.now_s, "steps": clock.steps, "chunks": first + feed.taken + machine.workers * 2 + 64}
         save_state(folder / "state.pt", learner.parts, far)
         save_shards(out, learner.mean_weights(), far)
+        if out != folder:
+            shutil.copy(journal.path, out / journal.path.name)
 
     def look() -> None:
         chunks = f"fresh {feed.taken} again {feed.again} rate {lesson.rate:.2f}"
         seen = learner.watch(watched, speaks=lesson.speaks)
         journal.write(f"step {clock.steps} {100 * clock.progress:.1f}% {chunks}", seen)
 
+    if machine.compiled:
+        learner.warm(ahead.take())
+        journal.say(f"compiled in {time.monotonic() - began:.0f} s")
     lesson = clock.lesson()
     while not stop.is_set() and time.monotonic() < deadline and clock.progress < 1.0:
         lesson = clock.lesson()
@@ -224,8 +252,8 @@ def train(options: argparse.Namespace) -> None:
             save()
             saved = time.monotonic()
     look()
-    save()
     journal.say(f"leg ends: {clock.leg_steps} steps, {100 * clock.progress:.1f}% in {time.monotonic() - began:.0f} s")
+    save()
 
 
 def machine_of(options: argparse.Namespace) -> Machine:
@@ -276,5 +304,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
-    os._exit(0)  # the drawing processes and threads need no farewell
+    try:
+        main()
+    except Exception:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)  # The drawing processes and threads need no farewell.

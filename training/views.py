@@ -55,7 +55,6 @@ def see(image: Image.Image, box: Box, side: int) -> Pixels:
     return np.asarray(part if part.size == (side, side) else part.resize((side, side), Image.Resampling.BILINEAR))
 
 
-
 def spell_views(tags: Sequence[str]) -> str:
     """Return how one image stands in the prompt, given what stands for each of its views, the whole first."""
     if len(tags) == 1:
