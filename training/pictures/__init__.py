@@ -12,9 +12,11 @@ import numpy as np
 from pictures.base import SPLITS, UNKNOWN, Glyph, Picture, Question, Split, rng_for
 from pictures.bills import draw_receipt
 from pictures.blocks import draw_block
+from pictures.charts import draw_chart
 from pictures.invoices import draw_invoice
 from pictures.lines import draw_lines
 from pictures.papers import draw_card, draw_form, draw_ticket
+from pictures.screens import draw_screen
 from pictures.tables import draw_table
 
 __all__ = ["KINDS", "SPLITS", "UNKNOWN", "WEIGHTS", "Glyph", "Picture", "Question", "Split", "draw"]
@@ -29,6 +31,8 @@ KINDS: dict[str, Draw] = {
     "card": draw_card,
     "block": draw_block,
     "table": draw_table,
+    "chart": draw_chart,
+    "screen": draw_screen,
 }
 # How often each kind is drawn unless the caller says otherwise.
 WEIGHTS: dict[str, float] = dict.fromkeys(KINDS, 1.0)

@@ -22,6 +22,10 @@ from pictures.symbols import EMOJI, EMOJI_PACKAGE, ICON_SETS, ICONS
 
 WORD_PACKAGES = ("wamerican", "wbritish")
 EMOJI_SIZE = 109
+# Dictionaries hold every word; these, and what contains them, are nothing to show or to teach.
+COARSE = re.compile(
+    "arse|shit|fuck|cunt|nigg|whore|slut|rape|rapi|piss|cock|dick|tits|fagg|bitch|bastard|wank|porn|nazi"
+)
 DIGITS_SOURCE = "import sklearn.datasets as d; print(d.__path__[0])"
 
 
@@ -103,6 +107,7 @@ def gather_words(folder: Path, target: Path, kept: Path | None) -> None:
         keep_licence(root, package, target)
         for file in (root / "usr" / "share" / "dict").glob("*-english"):
             words |= {w for w in file.read_text(encoding="utf-8").split() if re.fullmatch(r"[A-Za-zéüäößñçà]{3,12}", w)}
+    words = {word for word in words if not COARSE.search(word.lower())}
     (target / "words.txt").write_text("\n".join(sorted(words)) + "\n", encoding="utf-8")
 
 
