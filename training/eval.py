@@ -47,12 +47,10 @@ def is_known(mark: Mark) -> bool:
 
 NEEDED = (
     by_skill("words and numbers", 0.90, "word", "number", "date", "amount", "block"),
-    by_skill("fields", 0.80, "field", "items", "total"),
-    by_skill("tables", 0.80, "table", "cell"),
+    by_skill("fields", 0.80, "field"),
     by_skill("charts", 0.75, "chart"),
-    by_skill("screens", 0.80, "screen"),
     by_skill("counts to nine", 0.90, "count"),
-    by_skill("shapes, colours, positions", 0.98, "shape", "colour", "left/right", "above/below", "position"),
+    by_skill("shapes, colours, positions", 0.98, "shape", "colour", "position", "left/right", "above/below"),
     by_skill("yes or no", 0.95, "yes/no", "is there"),
     Row("JSON is valid", lambda mark: "json" in mark.item.turn.form, lambda mark: parsed(mark.answer) is not None, 1.0),
     by_skill("JSON is right", 0.80, "json"),

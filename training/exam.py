@@ -22,7 +22,7 @@ from samples import SCENES, Mix, Sample, sample
 from served import Ask, Served
 
 Transcribe = Callable[[Image.Image], str]
-READ = {"word", "number", "date", "amount", "block"}
+READ = {"word", "number", "date", "amount", "block", "field"}
 """Skills of reading, where a transcription of the whole picture can be held beside the answer."""
 IGNORED = {"aside"}
 MOST_A_PICTURE = 3

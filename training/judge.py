@@ -18,6 +18,7 @@ LEAD = re.compile(r"^(the (first|second|image|picture)( image| picture)? shows?|
 
 
 LOOSE = {"colour", "shape", "describe", "compare", "is there", "where", "left/right", "above/below", "larger", "yes/no"}
+LOOSE |= {"position", "size", "pictogram"}
 """Skills whose answers are our words, not the picture's: case and a closing stop are nothing there."""
 
 

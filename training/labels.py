@@ -7,6 +7,7 @@ minutes: the language model alone has to find out from words at the end of a sen
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -19,8 +20,10 @@ PRINTED = (
     "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
     "£€¥°©®§±×÷·•–—…’‘“”éèêëáàâäãåçíîïñóôöõøúûüßæÉÖÄÜ→←↑↓✓✗★"
 )
-CLASSES = len(PRINTED) + 2
-"""0 is nothing, the last one any other character."""
+NAMES = 80
+"""Classes that marks with a name (a pictogram's, a shape's) share, by a hash of it."""
+CLASSES = len(PRINTED) + 2 + NAMES
+"""0 is nothing, then characters, any other character, names."""
 UNKNOWN = 255
 """A patch with more characters than there are slots: not asked."""
 _NUMBERS = {character: number + 1 for number, character in enumerate(PRINTED)}
@@ -28,7 +31,7 @@ Characters = NDArray[np.uint8]
 
 
 class Mark(Protocol):
-    """A visible character: what it is and where its centre lies, in shares of the picture."""
+    """A visible character, or a thing with a name: what it is and where its centre lies, in shares of the picture."""
 
     @property
     def character(self) -> str: ...
@@ -51,10 +54,17 @@ def label_characters(
             continue
         patch = int(y * grid) * grid + int(x * grid)
         if held[patch] < SLOTS:
-            labels[patch, held[patch]] = _NUMBERS.get(mark.character, CLASSES - 1)
+            labels[patch, held[patch]] = class_of(mark.character)
         held[patch] += 1
     labels[held > SLOTS] = UNKNOWN
     return labels
+
+
+def class_of(character: str) -> int:
+    """Return the class of a character, or of a name of several characters."""
+    if len(character) > 1:
+        return len(PRINTED) + 2 + zlib.crc32(character.encode()) % NAMES
+    return _NUMBERS.get(character, len(PRINTED) + 1)
 
 
 def pick_tokens(labels: Characters, pool: int, count: int, rng: np.random.Generator) -> NDArray[np.int16]:

@@ -21,7 +21,7 @@ from views import Box, Pixels, crop_boxes, see
 
 SCENES = "scenes"
 """The name under which the scenes of shapes stand among the kinds of pictures."""
-SCENE_SHARE = 0.2
+SCENE_SHARE = 0.15
 CLOSER_SHARE = 0.35
 """Share of the pictures that are not square that are seen with closer views."""
 KEY = re.compile(r'"((?:[^"\\]|\\.)*)"(?=: )')

@@ -35,7 +35,8 @@ def test_a_closer_view_has_the_characters_of_its_part() -> None:
 
 
 def test_an_unusual_character_is_some_other_and_too_many_are_not_asked() -> None:
-    assert label_characters([Mark("\u4e2d", 0.5, 0.5)], 1)[0, 0] == CLASSES - 1
+    assert label_characters([Mark("\u4e2d", 0.5, 0.5)], 1)[0, 0] == len(PRINTED) + 1
+    assert label_characters([Mark("umbrella", 0.5, 0.5)], 1)[0, 0] > len(PRINTED) + 1
     assert (label_characters([Mark("x", 0.5, 0.5)] * (SLOTS + 1), 1) == UNKNOWN).all()
     assert CLASSES < UNKNOWN
 
