@@ -11,7 +11,7 @@ from pictures.asking import Absent, Fact, pick
 from pictures.base import Picture, Split, split_of
 from pictures.fields import absent
 from pictures.layout import text_row
-from pictures.lines import AT, COUNT, IS_THERE, PLACES, WHAT
+from pictures.lines import AT, COUNT, IS_TEXT, IS_THERE, PLACES, WHAT
 from pictures.sheets import Shape, Sheet, lay
 
 STYLES = ("paragraph", "list", "numbered", "verse", "headed", "quote")
@@ -177,6 +177,7 @@ def facts_of(
         facts.append(Fact("json", LIST_AS_JSON, "", value={"items": lines}, weight=0.8))
     facts += after(lines, rng)
     facts.append(is_word(lines, rng, split))
+    facts.append(Fact("yes/no", IS_TEXT, "yes", weight=0.6))
     return facts
 
 

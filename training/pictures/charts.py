@@ -280,9 +280,9 @@ def sample_values(rng: np.random.Generator, number: int, kind: str, *, printed: 
     while True:
         raw = [int(v) for v in rng.integers(max(1, top // 12), top + 1, number)]
         order = sorted(raw)
-        if len(set(raw)) == number or top < 3 * number:
-            if (order[-1] - order[-2] >= top * 0.04 and order[1] - order[0] >= top * 0.04) or top < 3 * number:
-                return raw, step
+        apart = min(order[-1] - order[-2], order[1] - order[0]) >= top * 0.04
+        if top < 3 * number or (len(set(raw)) == number and apart):
+            return raw, step
 
 
 def shortened(labels: list[str], look: Look, type_: Type, em: float, size: tuple[int, int]) -> list[str]:

@@ -149,6 +149,17 @@ IS_THERE = (
     'Do you see the text "{}"?',
     'Is "{}" one of the texts?',
 )
+IS_TEXT = (
+    "Is there any text in the image?",
+    "Is there text in this picture?",
+    "Does the image contain text?",
+    "Can you see any writing?",
+    "Is anything written here?",
+    "Are there any words in the picture?",
+    "Does the picture show any text?",
+    "Do you see any letters or digits?",
+    "Is there anything to read?",
+)
 KEYS = {"number": ("number", "value"), "date": ("date", "day"), "amount": ("amount", "price"), "code": ("code", "id")}
 KEYS |= {"clock": ("time",), "address": ("email",), "word": ("text", "word"), "name": ("name", "text")}
 DIGITS = {"number", "date", "amount", "code", "clock"}
@@ -278,6 +289,7 @@ def facts_of(lines: list[Line], rng: np.random.Generator, split: Split) -> list[
     told = f"There {'is 1 line' if number == 1 else f'are {number} lines'} of text."
     facts.append(Fact("count", COUNT, str(number), told, ("lines", "line_count"), number, 0.5))
     facts.append(is_there(rng, split, lines))
+    facts.append(Fact("yes/no", IS_TEXT, "yes", weight=0.6))
     return facts
 
 

@@ -1,4 +1,4 @@
-"""The drawing of charts: bars, a line with its points, a pie with its legend; smooth edges, labels that do not touch."""
+"""The drawing of charts: bars, a line with its points, a pie with its legend; smooth edges, labels apart."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ tent ⛺
 church ⛪
 soccer ball ⚽
 basketball 🏀
-tennis ball 🎾
+tennis racket 🎾
 football 🏈
 trophy 🏆
 medal 🏅

@@ -90,8 +90,9 @@ def edge_colour(image: Image.Image) -> Colour:
     return int(red), int(green), int(blue)
 
 
-def wear(image: Image.Image, rng: np.random.Generator, strength: float) -> Image.Image:
-    if rng.random() < 0.12 * strength:
+def wear(image: Image.Image, rng: np.random.Generator, strength: float, *, lit: bool = False) -> Image.Image:
+    """Wear pixels; `lit` ones keep their colours, where colours are asked for."""
+    if not lit and rng.random() < 0.12 * strength:
         image = light(image, rng)
     if rng.random() < 0.15 * strength:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.7))))

@@ -40,6 +40,7 @@ WEAK = (
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August")
 MONTHS += ("September", "October", "November", "December")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+SHORT = 60
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 RANDOM_LETTERS = "abcdefghijkmnopqrstuvwxyz"
 
@@ -53,6 +54,9 @@ def dictionary(split: Split) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def of_split(words: tuple[str, ...], split: Split) -> tuple[str, ...]:
+    """Return a split's share of a list: by checksum, or by place where the list is short."""
+    if len(words) < SHORT:
+        return tuple(word for i, word in enumerate(words) if {7: "eval", 3: "watch"}.get(i % 8, "train") == split)
     return tuple(word for word in words if split_of(word) == split)
 
 
