@@ -34,6 +34,7 @@ RECORD = (
     "Output JSON with {keys}.",
     "Pull {keys} out of this picture, as JSON.",
 )
+LEAST = 3
 YES_NO = ("Answer yes or no.", "Yes or no?", "Answer with yes or no.")
 STRANGE = (
     "notes",
@@ -100,7 +101,11 @@ def ask(
     if absent and (rng.random() < 0.25 or not questions):
         chosen = pick(rng, absent)
         questions.append(Question("unknown", casual(rng, wording(rng, split, chosen.wordings)), UNKNOWN))
-    return tuple(questions[int(i)] for i in rng.permutation(len(questions)))
+    for each in absent[: max(0, LEAST - len(questions))]:
+        questions.append(Question("unknown", wording(rng, split, each.wordings), UNKNOWN))
+    asked = {(question.text, question.schema is None): question for question in questions}
+    kept = list(asked.values())
+    return tuple(kept[int(i)] for i in rng.permutation(len(kept)))
 
 
 def phrase(rng: np.random.Generator, split: Split, fact: Fact) -> Question:

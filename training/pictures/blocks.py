@@ -177,7 +177,7 @@ def facts_of(
         facts.append(Fact("json", LIST_AS_JSON, "", value={"items": lines}, weight=0.8))
     facts += after(lines, rng)
     facts.append(is_word(lines, rng, split))
-    facts.append(Fact("yes/no", IS_TEXT, "yes", weight=0.6))
+    facts.append(Fact("yes/no", IS_TEXT, "yes", weight=0.1))
     return facts
 
 

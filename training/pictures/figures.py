@@ -27,7 +27,42 @@ from pictures.wear import wear
 SKILLS = {"left/right": "position", "above/below": "position", "where": "position", "larger": "size"}
 SKILLS |= {"is there": "yes/no", "describe": "shape"}
 MOST = 9
-SHAPE_ASKERS = [(asker, {"ask_larger": 2.0, "ask_where": 1.0}.get(asker.__name__, weight)) for asker, weight in ASKERS]
+LARGEST = (
+    "Which is the {w} {n}?",
+    "What is the {w} {n}?",
+    "Which {n} is the {w}?",
+    "Name the {w} {n}.",
+    "What is the {w} {n} in the picture?",
+    "Which of the {n}s is the {w}?",
+    "Which {n} is {w}?",
+)
+CLEARLY = 1.35
+
+
+def ask_size(scene: Scene, rng: np.random.Generator) -> askers.Fact | None:
+    """Ask for the largest or the smallest thing, or whether one is larger than another, where the eye can tell."""
+    order = sorted(scene.things, key=lambda thing: thing.reach)
+    if len(order) < 2:
+        return None
+    most = bool(rng.random() < 0.5)
+    first, second = (order[-1], order[-2]) if most else (order[0], order[1])
+    if max(first.reach, second.reach) / min(first.reach, second.reach) < CLEARLY:
+        return None
+    names = askers.name_of(first, scene, rng), askers.name_of(second, scene, rng)
+    if rng.random() < 0.4 and names[0] and names[1]:
+        flipped = bool(rng.random() < 0.5)
+        a, b = (names[1], names[0]) if flipped else (names[0], names[1])
+        yes = most != flipped
+        told = f"{'Yes' if yes else 'No'}, the {a} is {'larger' if yes else 'smaller'}."
+        return askers.Fact("larger", f"Is the {a} larger than the {b}?", told, "yes" if yes else "no", "larger", yes)
+    word = askers.pick(rng, ["largest", "biggest"] if most else ["smallest", "tiniest"])
+    question = askers.pick(rng, list(LARGEST)).format(w=word, n=askers.pick(rng, askers.NOUNS[:3]))
+    told = f"{first.colour} {first.shape}"
+    return askers.Fact("larger", question, f"It is the {told}.", told, word, told)
+
+
+SHAPE_ASKERS = [(asker, {"ask_larger": 0.5, "ask_where": 1.0}.get(asker.__name__, weight)) for asker, weight in ASKERS]
+SHAPE_ASKERS.append((ask_size, 2.5))
 CROWD_ASKERS = [(askers.ask_count, 4.0), (ask_exists, 1.0), (askers.ask_what_end, 0.6)]
 
 
@@ -101,7 +136,7 @@ def ask_scene(
 ) -> tuple[Question, ...]:
     weights = np.array([weight for _, weight in weighted])
     found: dict[str, Question] = {}
-    number, tries = int(rng.integers(4, 8)), 0
+    number, tries = int(rng.integers(4, 7)), 0
     while len(found) < number and tries < 40:
         tries += 1
         fact = weighted[int(rng.choice(len(weighted), p=weights / weights.sum()))][0](scene, rng)

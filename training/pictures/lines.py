@@ -289,7 +289,7 @@ def facts_of(lines: list[Line], rng: np.random.Generator, split: Split) -> list[
     told = f"There {'is 1 line' if number == 1 else f'are {number} lines'} of text."
     facts.append(Fact("count", COUNT, str(number), told, ("lines", "line_count"), number, 0.5))
     facts.append(is_there(rng, split, lines))
-    facts.append(Fact("yes/no", IS_TEXT, "yes", weight=0.6))
+    facts.append(Fact("yes/no", IS_TEXT, "yes", weight=0.1))
     return facts
 
 

@@ -240,7 +240,9 @@ def draw_card(rng: np.random.Generator, split: Split) -> Picture:
             sheet.rows[0].fill, sheet.rows[0].pad = "accent", 0.3
         sheet.rule(look.rule)
         chosen = [name for name in ("phone", "email", "website", "address", "city") if rng.random() < 0.6]
-        contact(sheet, look, chosen[: max(1, 5 - attempt)], who, rng, split)
+        chosen = chosen if len(chosen) > 1 else ["phone", "email"]
+        chosen = chosen[: max(1, 5 - attempt)]
+        contact(sheet, look, chosen, who, rng, split)
         known = {name for _, name, _ in rows} | set(chosen)
         sheet.lack(*sorted({"role", "company", "phone", "email", "website", "address"} - known))
         sheet.lack("total", "date", "birth", "price", "time", "seat")

@@ -1,10 +1,13 @@
 """What is examined was never taught: faces, words, layouts, palettes and wordings of eval are its own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from pictures import bills, blocks, charts, invoices, lexicon, papers, tables, words
+from pictures import KINDS, bills, blocks, charts, invoices, lexicon, papers, tables, words
 from pictures.asking import wording
 from pictures.base import SPLITS, rng_for, split_of
+from pictures.credits import face_table, symbol_table
 from pictures.fonts import CHARACTERS, FAMILIES, faces
 from pictures.palette import names
 from pictures.symbols import EMOJI, ICON_SETS, ICONS
@@ -88,3 +91,11 @@ def test_every_icon_and_emoji_has_a_name_of_its_own() -> None:
     assert len(set(EMOJI.values())) == len(EMOJI) >= 150
     assert all(len(columns) == len(ICON_SETS) for columns in ICONS.values())
     assert {icons.split for icons in ICON_SETS} == {"train", "eval"}
+
+
+def test_every_face_and_icon_set_is_credited() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "training-data.md").read_text(encoding="utf-8")
+
+    assert face_table() in page
+    assert symbol_table() in page
+    assert all(f"`{kind}`" in page for kind in KINDS)
