@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pictures import fields, words
+from pictures import fields, lexicon, words
 from pictures.asking import Fact, pick
 from pictures.base import Picture, Split, split_of
 from pictures.layout import Cell, Row, text_row
@@ -211,7 +211,7 @@ def dated(sheet: Sheet, look: Look, rng: np.random.Generator, split: Split) -> N
     else:
         sheet.lack("receipt")
     if rng.random() < 0.3:
-        labelled(sheet, "cashier", words.choose(rng, split, words.FIRST), rng)
+        labelled(sheet, "cashier", words.choose(rng, split, lexicon.FIRST), rng)
     else:
         sheet.lack("cashier")
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pictures import words
+from pictures import lexicon, words
 from pictures.asking import Absent, Fact, pick
 from pictures.base import Picture, Split, split_of
 from pictures.fields import absent
 from pictures.layout import text_row
-from pictures.lines import AT, COUNT, IS_TEXT, IS_THERE, PLACES, WHAT
+from pictures.lines import AT, COUNT, IS_TEXT, IS_THERE, PLACES, TEXT_ASKED, WHAT
 from pictures.sheets import Shape, Sheet, lay
 
 STYLES = ("paragraph", "list", "numbered", "verse", "headed", "quote")
@@ -177,7 +177,8 @@ def facts_of(
         facts.append(Fact("json", LIST_AS_JSON, "", value={"items": lines}, weight=0.8))
     facts += after(lines, rng)
     facts.append(is_word(lines, rng, split))
-    facts.append(Fact("yes/no", IS_TEXT, "yes", weight=0.1))
+    if rng.random() < TEXT_ASKED:
+        facts.append(Fact("yes/no", IS_TEXT, "yes", weight=2))
     return facts
 
 
@@ -225,7 +226,7 @@ def is_word(lines: list[str], rng: np.random.Generator, split: Split) -> Fact:
     whole, yes = " ".join(lines).lower(), bool(rng.random() < 0.5)
     word = pick(rng, long)
     while not yes and word.lower() in whole:
-        word = words.choose(rng, split, words.COMMON)
+        word = words.choose(rng, split, lexicon.COMMON)
     return Fact("yes/no", [w.format(word) for w in IS_THERE], "yes" if yes else "no")
 
 

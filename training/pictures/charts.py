@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pictures import words
+from pictures import lexicon, words
 from pictures.asking import Absent, Fact, ask, pick
 from pictures.base import Picture, Split, split_of
 from pictures.fields import absent
@@ -249,9 +249,9 @@ def sample_labels(rng: np.random.Generator, split: Split, kind: str) -> list[str
     while len(found) < number and tries < 200:
         tries += 1
         made = {
-            "word": lambda: words.choose(rng, split, words.COMMON).capitalize(),
-            "name": lambda: words.choose(rng, split, words.FIRST),
-            "product": lambda: words.choose(rng, split, words.PRODUCTS),
+            "word": lambda: words.choose(rng, split, lexicon.COMMON).capitalize(),
+            "name": lambda: words.choose(rng, split, lexicon.FIRST),
+            "product": lambda: words.choose(rng, split, lexicon.PRODUCTS),
             "town": lambda: words.town(rng, split),
         }[sort]()
         if len(made) <= 11 and not any(

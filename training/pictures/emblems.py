@@ -108,7 +108,16 @@ ALIKE = (
     {"house", "church", "castle"},
     {"bus", "train"},
 )
-PLURAL_OR_MASS = ("scissors", "glasses", "sunglasses", "headphones", "jeans", "grapes", "cherries", "french fries")
+PLURAL_OR_MASS: tuple[str, ...] = (
+    "scissors",
+    "glasses",
+    "sunglasses",
+    "headphones",
+    "jeans",
+    "grapes",
+    "cherries",
+    "french fries",
+)
 PLURAL_OR_MASS += (
     "bread",
     "cheese",

@@ -16,7 +16,7 @@ from drawing import draw
 from pairs import PAIR_ASKERS, sample_pair
 from PIL import Image
 from portraits import ASKERS, ask_exists, record
-from scenes import Scene, sample_background, sample_count, sample_kinds, sample_scene, sample_thing
+from scenes import Scene, Thing, sample_background, sample_count, sample_kinds, sample_scene, sample_thing
 
 from pictures.asking import BRIEF, SENTENCE, objectify, wording
 from pictures.base import UNKNOWN, Picture, Question, Split, split_of
@@ -44,17 +44,12 @@ def ask_size(scene: Scene, rng: np.random.Generator) -> askers.Fact | None:
     order = sorted(scene.things, key=lambda thing: thing.reach)
     if len(order) < 2:
         return None
+    if rng.random() < 0.4:
+        return ask_whether_larger(order, scene, rng)
     most = bool(rng.random() < 0.5)
     first, second = (order[-1], order[-2]) if most else (order[0], order[1])
     if max(first.reach, second.reach) / min(first.reach, second.reach) < CLEARLY:
         return None
-    names = askers.name_of(first, scene, rng), askers.name_of(second, scene, rng)
-    if rng.random() < 0.4 and names[0] and names[1]:
-        flipped = bool(rng.random() < 0.5)
-        a, b = (names[1], names[0]) if flipped else (names[0], names[1])
-        yes = most != flipped
-        told = f"{'Yes' if yes else 'No'}, the {a} is {'larger' if yes else 'smaller'}."
-        return askers.Fact("larger", f"Is the {a} larger than the {b}?", told, "yes" if yes else "no", "larger", yes)
     word = askers.pick(rng, ["largest", "biggest"] if most else ["smallest", "tiniest"])
     question = askers.pick(rng, list(LARGEST)).format(w=word, n=askers.pick(rng, askers.NOUNS[:3]))
     told = f"{first.colour} {first.shape}"
@@ -62,7 +57,7 @@ def ask_size(scene: Scene, rng: np.random.Generator) -> askers.Fact | None:
 
 
 SHAPE_ASKERS = [(asker, {"ask_larger": 0.5, "ask_where": 1.0}.get(asker.__name__, weight)) for asker, weight in ASKERS]
-SHAPE_ASKERS.append((ask_size, 2.5))
+SHAPE_ASKERS.append((ask_size, 5.0))
 CROWD_ASKERS = [(askers.ask_count, 4.0), (ask_exists, 1.0), (askers.ask_what_end, 0.6)]
 
 
@@ -72,6 +67,18 @@ def kinds_for(rng: np.random.Generator, split: Split, number: int) -> list[tuple
         kinds = sample_kinds(rng, number)
         if split_of("+".join(sorted(f"{colour} {shape}" for shape, colour in kinds)) or "none") == split or not kinds:
             return kinds
+
+
+def ask_whether_larger(order: list[Thing], scene: Scene, rng: np.random.Generator) -> askers.Fact | None:
+    """Ask of two things, given from small to large, whether the one is larger; half of the answers are yes."""
+    low, high = sorted(int(i) for i in rng.permutation(len(order))[:2])
+    small, large = askers.name_of(order[low], scene, rng), askers.name_of(order[high], scene, rng)
+    if order[high].reach / order[low].reach < CLEARLY or not small or not large:
+        return None
+    yes = bool(rng.random() < 0.5)
+    a, b = (large, small) if yes else (small, large)
+    told = f"{'Yes' if yes else 'No'}, the {a} is {'larger' if yes else 'smaller'}."
+    return askers.Fact("larger", f"Is the {a} larger than the {b}?", told, "yes" if yes else "no", "larger", yes)
 
 
 def draw_shapes(rng: np.random.Generator, split: Split) -> Picture:

@@ -17,7 +17,7 @@ from pictures.typeset import Font, font
 
 GATHERED = Path(__file__).parents[1] / "runs" / "fonts"
 SYSTEM = Path("/usr/share/fonts/truetype/dejavu")
-CHARACTERS = "".join(map(chr, range(32, 127))) + "€£°éèüäößñçà–—“”’"
+CHARACTERS = "".join(map(chr, range(32, 127))) + "€£°éèüäößñçàÉÈÜÄÖÑÇÀ–—“”’"
 OFL, APACHE, VERA = "OFL-1.1", "Apache-2.0", "Bitstream-Vera"
 
 

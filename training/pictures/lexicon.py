@@ -104,6 +104,18 @@ TOWNS = words_of(
     Vancouver Venice Verona Vienna Vilnius Warsaw York Zagreb Zürich"""
 )
 
-COMPANY_ENDS = ("Ltd", "Inc.", "GmbH", "& Sons", "Group", "Trading", "Market", "Store", "Studio", "Services", "& Co.")
+COMPANY_ENDS: tuple[str, ...] = (
+    "Ltd",
+    "Inc.",
+    "GmbH",
+    "& Sons",
+    "Group",
+    "Trading",
+    "Market",
+    "Store",
+    "Studio",
+    "Services",
+    "& Co.",
+)
 COMPANY_ENDS += ("Foods", "Supply", "Works", "Partners", "Logistics", "Energy", "Media", "Labs", "Hotel", "Bakery")
 STREET_ENDS = ("Street", "Road", "Avenue", "Lane", "Drive", "Way", "Square", "Hill", "St.", "Rd")

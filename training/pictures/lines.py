@@ -149,6 +149,52 @@ IS_THERE = (
     'Do you see the text "{}"?',
     'Is "{}" one of the texts?',
 )
+LETTER = (
+    "What is the {} character?",
+    "Which character is {}?",
+    "What is the {} letter or digit?",
+    "Which is the {} character of the text?",
+    "Read only the {} character.",
+    "Name the {} character.",
+    "What character comes {}?",
+    "Tell me the {} character.",
+    "What does the {} character say?",
+)
+LENGTH = (
+    "How many letters does the word have?",
+    "How many letters are there?",
+    "Count the letters.",
+    "How long is the word, in letters?",
+    "How many letters do you see?",
+    "What is the number of letters?",
+    "How many letters are in the word?",
+    "Count the letters of the word.",
+    "How many characters does the word have?",
+)
+WORDS = (
+    "How many words are there?",
+    "Count the words.",
+    "How many words do you see?",
+    "What is the number of words?",
+    "How many words does it say?",
+    "How many words are written?",
+    "How many words are in the image?",
+    "How many words does the text have?",
+    "Tell me how many words there are.",
+)
+LAST_WORD = (
+    "What is the last word?",
+    "Which word is the last?",
+    "Read the last word.",
+    "Which word comes last?",
+    "Give me the last word.",
+    "What does the last word say?",
+    "Name the last word.",
+    "What is the final word?",
+    "Read only the final word.",
+)
+# The share of texts that are asked whether there is text at all: as many as pictures of nothing are.
+TEXT_ASKED = 0.09
 IS_TEXT = (
     "Is there any text in the image?",
     "Is there text in this picture?",
@@ -160,7 +206,12 @@ IS_TEXT = (
     "Do you see any letters or digits?",
     "Is there anything to read?",
 )
-KEYS = {"number": ("number", "value"), "date": ("date", "day"), "amount": ("amount", "price"), "code": ("code", "id")}
+KEYS: dict[str, tuple[str, ...]] = {
+    "number": ("number", "value"),
+    "date": ("date", "day"),
+    "amount": ("amount", "price"),
+    "code": ("code", "id"),
+}
 KEYS |= {"clock": ("time",), "address": ("email",), "word": ("text", "word"), "name": ("name", "text")}
 DIGITS = {"number", "date", "amount", "code", "clock"}
 ALONE = {"number": DIGITS, "date": {"date"}, "clock": {"clock"}, "address": {"address"}}
@@ -289,7 +340,10 @@ def facts_of(lines: list[Line], rng: np.random.Generator, split: Split) -> list[
     told = f"There {'is 1 line' if number == 1 else f'are {number} lines'} of text."
     facts.append(Fact("count", COUNT, str(number), told, ("lines", "line_count"), number, 0.5))
     facts.append(is_there(rng, split, lines))
-    facts.append(Fact("yes/no", IS_TEXT, "yes", weight=0.1))
+    if rng.random() < TEXT_ASKED:
+        facts.append(Fact("yes/no", IS_TEXT, "yes"))
+    if number == 1:
+        facts += spelled(lines[0].text)
     return facts
 
 
@@ -304,6 +358,19 @@ def is_there(rng: np.random.Generator, split: Split, lines: list[Line]) -> Fact:
     told = "Yes, it does." if yes else "No, it does not."
     wordings = [each.format(text) for each in IS_THERE]
     return Fact("yes/no", wordings, "yes" if yes else "no", told, (), yes)
+
+
+def spelled(text: str) -> list[Fact]:
+    """Ask for the ends of a lone text, for its length where that is short, and for the number of its words."""
+    facts = [Fact("word", [w.format("first") for w in LETTER], text[0], f"It is {text[0]}.", weight=0.5)]
+    facts.append(Fact("word", [w.format("last") for w in LETTER], text[-1], f"It is {text[-1]}.", weight=0.5))
+    if text.isalpha() and len(text) <= 9:
+        facts.append(Fact("count", LENGTH, str(len(text)), keys=("letters",), value=len(text), weight=0.4))
+    if " " in text and all(part.isalpha() for part in text.split()):
+        number = len(text.split())
+        facts.append(Fact("count", WORDS, str(number), keys=("words",), value=number, weight=0.6))
+        facts.append(Fact("word", LAST_WORD, text.split()[-1], weight=0.6))
+    return facts
 
 
 def absent_of(lines: list[Line]) -> list[Absent]:

@@ -38,7 +38,11 @@ OTHERS = (
     "What is the weather like?",
     "Which food is on the plate?",
 )
-CHARTS = ("Which bar is the highest?", "What is the title of the chart?", "How many rows does the table have?")
+CHARTS: tuple[str, ...] = (
+    "Which bar is the highest?",
+    "What is the title of the chart?",
+    "How many rows does the table have?",
+)
 CHARTS += (
     "What is the value of A?",
     "Which buttons are there?",
@@ -62,7 +66,8 @@ def draw_nothing(rng: np.random.Generator, split: Split) -> Picture:
 def questions_of(rng: np.random.Generator, split: Split) -> tuple[Question, ...]:
     """Ask for what other pictures say; the answer is always that one can't tell, but whether there is text is known."""
     found: dict[str, Question] = {}
-    for _ in range(int(rng.integers(3, 6))):
+    number = int(rng.integers(3, 6))
+    while len(found) < number:
         chance = rng.random()
         if chance < 0.3:
             text = wording(rng, split, wordings(pick(rng, tuple(FIELDS))))
@@ -143,7 +148,8 @@ def hills(rng: np.random.Generator) -> Field:
     across = np.linspace(0, 1, SMALL)
     rows = np.arange(SMALL)[:, None]
     for ridge in range(int(rng.integers(2, 6))):
-        line = sum(np.sin(across * f * 6 + rng.uniform(0, 6)) / f for f in (1, 2.3, 5.1, 11)) * rng.uniform(4, 18)
+        bends = [np.sin(across * f * 6 + rng.uniform(0, 6)) / f for f in (1, 2.3, 5.1, 11)]
+        line = np.sum(bends, axis=0) * rng.uniform(4, 18)
         top = SMALL * (0.35 + 0.13 * ridge) + line
         field[rows > top[None]] = 0.55 + 0.1 * ridge + float(rng.uniform(-0.04, 0.04))
     return field + clouds(rng, 5) * np.float32(rng.uniform(0, 0.15))
@@ -165,17 +171,21 @@ def fractal(rng: np.random.Generator) -> Field:
 
 def marble(rng: np.random.Generator) -> Field:
     x, _ = axes(rng)
-    return np.sin(x * 6 + clouds(rng) * 4).astype(np.float32)
+    field: Field = np.sin(x * 6 + clouds(rng) * 4).astype(np.float32)
+    return field
 
 
 def rings(rng: np.random.Generator) -> Field:
     x, y = axes(rng)
-    return np.sin(np.hypot(x - rng.normal(), y - rng.normal()) * rng.uniform(5, 25) + clouds(rng, 4)).astype(np.float32)
+    reach = np.hypot(x - rng.normal(), y - rng.normal())
+    field: Field = np.sin(reach * rng.uniform(5, 25) + clouds(rng, 4)).astype(np.float32)
+    return field
 
 
 def weave(rng: np.random.Generator) -> Field:
     x, y = axes(rng)
-    return (np.sign(np.sin(x * 30)) * np.sin(y * 40) + clouds(rng, 3)).astype(np.float32)
+    field: Field = (np.sign(np.sin(x * 30)) * np.sin(y * 40) + clouds(rng, 3)).astype(np.float32)
+    return field
 
 
 Maker = Callable[[np.random.Generator], Field]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pictures import fields, words
+from pictures import fields, lexicon, words
 from pictures.asking import Fact, pick
 from pictures.base import Picture, Split, split_of
 from pictures.invoices import TITLE
@@ -14,7 +14,7 @@ from pictures.layout import Cell, Row, text_row
 from pictures.sheets import Shape, Sheet, lay
 
 SETTINGS = ("line", "columns", "above", "framed", "pairs", "leader")
-CHOICES = (
+CHOICES: tuple[str, ...] = (
     "Yes",
     "No",
     "Newsletter",
@@ -50,9 +50,21 @@ WHICH_TICKED = (
     "What is ticked?",
     "Which box has a check mark?",
 )
-FORM_FIELDS = ("birth", "address", "city", "country", "phone", "email", "id", "department", "role", "company", "status")
+FORM_FIELDS: tuple[str, ...] = (
+    "birth",
+    "address",
+    "city",
+    "country",
+    "phone",
+    "email",
+    "id",
+    "department",
+    "role",
+    "company",
+    "status",
+)
 FORM_FIELDS += ("room", "nights", "guests", "expiry", "product", "quantity", "size", "date")
-FORM_TITLES = (
+FORM_TITLES: tuple[str, ...] = (
     "Registration",
     "Application form",
     "Visitor pass",
@@ -90,9 +102,19 @@ TEAMS = (
     "Production",
     "Quality",
 )
-ROLES = ("Manager", "Engineer", "Accountant", "Designer", "Nurse", "Teacher", "Architect", "Consultant", "Director")
+ROLES: tuple[str, ...] = (
+    "Manager",
+    "Engineer",
+    "Accountant",
+    "Designer",
+    "Nurse",
+    "Teacher",
+    "Architect",
+    "Consultant",
+    "Director",
+)
 ROLES += ("Technician", "Editor", "Driver", "Chef", "Analyst", "Developer", "Secretary", "Scientist", "Pilot", "Baker")
-COUNTRIES = (
+COUNTRIES: tuple[str, ...] = (
     "Austria",
     "Belgium",
     "Brazil",
@@ -152,7 +174,7 @@ def value(name: str, rng: np.random.Generator, split: Split) -> str:
         "country": lambda: words.choose(rng, split, COUNTRIES),
         "phone": lambda: words.phone(rng),
         "email": lambda: words.address(rng, split),
-        "website": lambda: f"www.{words.choose(rng, split, words.COMMON)}.example",
+        "website": lambda: f"www.{words.choose(rng, split, lexicon.COMMON)}.example",
         "id": lambda: words.code(rng, split),
         "code": lambda: words.code(rng, split),
         "department": lambda: words.choose(rng, split, TEAMS),
@@ -170,7 +192,7 @@ def value(name: str, rng: np.random.Generator, split: Split) -> str:
         "train": lambda: f"{pick(rng, ('IC', 'RE', 'EC', 'TR', 'ICE'))} {rng.integers(10, 999)}",
         "event": lambda: " ".join(w.capitalize() for w in words.phrase(rng, split, int(rng.integers(1, 4))).split()),
         "venue": lambda: (
-            f"{words.choose(rng, split, words.COMMON).capitalize()} {pick(rng, ('Hall', 'Arena', 'Theatre'))}"
+            f"{words.choose(rng, split, lexicon.COMMON).capitalize()} {pick(rng, ('Hall', 'Arena', 'Theatre'))}"
         ),
         "price": lambda: words.money(rng).show(words.cents(rng, 4.2)),
     }

@@ -163,7 +163,7 @@ def draw_pie(page: Page, plot: Plot, look: Look, room: Box, colours: list[Colour
     left = room[0] + 0.5 * em if beside else (room[0] + room[2] - side) / 2
     top = room[1] + (high - side) / 2 if beside else room[1]
     box = (left, top, left + side, top + side)
-    turn = (plot.values[0] * 7) % 360
+    turn = float((plot.values[0] * 7) % 360)
     for i, value in enumerate(plot.values):
         end = turn + value * 3.6
         slice_of(page, box, colours[i], (turn, end), hole=0.55 if ring else 0.0)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-BUTTONS = ("OK", "Cancel", "Save", "Delete", "Yes", "No", "Send", "Next", "Back", "Close", "Retry", "Sign in", "Log in")
+BUTTONS: tuple[str, ...] = (
+    "OK",
+    "Cancel",
+    "Save",
+    "Delete",
+    "Yes",
+    "No",
+    "Send",
+    "Next",
+    "Back",
+    "Close",
+    "Retry",
+    "Sign in",
+    "Log in",
+)
 BUTTONS += (
     "Accept",
     "Decline",
@@ -70,9 +84,32 @@ FAILURES = (
     "has expired",
     "denied",
 )
-SETTINGS = ("Wi-Fi", "Bluetooth", "Dark mode", "Notifications", "Location", "Sound", "Backup", "Autosave", "Updates")
+SETTINGS: tuple[str, ...] = (
+    "Wi-Fi",
+    "Bluetooth",
+    "Dark mode",
+    "Notifications",
+    "Location",
+    "Sound",
+    "Backup",
+    "Autosave",
+    "Updates",
+)
 SETTINGS += ("Airplane mode", "Night light", "Camera", "Microphone", "Vibration", "Sync", "Battery saver", "Data saver")
-MENU = ("File", "Edit", "View", "Insert", "Format", "Tools", "Help", "Window", "Home", "Profile", "Settings", "Search")
+MENU: tuple[str, ...] = (
+    "File",
+    "Edit",
+    "View",
+    "Insert",
+    "Format",
+    "Tools",
+    "Help",
+    "Window",
+    "Home",
+    "Profile",
+    "Settings",
+    "Search",
+)
 MENU += ("Inbox", "Sent", "Drafts", "Trash", "Reports", "Users", "Orders", "Products", "Calendar", "Contacts", "Tasks")
 WHICH_BUTTONS = (
     "Which buttons are there?",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pictures import words
+from pictures import lexicon, words
 from pictures.asking import Fact, ask, pick
 from pictures.base import Picture, Split, split_of
 from pictures.fields import absent
@@ -184,6 +184,7 @@ def dialogue(screen: Screen, rng: np.random.Generator, split: Split) -> None:
 
 def log_in(screen: Screen, rng: np.random.Generator, split: Split) -> None:
     """Fields with what was typed into them."""
+    fields: list[tuple[str, Callable[[], str]]]
     fields = [("email", lambda: words.address(rng, split)), ("username", lambda: words.word(rng, split).lower())]
     fields += [("city", lambda: words.town(rng, split)), ("name", lambda: words.name(rng, split))]
     fields += [("amount", lambda: str(rng.integers(1, 999))), ("date", lambda: words.date(rng, "dots"))]
@@ -240,14 +241,14 @@ def switches(screen: Screen, rng: np.random.Generator, split: Split) -> None:
 def chat(screen: Screen, rng: np.random.Generator, split: Split) -> None:
     """Messages in bubbles, each under the name of who wrote it."""
     em, page, palette = screen.em, screen.page, screen.palette
-    names = words.of_split(words.FIRST, split)
+    names = words.of_split(lexicon.FIRST, split)
     order = [names[int(i)] for i in rng.permutation(len(names))]
     for i in range(int(rng.integers(2, 5))):
         text = words.sentence(rng, split, int(rng.integers(1, 5)))
         if screen.y + 3.4 * em > screen.room[3]:
             break
         if not screen.fits(text, 0.8):
-            text = f"{words.choose(rng, split, words.COMMON).capitalize()}!"
+            text = f"{words.choose(rng, split, lexicon.COMMON).capitalize()}!"
         wide = screen.type_.at(em).width(text) + em
         left = screen.room[0] if i % 2 == 0 else screen.room[2] - wide
         own = i % 2 == 1

@@ -135,7 +135,8 @@ def paper(
     desk = mix(palette.accent, palette.ink, float(rng.uniform(0.1, 0.8)))
     gap = 0.02 * min(size)
     box = (room[0] - gap, room[1] - gap, room[2] + gap, room[3] + gap)
-    sheet = page.image.crop(tuple(round(edge) for edge in box))
+    left, top, right, bottom = (round(edge) for edge in box)
+    sheet = page.image.crop((left, top, right, bottom))
     page.show(Image.new("RGB", size, desk))
-    page.image.paste(sheet, (round(box[0]), round(box[1])))
+    page.image.paste(sheet, (left, top))
     return page, palette, desk

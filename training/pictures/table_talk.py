@@ -28,7 +28,10 @@ SORTS: dict[str, tuple[str, ...]] = {
     "choice": ("Paid", "Open", "Member", "Online"),
 }
 QUARTERS = ("Q1", "Q2", "Q3", "Q4")
-FIRSTS = {"name": ("Name", "Person", "Player", "Member"), "product": ("Item", "Product", "Article", "Goods")}
+FIRSTS: dict[str, tuple[str, ...]] = {
+    "name": ("Name", "Person", "Player", "Member"),
+    "product": ("Item", "Product", "Article", "Goods"),
+}
 FIRSTS |= {"town": ("City", "Town", "Station", "Place"), "month": ("Month",), "day": ("Day",)}
 CELL = (
     "What is the {c} of {r}?",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from pictures import words
+from pictures import lexicon, words
 from pictures.asking import Fact, Json, pick
 from pictures.base import Picture, Split, split_of
 from pictures.layout import Cell, Row, Type, pick_type, text_row, width_em
@@ -109,7 +110,7 @@ def first_column(rng: np.random.Generator, split: Split, number: int) -> Column:
     first_only = rng.random() < 0.5
     while len(texts) < number:
         made = {
-            "name": lambda: words.choose(rng, split, words.FIRST) if first_only else words.name(rng, split),
+            "name": lambda: words.choose(rng, split, lexicon.FIRST) if first_only else words.name(rng, split),
             "product": lambda: words.product(rng, split),
             "town": lambda: words.town(rng, split),
         }[sort]()
@@ -149,18 +150,19 @@ def column(
         }[sort]
         values = [int(v) for v in rng.choice(np.arange(low, high), rows, replace=False)]
         money = money or words.money(rng)
-        show = {"count": str, "amount": money.show, "percent": lambda v: f"{v}%", "year": str}[sort]
+        shows: dict[str, Callable[[int], str]] = {"amount": money.show, "percent": lambda v: f"{v}%"}
+        show = shows.get(sort, str)
         return Column(head, sort, tuple(show(v) for v in values), tuple(values))
     style = words.DATE_STYLES[int(rng.integers(len(words.DATE_STYLES) - 1))]
-    make = {
+    makes: dict[str, Callable[[], str]] = {
         "date": lambda: words.date(rng, style),
         "clock": lambda: f"{rng.integers(0, 24):02d}:{rng.integers(0, 60):02d}",
         "town": lambda: words.town(rng, split),
         "word": lambda: words.word(rng, split),
         "name": lambda: words.name(rng, split),
         "choice": lambda: pick(rng, ("yes", "no")),
-    }[sort]
-    return Column(head, sort, tuple(make() for _ in range(rows)))
+    }
+    return Column(head, sort, tuple(makes[sort]() for _ in range(rows)))
 
 
 def set_table(
