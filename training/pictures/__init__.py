@@ -23,6 +23,7 @@ from pictures.nothing import draw_nothing
 from pictures.papers import draw_card, draw_form, draw_ticket
 from pictures.scrawl import draw_digits
 from pictures.screens import draw_screen
+from pictures.signs import draw_sign
 from pictures.tables import draw_table
 from pictures.twins import draw_twins
 
@@ -56,6 +57,7 @@ KINDS: dict[str, Draw] = {
     "digits": draw_digits,
     "display": draw_display,
     "emblems": draw_emblems,
+    "sign": draw_sign,
     "nothing": draw_nothing,
     "large": draw_large,
 }

@@ -6,7 +6,16 @@
 from __future__ import annotations
 
 from pictures.fonts import FAMILIES
-from pictures.symbols import EMOJI, EMOJI_LICENCE, EMOJI_PACKAGE, ICON_SETS, ICONS
+from pictures.symbols import (
+    DEJAVU,
+    DEJAVU_LICENCE,
+    DEJAVU_PACKAGE,
+    EMOJI,
+    EMOJI_LICENCE,
+    EMOJI_PACKAGE,
+    ICON_SETS,
+    ICONS,
+)
 
 
 def face_table() -> str:
@@ -26,6 +35,7 @@ def symbol_table() -> str:
     """Return the sources of pictograms, as Markdown."""
     lines = ["| split | Debian package | licence | pictograms |", "|---|---|---|---|"]
     lines.append(f"| all | `{EMOJI_PACKAGE}` | {EMOJI_LICENCE} | {len(EMOJI)} emoji |")
+    lines.append(f"| train | `{DEJAVU_PACKAGE}` | {DEJAVU_LICENCE} | {len(DEJAVU)} signs |")
     for place, icons in enumerate(ICON_SETS):
         number = sum(columns[place] != "-" for columns in ICONS.values())
         lines.append(f"| {icons.split} | `{icons.package}` | {icons.licence} | {number} icons |")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -12,12 +13,12 @@ from PIL import Image
 from pictures.asking import Absent, Fact, ask, pick
 from pictures.base import Picture, Split
 from pictures.fields import absent
-from pictures.fonts import GATHERED
+from pictures.fonts import GATHERED, SYSTEM
 from pictures.ground import ground
 from pictures.lines import sheet_size
 from pictures.page import Page
 from pictures.palette import pick_palette
-from pictures.symbols import ICON_SETS
+from pictures.symbols import DEJAVU, ICON_SETS
 from pictures.typeset import font
 from pictures.wear import wear
 
@@ -108,6 +109,7 @@ ALIKE = (
     {"house", "church", "castle"},
     {"bus", "train"},
 )
+SIGNS = {True: "icons/dejavu.ttf", False: "DejaVuSans.ttf"}
 PLURAL_OR_MASS: tuple[str, ...] = (
     "scissors",
     "glasses",
@@ -150,7 +152,12 @@ def icons(split: Split) -> dict[str, list[Icon]]:
         for line in listing.read_text(encoding="utf-8").split("\n")[:-1]:
             source, name, code = line.split(",")
             if source in allowed:
-                found.setdefault(name, []).append(Icon(name, source, chr(int(code, 16))))
+                file = str(GATHERED / "icons" / f"{source}.ttf")
+                found.setdefault(name, []).append(Icon(name, file, chr(int(code, 16))))
+    signs = (GATHERED if listing.exists() else SYSTEM) / SIGNS[listing.exists()]
+    if signs.exists() and (split != "eval" or not listing.exists()):
+        for name, character in DEJAVU.items():
+            found.setdefault(name, []).append(Icon(name, str(signs), character))
     for file in sorted((GATHERED / "emoji").glob("*.png")):
         found.setdefault(file.stem, []).append(Icon(file.stem, "emoji"))
     return found
@@ -169,7 +176,7 @@ def place(page: Page, icon: Icon, at: tuple[float, float], side: float, ink: tup
         drawn = drawn.resize((max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale))))
         page.image.paste(drawn, (round(at[0] - drawn.width / 2), round(at[1] - drawn.height / 2)), drawn)
         return
-    face = font(GATHERED / "icons" / f"{icon.source}.ttf", side)
+    face = font(Path(icon.source), side)
     mask = face.ink(icon.character).mask
     if mask is None:
         raise ValueError(f"{icon.source} has no ink for {icon.name}")

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from pictures.fonts import CHARACTERS, FAMILIES, GATHERED
-from pictures.symbols import EMOJI, EMOJI_PACKAGE, ICON_SETS, ICONS
+from pictures.symbols import DEJAVU, DEJAVU_PACKAGE, EMOJI, EMOJI_PACKAGE, ICON_SETS, ICONS
 
 WORD_PACKAGES = ("wamerican", "wbritish")
 EMOJI_SIZE = 109
@@ -97,6 +97,8 @@ def gather_icons(folder: Path, target: Path, kept: Path | None) -> None:
         characters = "".join(chr(int(codes[called], 16)) for called in names.values())
         (target / "icons").mkdir(exist_ok=True)
         cut(next(root.rglob(icons.file)), target / "icons" / f"{icons.name}.ttf", characters)
+    root = unpack(DEJAVU_PACKAGE, folder, kept)
+    cut(next(root.rglob("DejaVuSans.ttf")), target / "icons" / "dejavu.ttf", "".join(DEJAVU.values()))
     (target / "icons.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 

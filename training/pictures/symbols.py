@@ -34,6 +34,40 @@ ICON_SETS = (
     IconSet("elusive", "fonts-elusive-icons", "OFL-1.1", "eval", "elusiveicons-webfont.ttf"),
 )
 
+# Signs of DejaVu Sans: drawn as icons, and all there is where nothing was gathered.
+DEJAVU_PACKAGE, DEJAVU_LICENCE = "fonts-dejavu-core", "Bitstream-Vera"
+DEJAVU = {
+    "sun": "☀",
+    "cloud": "☁",
+    "umbrella": "☂",
+    "star": "★",
+    "telephone": "☎",
+    "coffee": "☕",
+    "skull": "☠",
+    "smiling face": "☺",
+    "moon": "☾",
+    "heart": "♥",
+    "music note": "♪",
+    "anchor": "⚓",
+    "gear": "⚙",
+    "warning": "⚠",
+    "lightning": "⚡",
+    "scissors": "✂",
+    "airplane": "✈",
+    "envelope": "✉",
+    "pencil": "✏",
+    "check mark": "✔",
+    "cross mark": "✖",
+    "snowflake": "❄",
+    "recycling": "♻",
+    "flag": "⚑",
+    "wheelchair": "♿",
+    "arrow up": "⬆",
+    "arrow down": "⬇",
+    "arrow left": "⬅",
+    "arrow right": "➡",
+}
+
 EMOJI = dict(
     row.rsplit(" ", 1)
     for row in """

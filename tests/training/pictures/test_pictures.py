@@ -13,7 +13,7 @@ from pictures.fonts import faces
 
 pytestmark = pytest.mark.skipif(not faces("train"), reason="no fonts: neither gathered nor Debian's DejaVu")
 READING = {"word", "number", "date", "amount", "field", "block", "digit", "table"}
-DRAWN: dict[Split, int] = {"train": 4, "watch": 2, "eval": 3}
+DRAWN: dict[Split, int] = {"train": 3, "watch": 1, "eval": 2}
 
 
 @cache
@@ -81,7 +81,7 @@ def test_answers_of_reading_questions_are_written_on_the_picture() -> None:
 
 
 def test_yes_and_no_are_in_balance() -> None:
-    more = [draw("train", i, 5, {"emblems": 1, "digits": 1, "screen": 1}) for i in range(150)]
+    more = [draw("train", i, 5, {"emblems": 1, "digits": 1, "screen": 1}) for i in range(100)]
     answers = [question.answer for _, question in asked() if question.skill == "yes/no"]
     answers += [question.answer for picture in more for question in picture.questions if question.skill == "yes/no"]
     counts = Counter(answer for answer in answers if answer in ("yes", "no"))
@@ -92,7 +92,7 @@ def test_yes_and_no_are_in_balance() -> None:
 def test_json_answers_are_valid_under_their_schemas() -> None:
     formed = [question for _, question in asked() if question.schema is not None]
 
-    assert len(formed) > 40
+    assert len(formed) > 30
     for question in formed:
         jsonschema.Draft202012Validator.check_schema(question.schema)
         jsonschema.validate(json.loads(question.answer), question.schema)
@@ -100,7 +100,8 @@ def test_json_answers_are_valid_under_their_schemas() -> None:
 
 
 def test_every_skill_is_asked_and_no_answer_is_empty() -> None:
-    skills = Counter(question.skill for _, question in asked())
+    more = [question for i in range(25) for question in draw("train", i, 7, {"shapes": 1}).questions]
+    skills = Counter(question.skill for question in [*more, *(question for _, question in asked())])
 
     wanted = "word number date amount block field table chart screen colour shape count size position compare digit"
     assert {*wanted.split(), "pictogram", "yes/no", "json", "unknown"} <= skills.keys()
