@@ -158,8 +158,8 @@ def icons(split: Split) -> dict[str, list[Icon]]:
     if signs.exists() and (split != "eval" or not listing.exists()):
         for name, character in DEJAVU.items():
             found.setdefault(name, []).append(Icon(name, str(signs), character))
-    for file in sorted((GATHERED / "emoji").glob("*.png")):
-        found.setdefault(file.stem, []).append(Icon(file.stem, "emoji"))
+    for drawn in sorted((GATHERED / "emoji").glob("*.png")):
+        found.setdefault(drawn.stem, []).append(Icon(drawn.stem, "emoji"))
     return found
 
 

@@ -113,11 +113,16 @@ def gather_words(folder: Path, target: Path, kept: Path | None) -> None:
     (target / "words.txt").write_text("\n".join(sorted(words)) + "\n", encoding="utf-8")
 
 
-def gather_digits(target: Path, python: str) -> None:
-    """Take the handwritten digits out of scikit-learn's wheel: 64 greys of 0..16 and the digit, a row each."""
+def gather_samples(target: Path, python: str) -> None:
+    """Take the handwritten digits out of scikit-learn's wheel (64 greys of 0..16 and the digit, a row each), and its
+    two photographs, which only eval may show.
+    """
     found = subprocess.run([python, "-c", DIGITS_SOURCE], capture_output=True, text=True, check=True).stdout.strip()
     source = Path(found) / "data" / "digits.csv.gz"
     (target / "digits.csv").write_bytes(gzip.decompress(source.read_bytes()))
+    (target / "photographs").mkdir(exist_ok=True)
+    for photograph in (Path(found) / "images").glob("*.jpg"):
+        shutil.copyfile(photograph, target / "photographs" / photograph.name)
 
 
 def keep_licence(root: Path, package: str, target: Path) -> None:
@@ -139,7 +144,7 @@ def main() -> None:
         gather_emoji(Path(folder), options.target, options.packages)
         gather_icons(Path(folder), options.target, options.packages)
         gather_words(Path(folder), options.target, options.packages)
-    gather_digits(options.target, options.python)
+    gather_samples(options.target, options.python)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Pictures that say nothing: noise, clouds, waves, cells, hills and fractals, to learn to say "I can't tell".
 
-Made of numbers only. Some generators are kept for eval, so that what is held out looks like nothing taught.
+Made of numbers only. Some generators are kept for eval, and so are two photographs: what is held out looks like
+nothing taught.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from PIL import Image, ImageFilter
 from pictures.asking import casual, pick, wording
 from pictures.base import UNKNOWN, Picture, Question, Split
 from pictures.fields import FIELDS, wordings
+from pictures.fonts import GATHERED
 from pictures.lines import IS_TEXT, WHAT, sheet_size
 from pictures.palette import rgb
 from pictures.wear import noise_tile, wear
@@ -54,13 +57,29 @@ CHARTS += ("What is in the second row?", "Which menu item is selected?", "What d
 
 def draw_nothing(rng: np.random.Generator, split: Split) -> Picture:
     makers = EVAL if split == "eval" else WATCH if split == "watch" else TRAIN
-    field = pick(rng, makers)(rng)
-    image = coloured(field, rng)
     size = sheet_size(rng, large=0.1)
+    if split == "eval" and photographs() and rng.random() < 0.5:
+        image = cutting(rng)
+    else:
+        image = coloured(pick(rng, makers)(rng), rng)
     image = image.resize(size, Image.Resampling.BICUBIC)
     if rng.random() < 0.3:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, 3))))
     return Picture("nothing", (wear(image, rng, 1.0),), ((),), questions_of(rng, split))
+
+
+@lru_cache(maxsize=1)
+def photographs() -> tuple[Image.Image, ...]:
+    """Return scikit-learn's sample photographs, which are for eval alone."""
+    return tuple(Image.open(file).convert("RGB") for file in sorted((GATHERED / "photographs").glob("*.jpg")))
+
+
+def cutting(rng: np.random.Generator) -> Image.Image:
+    photograph = pick(rng, photographs())
+    side = int(min(photograph.size) * rng.uniform(0.4, 1.0))
+    left, top = (int(rng.integers(0, edge - side + 1)) for edge in photograph.size)
+    cut = photograph.crop((left, top, left + side, top + side))
+    return cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else cut
 
 
 def questions_of(rng: np.random.Generator, split: Split) -> tuple[Question, ...]:
