@@ -119,10 +119,11 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def examples(title: str, marks: Sequence[Mark], path: Path, *, seed: int, mix: Mix) -> list[str]:
-    """Return Markdown of a few marks of different skills, and save their pictures."""
+    """Return Markdown of a few marks of different skills and pictures, and save the pictures."""
     chosen: dict[str, Mark] = {}
     for mark in marks:
-        if len(mark.item.ask.images) == 1:
+        shown = {other.item.index for other in chosen.values()}
+        if len(mark.item.ask.images) == 1 and mark.item.index not in shown:
             chosen.setdefault(skill_of(mark.item.turn), mark)
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)

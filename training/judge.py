@@ -75,4 +75,4 @@ def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
     share, square = right / asked, z * z / asked
     middle = (share + square / 2) / (1 + square)
     reach = z / (1 + square) * math.sqrt(share * (1 - share) / asked + square / (4 * asked))
-    return middle - reach, middle + reach
+    return max(0.0, middle - reach), min(1.0, middle + reach)

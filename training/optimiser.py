@@ -36,6 +36,9 @@ class Optimiser:
     def step(self, scale: float) -> Tensor:
         """Clip, move and clear; `scale` multiplies both rates. Return the gradient's length."""
         length = torch.nn.utils.clip_grad_norm_(self.all, LONGEST_GRADIENT)
+        for parameter in self.all:  # One batch whose gradient is not a number must not end the run.
+            if parameter.grad is not None:
+                parameter.grad.nan_to_num_(0.0, 0.0, 0.0)
         self.move_matrices(MATRIX_RATE * scale)
         for group in self.adamw.param_groups:
             group["lr"] = OTHER_RATE * scale

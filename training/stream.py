@@ -212,6 +212,11 @@ class Feed:
         return chunk
 
 
+def as_it_is(chunk: Chunk) -> Chunk:
+    """Keep arrays arrays: the loader would make tensors of them, which lie in shared memory."""
+    return chunk
+
+
 def open_feed(recipe: Recipe, *, first: int, workers: int, held: int, uses: int) -> Feed:
     """Start the workers; `first` is the number of the first chunk."""
     loader: DataLoader[Chunk] = DataLoader(
@@ -219,6 +224,6 @@ def open_feed(recipe: Recipe, *, first: int, workers: int, held: int, uses: int)
         batch_size=None,
         num_workers=workers,
         prefetch_factor=2 if workers else None,
-        persistent_workers=False,
+        collate_fn=as_it_is,
     )
     return Feed(loader, held=held, uses=uses)

@@ -8,6 +8,7 @@ on two cores; pictures are drawn in worker processes. Stop it at any moment and 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import queue
 import shutil
@@ -63,9 +64,7 @@ class Learner:
         both = torch.nn.ModuleDict({"net": self.net, "heads": self.heads})
         self.both = both
         self.optimiser, self.mean = Optimiser(both.named_parameters()), Mean(both)
-        if machine.compiled:
-            for layer in [*self.net.tower.encoder.layers, *self.net.language.layers]:
-                layer.compile()
+        self.layers = [*self.net.tower.encoder.layers, *self.net.language.layers]
 
     @property
     def parts(self) -> dict[str, Stateful]:
@@ -95,8 +94,21 @@ class Learner:
         self.mean.add()
         return found
 
-    def warm(self, chunk: Chunk) -> None:
-        """Go through all of a step but the moving, so that everything is compiled before the time counts."""
+    def compile(self, chunk: Chunk) -> str:
+        """Compile the layers before the time counts, if that works here; say what was done."""
+        began = time.monotonic()
+        for layer in self.layers:
+            layer.compile()
+        try:
+            self.try_out(chunk)
+        except Exception as failure:
+            for layer in self.layers:
+                layer._compiled_call_impl = None
+            return f"not compiled: {failure!r:.300}"
+        return f"compiled in {time.monotonic() - began:.0f} s"
+
+    def try_out(self, chunk: Chunk) -> None:
+        """Go through all of a step but the moving."""
         sum(self.losses(chunk, Lesson(True, 1.0, 1.0, 0.0)).values()).backward()  # type: ignore[union-attr]
         for parameter in self.both.parameters():
             parameter.grad = None
@@ -235,8 +247,7 @@ def train(options: argparse.Namespace) -> None:
         journal.write(f"step {clock.steps} {100 * clock.progress:.1f}% {chunks}", seen)
 
     if machine.compiled:
-        learner.warm(ahead.take())
-        journal.say(f"compiled in {time.monotonic() - began:.0f} s")
+        journal.say(learner.compile(ahead.take()))
     lesson = clock.lesson()
     while not stop.is_set() and time.monotonic() < deadline and clock.progress < 1.0:
         lesson = clock.lesson()
@@ -264,7 +275,7 @@ def machine_of(options: argparse.Namespace) -> Machine:
     workers = options.workers if options.workers is not None else max(1, cores - 1 if name == "cuda" else 1)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-        torch.backends.cudnn.benchmark = False
+        torch.set_num_threads(2)  # The cores draw.
     else:
         torch.set_num_threads(options.threads or cores)
     if shutil.disk_usage("/dev/shm").free < 4 * 2**30:
@@ -304,9 +315,12 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    status = 0
     try:
         main()
     except Exception:
         traceback.print_exc()
-        os._exit(1)
-    os._exit(0)  # The drawing processes and threads need no farewell.
+        status = 1
+    for drawer in multiprocessing.active_children():
+        drawer.kill()
+    os._exit(status)  # The threads need no farewell.
