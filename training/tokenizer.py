@@ -25,7 +25,7 @@ START_OF_IMAGE, END_OF_IMAGE, IMAGE = "<start_of_image>", "<end_of_image>", "<im
 CONTROL_TOKENS = [PAD, EOS, BOS, UNK, START_OF_TURN, END_OF_TURN, START_OF_IMAGE, END_OF_IMAGE, IMAGE]
 BLANK_LINES = ["\n\n", "\n\n\n", "\n\n\n\n"]  # vLLM looks these up by name when it loads a Gemma 3 model.
 MOST_WORDS = 900
-RAREST = 1 / 2500
+RAREST = 1 / 800
 """A word is a piece of its own if at least this share of the questions and answers have it."""
 WORD = re.compile(r"[^\W\d_]{2,}|[AaI]")
 
