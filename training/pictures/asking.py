@@ -34,7 +34,36 @@ RECORD = (
     "Output JSON with {keys}.",
     "Pull {keys} out of this picture, as JSON.",
 )
-LEAST = 3
+WHAT_IS = (
+    "What is this?",
+    "What does the image show?",
+    "What is shown in the image?",
+    "What do you see?",
+    "Describe the image.",
+    "What is in the picture?",
+    "What is this a picture of?",
+    "Describe the picture in a few words.",
+    "What kind of image is this?",
+    "What is it?",
+    "What am I looking at?",
+    "What does this picture show?",
+)
+# Asked of photographs; no document answers them.
+ELSEWHERE = (
+    "What breed is the dog?",
+    "What is the person wearing?",
+    "What is the weather like?",
+    "Which animal is it?",
+    "What are the people doing?",
+    "What kind of car is this?",
+    "Which food is on the plate?",
+    "How old is the person?",
+    "What colour is the car?",
+    "Who is standing in the middle?",
+    "Where was this photo taken?",
+    "Is the person smiling?",
+)
+LEAST, MOST = 3, 8
 YES_NO = ("Answer yes or no.", "Yes or no?", "Answer with yes or no.")
 STRANGE = (
     "notes",
@@ -88,9 +117,18 @@ def wording(rng: np.random.Generator, split: Split, wordings: Sequence[str]) -> 
 
 
 def ask(
-    rng: np.random.Generator, split: Split, facts: Sequence[Fact], absent: Sequence[Absent] = (), *, most: int = 6
+    rng: np.random.Generator,
+    split: Split,
+    facts: Sequence[Fact],
+    absent: Sequence[Absent] = (),
+    *,
+    most: int = 6,
+    what: str = "",
 ) -> tuple[Question, ...]:
-    """Ask 3 to `most` of the facts (as many as there are), some of them together as JSON, and something absent."""
+    """Ask 3 to `most` of the facts (as many as there are), some of them together as JSON, and something absent.
+
+    `what` names the picture as a whole ("a receipt"), if that can be asked of it.
+    """
     number = min(len(facts), int(rng.integers(3, most + 1)))
     weights = np.array([fact.weight for fact in facts])
     order = rng.choice(len(facts), number, replace=False, p=weights / weights.sum())
@@ -99,12 +137,14 @@ def ask(
     if len(keyed) > 1 and rng.random() < 0.4:
         questions.append(record(rng, split, keyed, absent))
     if absent and (rng.random() < 0.25 or not questions):
-        chosen = pick(rng, absent)
+        chosen = pick(rng, absent) if rng.random() < 0.8 else Absent(ELSEWHERE)
         questions.append(Question("unknown", casual(rng, wording(rng, split, chosen.wordings)), UNKNOWN))
+    if what and rng.random() < 0.2:
+        questions.insert(0, phrase(rng, split, Fact("kind", WHAT_IS, what, f"It is {what}.", ("type", "kind"))))
     for each in absent[: max(0, LEAST - len(questions))]:
         questions.append(Question("unknown", wording(rng, split, each.wordings), UNKNOWN))
     asked = {(question.text, question.schema is None): question for question in questions}
-    kept = list(asked.values())
+    kept = list(asked.values())[:MOST]
     return tuple(kept[int(i)] for i in rng.permutation(len(kept)))
 
 

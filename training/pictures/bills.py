@@ -137,7 +137,7 @@ def draw_receipt(rng: np.random.Generator, split: Split, *, large: bool = False)
     many = int(rng.integers(8, 19)) if large else int(rng.integers(1, 8))
 
     def build(attempt: int) -> Sheet:
-        sheet = Sheet()
+        sheet = Sheet(what="a receipt")
         goods = items(rng, split, max(1, many - attempt), upper=look.upper)
         head(sheet, look, rng, split)
         if look.date != "bottom":

@@ -97,7 +97,7 @@ def draw_block(rng: np.random.Generator, split: Split, *, large: bool = False) -
     wide = int(rng.integers(24, 48)) if large else int(rng.integers(12, 34))
 
     def build(attempt: int) -> Sheet:
-        sheet = Sheet()
+        sheet = Sheet(what="a list" if look.style in ("list", "numbered") else "a text")
         lines = texts(look, max(2, number - attempt), max(10, wide - 2 * attempt), rng, split)
         if look.style == "headed" or rng.random() < 0.25:
             title = words.phrase(rng, split, int(rng.integers(1, 4))).capitalize()

@@ -206,7 +206,7 @@ def draw_chart(rng: np.random.Generator, split: Split) -> Picture:
     image, glyphs = finish(page, rng, tilt=0.5)
     facts = facts_of(kind, plot, title, rng)
     lacking: list[Absent] = absent(["phone", "email", "invoice", "cashier", "address"])
-    return Picture("chart", (image,), (glyphs,), ask(rng, split, facts, lacking))
+    return Picture("chart", (image,), (glyphs,), ask(rng, split, facts, lacking, what=f"a {kind} chart"))
 
 
 def paint(

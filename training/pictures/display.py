@@ -69,8 +69,9 @@ def draw_display(rng: np.random.Generator, split: Split) -> Picture:
     if unit:
         page.write(unit, (left + wide + 0.25 * high, base), plain, ink)
     image, glyphs = finish(page, rng, tilt=0.7)
+    facts = facts_of(text, unit, is_clock=is_clock)
     lacking: list[Absent] = absent(["total", "person", "email"])
-    return Picture("display", (image,), (glyphs,), ask(rng, split, facts_of(text, unit, is_clock=is_clock), lacking))
+    return Picture("display", (image,), (glyphs,), ask(rng, split, facts, lacking, what="a display"))
 
 
 def reading(rng: np.random.Generator) -> str:

@@ -103,6 +103,7 @@ def head(sheet: Sheet, look: Look, rng: np.random.Generator, split: Split) -> No
     else:
         align = "m" if look.title == "centre" else "l"
         sheet.rows += [text_row(title, align, bold=True, scale=scale), text_row(company, align, tone="muted")]
+    sheet.what = f"a{'n' if title[0] in 'IiO' else ''} {title.lower()}"
     sheet.facts.append(Fact("field", TITLE, title, f"It is titled {title}.", ("title", "document_type")))
     sheet.say("company", company)
     pairs = [("invoice", words.code(rng, split)), ("date", words.date(rng, pick(rng, words.DATE_STYLES[:-1])))]

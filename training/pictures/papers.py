@@ -205,7 +205,9 @@ def draw_form(rng: np.random.Generator, split: Split, *, large: bool = False) ->
 
     def build(attempt: int) -> Sheet:
         sheet = Sheet()
-        titled(sheet, look, words.choose(rng, split, FORM_TITLES), rng)
+        title = words.choose(rng, split, FORM_TITLES)
+        sheet.what = "a form" if "form" in title else ""
+        titled(sheet, look, title, rng)
         order = [FORM_FIELDS[int(i)] for i in rng.permutation(len(FORM_FIELDS))]
         chosen = ["person", *order[: max(1, many - attempt)]]
         entries(sheet, look, [(name, value(name, rng, split)) for name in chosen], rng)
@@ -225,7 +227,7 @@ def draw_ticket(rng: np.random.Generator, split: Split) -> Picture:
     kind = pick(rng, tuple(TICKETS))
 
     def build(attempt: int) -> Sheet:
-        sheet = Sheet()
+        sheet = Sheet(what={"flight": "a boarding pass", "hotel": "a hotel booking"}.get(kind, "a ticket"))
         titled(sheet, look, pick(rng, TICKET_TITLES[kind]), rng)
         pool = TICKETS[kind]
         kept = max(3, int(rng.integers(4, len(pool) + 1)) - attempt)
@@ -246,7 +248,7 @@ def draw_card(rng: np.random.Generator, split: Split) -> Picture:
     look = pick_look(rng, split, "card")
 
     def build(attempt: int) -> Sheet:
-        sheet = Sheet()
+        sheet = Sheet(what="a business card")
         who, align = words.name(rng, split), {"centre": "m"}.get(look.title, "l")
         rows = [(text_row(who, align, bold=True, scale=float(rng.uniform(1.3, 2.1))), "person", who)]
         for name, share in (("role", 0.8), ("company", 0.7)):

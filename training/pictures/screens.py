@@ -83,7 +83,7 @@ def draw_screen(rng: np.random.Generator, split: Split) -> Picture:
     BODIES[body](screen, rng, split)
     image, glyphs = finish(page, rng, strength=0.6, tilt=0.6)
     lacking = absent(["invoice", "birth", "phone", "seat", "tip"])
-    return Picture("screen", (image,), (glyphs,), ask(rng, split, screen.facts, lacking))
+    return Picture("screen", (image,), (glyphs,), ask(rng, split, screen.facts, lacking, what="a screen"))
 
 
 def open_window(

@@ -28,11 +28,12 @@ TRIES = 12
 
 @dataclass(slots=True)
 class Sheet:
-    """Rows from top to bottom, facts about them, and names of fields that are not there."""
+    """Rows from top to bottom, facts about them, what is not there, and what the whole is called."""
 
     rows: list[Row] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     absent: list[Absent] = field(default_factory=list)
+    what: str = ""
 
     def say(self, name: str, text: str, label: str = "", value: Json = None) -> None:
         self.facts.append(fields.fact(name, text, label, value))
@@ -86,7 +87,7 @@ def lay(
     if decorate is not None:
         decorate(page, type_, em, palette, (left, top, right, top + high))
     image, glyphs = finish(page, rng, strength=shape.strength, tilt=shape.tilt, around=around)
-    return Picture(kind, (image,), (glyphs,), ask(rng, split, sheet.facts, sheet.absent))
+    return Picture(kind, (image,), (glyphs,), ask(rng, split, sheet.facts, sheet.absent, what=sheet.what))
 
 
 def least_em(size: tuple[int, int], *, large: bool) -> float:

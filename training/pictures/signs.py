@@ -89,6 +89,8 @@ DISTANCE = (
     "What does the sign say about the way to {}?",
 )
 STYLES = ("tag", "plate", "street", "hours", "notice", "notice", "road")
+NAMES = {"tag": "a price tag", "plate": "a number plate", "street": "a street sign", "road": "a road sign"}
+NAMES |= {"hours": "a sign with opening hours", "notice": "a sign"}
 NOTICES = ("No", "Please", "Keep", "Open", "For", "Danger:", "Exit to", "Beware of the", "Closed for", "Welcome to")
 
 
@@ -129,7 +131,7 @@ def draw_sign(rng: np.random.Generator, split: Split) -> Picture:
         page.frame(within, palette.ink, line=max(1, round(em / 18)))
     set_rows(page, sign.rows, type_, em, palette, box)
     image, glyphs = finish(page, rng, tilt=1.3)
-    return Picture("sign", (image,), (glyphs,), ask(rng, split, sign.facts, sign.absent))
+    return Picture("sign", (image,), (glyphs,), ask(rng, split, sign.facts, sign.absent, what=NAMES[style]))
 
 
 def board(

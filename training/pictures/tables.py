@@ -75,7 +75,7 @@ def draw_table(rng: np.random.Generator, split: Split, *, large: bool = False) -
     grid: list[tuple[list[Row], list[float]]] = []
 
     def build(attempt: int) -> Sheet:
-        sheet = Sheet()
+        sheet = Sheet(what="a table")
         if look.title != "none":
             title = words.phrase(rng, split, int(rng.integers(1, 4))).capitalize()
             sheet.rows.append(text_row(title, "m" if look.title == "centre" else "l", bold=True, scale=1.3))
