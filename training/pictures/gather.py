@@ -1,6 +1,6 @@
 """Debian's packages → training/runs/fonts: everything that drawing needs, in a folder that travels without a network.
 
-Run once, where packages can be had: `python gather.py --python PYTHON_WITH_SCIKIT_LEARN`. Needs fontTools in the
+Run once, where packages can be had: `python pictures/gather.py --python PYTHON_WITH_SCIKIT_LEARN`. Needs fontTools in the
 environment that runs it. Faces are cut down to the characters that are drawn; licences lie beside them.
 """
 
@@ -47,7 +47,7 @@ def cut(source: Path, target: Path, characters: str) -> None:
     from fontTools import subset
     from fontTools.ttLib import TTFont
 
-    face = TTFont(source)
+    face = TTFont(source, recalcTimestamp=False)
     missing = [character for character in characters if ord(character) not in face.getBestCmap()]
     if missing:
         raise SystemExit(f"{source.name} lacks {''.join(missing)}")
