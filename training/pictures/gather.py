@@ -1,7 +1,8 @@
 """Debian's packages → training/runs/fonts: everything that drawing needs, in a folder that travels without a network.
 
-Run once, where packages can be had: `python pictures/gather.py --python PYTHON_WITH_SCIKIT_LEARN`. Needs fontTools in the
-environment that runs it. Faces are cut down to the characters that are drawn; licences lie beside them.
+Run once, where packages can be had: `python pictures/gather.py --python PYTHON`, an interpreter with scikit-learn.
+Needs fontTools in the environment that runs it. Faces are cut down to the characters that are drawn; licences lie
+beside them.
 """
 
 from __future__ import annotations
