@@ -20,16 +20,18 @@ MOST_TOKENS = 96
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """How many were asked, and answered right by the checkpoint; (question, its answer, the export's) that differ."""
+    """How many were asked, how many of them the checkpoint answered right, and how many of these the export did too;
+    (question, the checkpoint's answer, the export's) that differ."""
 
     asked: int
     right: int
+    kept: int
     differ: list[tuple[str, str, str]]
 
     @property
     def share(self) -> float:
-        """The share of answers that are the same."""
-        return 1 - len(self.differ) / self.asked
+        """The share of right answers that stay right; what a model does not know it may say otherwise."""
+        return self.kept / self.right if self.right else 0.0
 
 
 def asks(count: int, mix: Mix) -> list[tuple[Ask, str]]:
@@ -66,5 +68,5 @@ def compare(folder: Path, made: Path, *, count: int, mix: Mix) -> Compared:
     theirs = [answer.strip() for answer in reference(folder, requests)]
     ours = [answer.strip() for answer in Served(made, precision="f32", most_tokens=MOST_TOKENS).answer(requests)]
     trios = [(ask.question, a, b) for ask, a, b in zip(requests, theirs, ours, strict=True) if a != b]
-    right = sum(answer == true.strip() for answer, (_, true) in zip(theirs, chosen, strict=True))
-    return Compared(count, right, trios)
+    right = [(a, b) for a, b, (_, true) in zip(theirs, ours, chosen, strict=True) if a == true.strip()]
+    return Compared(count, len(right), sum(a == b for a, b in right), trios)

@@ -2,7 +2,7 @@
 
 In: the shards of a run and runs/tokenizer. Out: runs/<name>/checkpoint (Transformers' format, for vLLM and others) and
 the OpenVINO export, its weights as 8-bit integers with a scale a row (or as half floats, `--half`). It refuses to
-ship an export whose greedy answers are not nearly all the checkpoint's, or that is too large.
+ship an export that loses more than a few of the checkpoint's right answers, or that is too large.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from transformers import AutoTokenizer, Gemma3ImageProcessorPil, Gemma3Processor
 
 BUNDLED = Path(__file__).parent.parent / "src" / "sightline" / "bundled"
 MOST_MB = 40.0
-LEAST_AGREEMENT = 0.95
+LEAST_AGREEMENT = 0.97
 PARTS = ("language_model", "text_embeddings_model", "vision_embeddings_model")
 CARD = {
     "id": "sightline/peek-28m/bf-16",
@@ -114,7 +114,8 @@ def main() -> None:
     parser.add_argument("--sizes", choices=SIZES, default="full")
     parser.add_argument("--shipped", type=Path, default=BUNDLED / "peek-28m")
     parser.add_argument("--half", action="store_true", help="half floats instead of 8-bit integers")
-    parser.add_argument("--asked", type=int, default=64, help="questions put to both; 0: do not compare")
+    parser.add_argument("--kinds", nargs="*", default=[], help="kinds of pictures to compare on, as name=weight")
+    parser.add_argument("--asked", type=int, default=160, help="questions put to both; 0: do not compare")
     options = parser.parse_args()
     sizes = SIZES[options.sizes]
     shards = options.shards or options.runs / "peek"
@@ -124,12 +125,16 @@ def main() -> None:
         made = Path(scratch) / "export"
         convert(folder, made, half=options.half)
         if options.asked:
-            compared = compare(folder, made, count=options.asked, mix=Mix(sizes.image_px, sizes.grid))
+            kinds = {name: float(weight) for name, _, weight in (part.partition("=") for part in options.kinds)}
+            compared = compare(folder, made, count=options.asked, mix=Mix(sizes.image_px, sizes.grid, kinds or None))
             for question, theirs, ours in compared.differ:
                 print(f"differ: {question!r}: checkpoint {theirs!r}, export {ours!r}")
-            print(f"same answers {compared.share:.1%} of {compared.asked}, right by the checkpoint {compared.right}")
+            same = compared.asked - len(compared.differ)
+            print(
+                f"{compared.asked} asked: the same answer {same}, right {compared.right}, still right {compared.kept}"
+            )
             if compared.share < LEAST_AGREEMENT:
-                raise SystemExit(f"fewer than {LEAST_AGREEMENT:.0%} of the greedy answers are the checkpoint's")
+                raise SystemExit(f"fewer than {LEAST_AGREEMENT:.0%} of the checkpoint's right answers stay right")
         if (size := megabytes(made)) > MOST_MB:
             raise SystemExit(f"{size:.1f} MB; at most {MOST_MB:.0f} MB are shipped")
         options.shipped.mkdir(parents=True, exist_ok=True)

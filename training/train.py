@@ -248,10 +248,15 @@ def train(options: argparse.Namespace) -> None:
 
     if machine.compiled:
         journal.say(learner.compile(ahead.take()))
+    failure: RuntimeError | None = None
     lesson = clock.lesson()
     while not stop.is_set() and time.monotonic() < deadline and clock.progress < 1.0:
         lesson = clock.lesson()
-        batch = ahead.take()
+        try:
+            batch = ahead.take()
+        except RuntimeError as error:  # What was learnt is saved first; a stop ends the drawing processes too.
+            failure = None if stop.is_set() else error
+            break
         journal.add(len(batch["pictures"]), learner.step(batch, lesson))
         clock.tick()
         if options.steps and clock.leg_steps >= options.steps:
@@ -265,6 +270,8 @@ def train(options: argparse.Namespace) -> None:
     look()
     journal.say(f"leg ends: {clock.leg_steps} steps, {100 * clock.progress:.1f}% in {time.monotonic() - began:.0f} s")
     save()
+    if failure is not None:
+        raise failure
 
 
 def machine_of(options: argparse.Namespace) -> Machine:
