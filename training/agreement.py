@@ -1,32 +1,47 @@
 """Does the OpenVINO export say what the checkpoint says? Greedy answers of both, word for word.
 
-In: a Transformers folder and an OpenVINO folder. Out: the questions whose answers differ. Pictures go through
-Transformers' own processor here, so that tokenisation and preparation of pictures are compared too.
+In: a Transformers folder and an OpenVINO folder. Out: the questions asked and those whose answers differ. Pictures go
+through Transformers' own processor here, so that tokenisation and preparation of pictures are compared too.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from drawing import draw_worn, rng_for
-from model import IMAGE_PX
 from PIL import Image
-from served import MOST_TOKENS, Ask, Served, prompt_of
-from talks import sample_talk
+from samples import Mix, sample
+from served import Ask, Served, prompt_of
 from transformers import AutoProcessor, Gemma3ForConditionalGeneration
 
-SAMPLES = 24
+MOST_TOKENS = 96
 
 
-def asks() -> list[Ask]:
-    """Return first-turn requests of every kind, one from each sample."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How many were asked, how many of them the checkpoint answered right, and how many of these the export did too;
+    (question, the checkpoint's answer, the export's) that differ."""
+
+    asked: int
+    right: int
+    kept: int
+    differ: list[tuple[str, str, str]]
+
+    @property
+    def share(self) -> float:
+        """The share of right answers that stay right; what a model does not know it may say otherwise."""
+        return self.kept / self.right if self.right else 0.0
+
+
+def asks(count: int, mix: Mix) -> list[tuple[Ask, str]]:
+    """Return held-out first-turn requests of every kind with their true answers, one of each sample."""
     chosen = []
-    for index in range(SAMPLES):
-        rng = rng_for("watch", index, seed=7)
-        sample = sample_talk(rng)
-        pictures = tuple(draw_worn(scene, rng, IMAGE_PX) for scene in sample.scenes)
-        chosen.append(Ask(pictures, sample.turns[0].question, sample.system, sample.layout))
+    for index in range(count):
+        drawn = sample("watch", index, 7, mix)
+        images = tuple(tuple(view.pixels for view in views) for views in drawn.images)
+        turn = drawn.turns[0]
+        chosen.append((Ask(images, turn.question, drawn.system, drawn.layout), turn.answer))
     return chosen
 
 
@@ -37,10 +52,8 @@ def reference(folder: Path, requests: list[Ask]) -> list[str]:
     model = Gemma3ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
     answers = []
     for ask in requests:
-        text = prompt_of(ask)
-        for i in range(len(ask.pictures)):
-            text = text.replace(f"<ov_genai_image_{i}>", "<start_of_image>")
-        images = [Image.fromarray(picture) for picture in ask.pictures]
+        text = prompt_of(ask, tag="<start_of_image>")
+        images = [Image.fromarray(picture) for picture in ask.views]
         inputs = processor(text=text, images=images, return_tensors="pt", return_mm_token_type_ids=True)
         written = model.generate(**inputs, max_new_tokens=MOST_TOKENS, do_sample=False)
         new = written[0, inputs["input_ids"].shape[1] :]
@@ -48,8 +61,12 @@ def reference(folder: Path, requests: list[Ask]) -> list[str]:
     return answers
 
 
-def disagreements(folder: Path, made: Path) -> list[tuple[str, str, str]]:
-    """Return (question, checkpoint's answer, export's answer) wherever they differ."""
-    requests = asks()
-    pairs = zip(requests, reference(folder, requests), Served(made, precision="f32").answer(requests), strict=True)
-    return [(ask.question, theirs, ours) for ask, theirs, ours in pairs if theirs.strip() != ours.strip()]
+def compare(folder: Path, made: Path, *, count: int, mix: Mix) -> Compared:
+    """Ask both the same and compare."""
+    chosen = asks(count, mix)
+    requests = [ask for ask, _ in chosen]
+    theirs = [answer.strip() for answer in reference(folder, requests)]
+    ours = [answer.strip() for answer in Served(made, precision="f32", most_tokens=MOST_TOKENS).answer(requests)]
+    trios = [(ask.question, a, b) for ask, a, b in zip(requests, theirs, ours, strict=True) if a != b]
+    right = [(a, b) for a, b, (_, true) in zip(theirs, ours, chosen, strict=True) if a == true.strip()]
+    return Compared(count, len(right), sum(a == b for a, b in right), trios)

@@ -1,8 +1,8 @@
-"""The fifth step: the trained checkpoint → the folder that the package ships.
+"""The fourth step: the trained weights → the folder that the package ships.
 
-In: runs/joint.pt and runs/tokenizer. Out: runs/peek-10m (Transformers' format, for vLLM and others) and the OpenVINO
-export in src/sightline/bundled/peek-10m. It refuses to ship an export whose greedy answers differ from the
-checkpoint's.
+In: the shards of a run and runs/tokenizer. Out: runs/<name>/checkpoint (Transformers' format, for vLLM and others) and
+the OpenVINO export, its weights as 8-bit integers with a scale a row (or as half floats, `--half`). It refuses to
+ship an export that loses more than a few of the checkpoint's right answers, or that is too large.
 """
 
 from __future__ import annotations
@@ -13,39 +13,58 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import torch
-from agreement import disagreements
-from model import IMAGE_PX, IMAGE_TOKENS, build_model
+import nncf
+import openvino
+from agreement import compare
+from model import SIZES, Sizes, build_model
 from optimum.exporters.openvino import main_export
 from optimum.intel.openvino import OVConfig
+from runs import load_shards
+from samples import Mix
 from transformers import AutoTokenizer, Gemma3ImageProcessorPil, Gemma3Processor
 
-SHIPPED = Path(__file__).parent.parent / "src" / "sightline" / "bundled" / "peek-10m"
+BUNDLED = Path(__file__).parent.parent / "src" / "sightline" / "bundled"
+MOST_MB = 40.0
+LEAST_AGREEMENT = 0.97
+PARTS = ("language_model", "text_embeddings_model", "vision_embeddings_model")
 CARD = {
-    "id": "sightline/peek-10m/bf-16",
+    "id": "sightline/peek-28m/bf-16",
     "owned_by": "sightline",
-    "created": 1795219200,
-    "description": "Peek, a small Gemma 3 trained by this project on drawn pictures. It knows coloured shapes: their "
-    "names, colours, counts up to six and places, and two pictures compared; in sentences or JSON. Anything else is "
-    "outside of what it knows.",
-    "context_length": 2048,
-    "max_images": 2,
+    "created": 1795305600,
+    "description": "Peek, a small Gemma 3 trained by this project on drawn pictures. It reads printed text, the fields "
+    "of receipts and forms, tables, charts and screens, names, counts and places shapes, and compares two pictures; in "
+    "words or JSON. It says so when a picture does not tell.",
+    "context_length": 4096,
+    "max_images": 4,
     "license": "Apache-2.0",
 }
 
 
-def save_transformers(runs: Path, checkpoint: Path, folder: Path) -> None:
-    """Write the checkpoint as Transformers and vLLM read it."""
-    tokenizer = AutoTokenizer.from_pretrained(runs / "tokenizer")
-    model = build_model(tokenizer, seed=0)
-    model.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["model"])
+def save_transformers(sizes: Sizes, tokenizer_folder: Path, shards: Path, folder: Path) -> None:
+    """Write the weights as Transformers and vLLM read them.
+
+    Raises:
+        SystemExit: there are no shards, or they are of another model.
+    """
+    found = load_shards(shards)
+    if found is None:
+        raise SystemExit(f"{shards}: no shards; train.py writes them")
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    model = build_model(sizes, tokenizer)
+    weights = {name.removeprefix("net."): weight for name, weight in found[0].items() if name.startswith("net.")}
+    lacking = model.load_state_dict(weights, strict=False)
+    if lacking.unexpected_keys or lacking.missing_keys not in ([], ["lm_head.weight"]):
+        raise SystemExit(f"{shards}: these weights are not of the model {sizes.name}: {lacking}")
     model.save_pretrained(folder)
     images = Gemma3ImageProcessorPil(
-        size={"height": IMAGE_PX, "width": IMAGE_PX},
+        size={"height": sizes.image_px, "width": sizes.image_px},
         resample=2,  # bilinear
         do_convert_rgb=True,
         do_pan_and_scan=False,
-        image_seq_length=IMAGE_TOKENS,
+        pan_and_scan_min_crop_size=256,
+        pan_and_scan_max_num_crops=4,
+        pan_and_scan_min_ratio_to_activate=1.2,
+        image_seq_length=sizes.image_tokens,
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
     )
@@ -53,45 +72,75 @@ def save_transformers(runs: Path, checkpoint: Path, folder: Path) -> None:
         image_processor=images,
         tokenizer=tokenizer,
         chat_template=tokenizer.chat_template,
-        image_seq_length=IMAGE_TOKENS,
+        image_seq_length=sizes.image_tokens,
     )
     processor.save_pretrained(folder)
     images.save_pretrained(folder)  # preprocessor_config.json, which OpenVINO GenAI reads
 
 
-def export(folder: Path, shipped: Path) -> None:
-    """Convert to OpenVINO with half-precision weights and put the result in place of what was shipped."""
-    with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch) / "export"
-        main_export(
-            str(folder),
-            output=made,
-            task="image-text-to-text",
-            ov_config=OVConfig(dtype="fp16"),
-            convert_tokenizer=True,
-            local_files_only=True,
-        )
-        shutil.copy(folder / "preprocessor_config.json", made)
-        (made / "sightline.json").write_text(json.dumps(CARD, indent=2) + "\n")
-        wrong = disagreements(folder, made)
-        if wrong:
-            raise SystemExit(f"the export's greedy answers differ from the checkpoint's: {wrong}")
-        shipped.mkdir(parents=True, exist_ok=True)
-        for file in made.iterdir():
-            shutil.copy(file, shipped / file.name)
-    size = sum(file.stat().st_size for file in shipped.iterdir())
-    print(f"{shipped.name}: {size / 1e6:.1f} MB")
+def convert(folder: Path, made: Path, *, half: bool) -> None:
+    """Convert a Transformers folder to OpenVINO."""
+    main_export(
+        str(folder),
+        output=made,
+        task="image-text-to-text",
+        ov_config=OVConfig(dtype="fp16" if half else "fp32"),
+        convert_tokenizer=True,
+        local_files_only=True,
+    )
+    shutil.copy(folder / "preprocessor_config.json", made)
+    (made / "sightline.json").write_text(json.dumps(CARD, indent=2) + "\n")
+    if half:
+        return
+    core = openvino.Core()
+    for part in PARTS:
+        path = made / f"openvino_{part}.xml"
+        small = nncf.compress_weights(core.read_model(path), mode=nncf.CompressWeightsMode.INT8_ASYM)
+        waiting = made / f"small_{part}.xml"
+        openvino.save_model(small, waiting, compress_to_fp16=True)
+        del small
+        for suffix in (".xml", ".bin"):
+            waiting.with_suffix(suffix).replace(path.with_suffix(suffix))
+
+
+def megabytes(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.iterdir()) / 1e6
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path(__file__).parent / "runs")
-    parser.add_argument("--checkpoint", type=Path, help="default: runs/joint.pt")
-    parser.add_argument("--shipped", type=Path, default=SHIPPED)
+    parser.add_argument("--shards", type=Path, help="default: runs/peek")
+    parser.add_argument("--sizes", choices=SIZES, default="full")
+    parser.add_argument("--shipped", type=Path, default=BUNDLED / "peek-28m")
+    parser.add_argument("--half", action="store_true", help="half floats instead of 8-bit integers")
+    parser.add_argument("--kinds", nargs="*", default=[], help="kinds of pictures to compare on, as name=weight")
+    parser.add_argument("--asked", type=int, default=160, help="questions put to both; 0: do not compare")
     options = parser.parse_args()
-    folder = options.runs / "peek-10m"
-    save_transformers(options.runs, options.checkpoint or options.runs / "joint.pt", folder)
-    export(folder, options.shipped)
+    sizes = SIZES[options.sizes]
+    shards = options.shards or options.runs / "peek"
+    folder = shards / "checkpoint"
+    save_transformers(sizes, options.runs / "tokenizer", shards, folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch) / "export"
+        convert(folder, made, half=options.half)
+        if options.asked:
+            kinds = {name: float(weight) for name, _, weight in (part.partition("=") for part in options.kinds)}
+            compared = compare(folder, made, count=options.asked, mix=Mix(sizes.image_px, sizes.grid, kinds or None))
+            for question, theirs, ours in compared.differ:
+                print(f"differ: {question!r}: checkpoint {theirs!r}, export {ours!r}")
+            same = compared.asked - len(compared.differ)
+            print(
+                f"{compared.asked} asked: the same answer {same}, right {compared.right}, still right {compared.kept}"
+            )
+            if compared.share < LEAST_AGREEMENT:
+                raise SystemExit(f"fewer than {LEAST_AGREEMENT:.0%} of the checkpoint's right answers stay right")
+        if (size := megabytes(made)) > MOST_MB:
+            raise SystemExit(f"{size:.1f} MB; at most {MOST_MB:.0f} MB are shipped")
+        options.shipped.mkdir(parents=True, exist_ok=True)
+        for file in made.iterdir():
+            shutil.copy(file, options.shipped / file.name)
+    print(f"{options.shipped}: {size:.1f} MB")
 
 
 if __name__ == "__main__":

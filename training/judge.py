@@ -17,17 +17,35 @@ GROUP = re.compile(r", | and ")
 LEAD = re.compile(r"^(the (first|second|image|picture)( image| picture)? shows?|the (image|picture) shows)\s+")
 
 
+LOOSE = {"colour", "shape", "describe", "compare", "is there", "where", "left/right", "above/below", "larger", "yes/no"}
+LOOSE |= {"position", "size", "pictogram"}
+"""Skills whose answers are our words, not the picture's: case and a closing stop are nothing there."""
+
+
 def is_right(turn: Turn, answer: str) -> bool:
     """Say whether the answer is wholly right."""
     if "json" in turn.form:
-        try:
-            return canonical(json.loads(answer)) == canonical(json.loads(turn.answer))
-        except json.JSONDecodeError:
-            return False
-    said, meant = plain(answer), plain(turn.answer)
+        value = parsed(answer)
+        return value is not None and canonical(value) == canonical(json.loads(turn.answer))
     if turn.skill == "describe":
-        return described(said) == described(meant)
-    return said == meant
+        return described(plain(answer)) == described(plain(turn.answer))
+    if turn.skill in LOOSE:
+        return plain(answer) == plain(turn.answer)
+    return " ".join(answer.split()) == " ".join(turn.answer.split())
+
+
+def parsed(answer: str) -> object | None:
+    """Return the value of an answer in JSON; None if it is none."""
+    try:
+        value: object = json.loads(answer)
+    except json.JSONDecodeError:
+        return None
+    return value
+
+
+def declines(answer: str) -> bool:
+    """Say whether the answer is that the picture does not tell."""
+    return plain(answer).startswith("i can't tell")
 
 
 def plain(text: str) -> str:
@@ -57,4 +75,4 @@ def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
     share, square = right / asked, z * z / asked
     middle = (share + square / 2) / (1 + square)
     reach = z / (1 + square) * math.sqrt(share * (1 - share) / asked + square / (4 * asked))
-    return middle - reach, middle + reach
+    return max(0.0, middle - reach), min(1.0, middle + reach)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Start a training step in the background: ./launch.sh tower.py [options]. Its log and checkpoint lie in runs/.
+# Start a training step in the background: ./launch.sh train.py [options]. Its log and checkpoint lie in runs/.
 # tcmalloc keeps freed memory: twice the speed of glibc here, where half of the time went into page faults.
 cd "$(dirname "$0")" || exit 1
 mkdir -p runs

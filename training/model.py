@@ -1,61 +1,97 @@
-"""The second step: an untrained Gemma 3 vision model of about 10M parameters, and what is kept beside its weights.
+"""The second step: an untrained Gemma 3 vision model in Transformers' own classes, and its sizes.
 
-In: a tokenizer. Out: `Gemma3ForConditionalGeneration`, its image processor and its generation settings. Half of the
-parameters look (a SigLIP tower), half speak. Every size lives in the constants below; a later, larger model changes
-those and nothing else.
+In: a tokenizer and `Sizes`. Out: `Gemma3ForConditionalGeneration`, for export and for comparing; training itself runs
+on network.py, which computes the same with the same names and needs no Transformers. A later, larger model changes
+`FULL` and nothing else.
 """
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from tokenizer import END_OF_IMAGE, END_OF_TURN, IMAGE, START_OF_IMAGE
-from transformers import (
-    Gemma3Config,
-    Gemma3ForConditionalGeneration,
-    Gemma3TextConfig,
-    GenerationConfig,
-    PreTrainedTokenizerFast,
-    SiglipVisionConfig,
-    SiglipVisionModel,
-)
 
-IMAGE_PX = 192
-PATCH_PX = 16
-GRID = IMAGE_PX // PATCH_PX
-IMAGE_TOKENS = (GRID // 2) ** 2
-WIDTH = 256
-CONTEXT_TOKENS = 2048
+if TYPE_CHECKING:
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration, PreTrainedTokenizerFast
+
+HEAD = 64
+"""Numbers in one head of attention, in the tower and in the language model."""
+EPSILON = 1e-6
+ROPE_BASE = 10_000.0
 
 
-def vision_config() -> SiglipVisionConfig:
-    """Return the tower's sizes: about half of the parameters."""
-    return SiglipVisionConfig(
-        hidden_size=WIDTH,
-        intermediate_size=4 * WIDTH,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        image_size=IMAGE_PX,
-        patch_size=PATCH_PX,
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How large a model is: the picture in pixels, patches and tokens, and the two halves."""
+
+    name: str
+    image_px: int = 448
+    patch_px: int = 14
+    pool: int = 2
+    """So many patches by so many become one token."""
+    tower_width: int = 384
+    tower_layers: int = 8
+    text_width: int = 384
+    text_layers: int = 7
+    text_inner: int = 1152
+    key_heads: int = 2
+    context_tokens: int = 4096
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side."""
+        return self.image_px // self.patch_px
+
+    @property
+    def side(self) -> int:
+        """Tokens along one side."""
+        return self.grid // self.pool
+
+    @property
+    def image_tokens(self) -> int:
+        return self.side**2
+
+    @property
+    def patch_values(self) -> int:
+        return 3 * self.patch_px**2
+
+
+FULL = Sizes("full")
+SMALL = Sizes("small", image_px=224, tower_width=192, tower_layers=4, text_width=192, text_layers=3, text_inner=512)
+TINY = Sizes("tiny", image_px=112, tower_width=64, tower_layers=1, text_width=64, text_layers=1, text_inner=128)
+SIZES = {sizes.name: sizes for sizes in (FULL, SMALL, TINY)}
+
+
+def build_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Gemma3Config:
+    """Return Transformers' configuration of a model of these sizes for this tokenizer's vocabulary."""
+    from transformers import Gemma3Config, Gemma3TextConfig, SiglipVisionConfig
+
+    vision = SiglipVisionConfig(
+        hidden_size=sizes.tower_width,
+        intermediate_size=4 * sizes.tower_width,
+        num_hidden_layers=sizes.tower_layers,
+        num_attention_heads=sizes.tower_width // HEAD,
+        image_size=sizes.image_px,
+        patch_size=sizes.patch_px,
+        layer_norm_eps=EPSILON,
         vision_use_head=False,
     )
-
-
-def build_config(tokenizer: PreTrainedTokenizerFast) -> Gemma3Config:
-    """Return the sizes of the bundled model for this tokenizer's vocabulary."""
     text = Gemma3TextConfig(
         vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        intermediate_size=768,
-        num_hidden_layers=5,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=64,
-        query_pre_attn_scalar=64,
-        max_position_embeddings=CONTEXT_TOKENS,
-        sliding_window=CONTEXT_TOKENS,
-        layer_types=["full_attention"] * 5,
+        hidden_size=sizes.text_width,
+        intermediate_size=sizes.text_inner,
+        num_hidden_layers=sizes.text_layers,
+        num_attention_heads=sizes.text_width // HEAD,
+        num_key_value_heads=key_heads(sizes),
+        head_dim=HEAD,
+        query_pre_attn_scalar=HEAD,
+        rms_norm_eps=EPSILON,
+        max_position_embeddings=sizes.context_tokens,
+        sliding_window=sizes.context_tokens,
+        layer_types=["full_attention"] * sizes.text_layers,
         rope_parameters={
-            kind: {"rope_type": "default", "rope_theta": 10_000.0} for kind in ("full_attention", "sliding_attention")
+            kind: {"rope_type": "default", "rope_theta": ROPE_BASE} for kind in ("full_attention", "sliding_attention")
         },
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
@@ -63,42 +99,36 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> Gemma3Config:
     )
     return Gemma3Config(
         text_config=text,
-        vision_config=vision_config(),
-        mm_tokens_per_image=IMAGE_TOKENS,
+        vision_config=vision,
+        mm_tokens_per_image=sizes.image_tokens,
         boi_token_index=tokenizer.convert_tokens_to_ids(START_OF_IMAGE),
         eoi_token_index=tokenizer.convert_tokens_to_ids(END_OF_IMAGE),
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
-        eos_token_id=[tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(END_OF_TURN)],
+        eos_token_id=ending(tokenizer),
         architectures=["Gemma3ForConditionalGeneration"],
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Gemma3ForConditionalGeneration:
-    """Return the untrained model; the tower's position embeddings start as a two-dimensional sine grid."""
-    torch.manual_seed(seed)
-    model = Gemma3ForConditionalGeneration(build_config(tokenizer))
-    torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=WIDTH**-0.5)
-    start_positions(model.model.vision_tower)
+def key_heads(sizes: Sizes) -> int:
+    """Return how many heads have keys of their own: a divisor of the heads that ask."""
+    heads = sizes.text_width // HEAD
+    return sizes.key_heads if heads % sizes.key_heads == 0 else 1
+
+
+def ending(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Return the tokens that end an answer."""
+    return [int(tokenizer.eos_token_id), int(tokenizer.convert_tokens_to_ids(END_OF_TURN))]
+
+
+def build_model(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Gemma3ForConditionalGeneration:
+    """Return the untrained model in Transformers' classes, with the settings that greedy generation needs."""
+    from transformers import Gemma3ForConditionalGeneration, GenerationConfig
+
+    model = Gemma3ForConditionalGeneration(build_config(sizes, tokenizer))
     model.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=[tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(END_OF_TURN)],
+        eos_token_id=ending(tokenizer),
         do_sample=False,
     )
-    return model
-
-
-def start_positions(tower: SiglipVisionModel) -> None:
-    """Set the tower's learned position embeddings to a sine grid, so that places are easy from the first step."""
-    with torch.no_grad():
-        tower.vision_model.embeddings.position_embedding.weight.copy_(0.5 * sine_grid(GRID, WIDTH))
-
-
-def sine_grid(side: int, width: int) -> torch.Tensor:
-    """Return (side * side, width) position codes: half for the row, half for the column."""
-    frequency = 1.0 / 100 ** (torch.arange(width // 4) / (width // 4))
-    angle = torch.arange(side)[:, None] * frequency[None]
-    line = torch.cat([angle.sin(), angle.cos()], dim=1)
-    rows = line[:, None].expand(side, side, -1)
-    columns = line[None].expand(side, side, -1)
-    return torch.cat([rows, columns], dim=-1).reshape(side * side, width)
+    return model.eval()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from facts import Fact, Value, listed, pick
@@ -19,12 +20,13 @@ Piece = tuple[str, bool]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and its answer in pieces of (text, is it taught)."""
+    """A question and its answer in pieces of (text, is it taught); `schema` if JSON of a schema is asked for."""
 
     skill: str
     form: str
     question: str
     pieces: tuple[Piece, ...]
+    schema: dict[str, Any] | None = None
 
     @property
     def answer(self) -> str:

@@ -1,120 +1,183 @@
-"""A sample → one row of tokens, in exactly the layout that the server's prompt has.
+"""Samples → rows of tokens, in exactly the layout that the server's prompt has.
 
-In: a `Sample` and the tokenizer. Out: a `Row` of fixed length. Several turns share one copy of the pictures: each is a
-segment that sees the common prefix and itself but no other turn, at the positions it would have alone, so every turn
-is learnt as a first turn. In the layout "talk" there is one segment: a real conversation.
+In: samples and the tokenizer. Out: rows of a fixed length, each holding several samples. The questions about one
+picture share one copy of it: each is a segment that sees what is common to its sample and itself but no other turn,
+at the positions it would have alone, so every turn is learnt as a first turn. In the layout "talk" there is one
+segment: a real conversation. network.attention_allowed turns segments and blocks into the mask.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from phrasing import Turn
-from talks import Sample
-from tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, IMAGE, START_OF_IMAGE, START_OF_TURN
-from transformers import PreTrainedTokenizerFast
+from samples import Sample
+from tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, IMAGE, PAD, START_OF_IMAGE, START_OF_TURN
+from tokenizers import Tokenizer
+from views import spell_views
 
-IGNORED = -100
 PICTURE = f"\n\n{START_OF_IMAGE}{END_OF_IMAGE}\n\n"
 ANSWER = f"{END_OF_TURN}\n{START_OF_TURN}model\n"
-Ints = NDArray[np.int64]
+SEGMENTS = 64
+"""As in network.py: `segment // SEGMENTS` is the sample in its row, `segment % SEGMENTS` the turn."""
+LENGTHS = {"ids": np.int16, "positions": np.int16, "segments": np.int16, "slots": np.int32, "blocks": np.int16}
+FILLS = {"ids": 0, "positions": 0, "segments": -1, "slots": -1, "blocks": 0}
+Arrays = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where in the taught tokens of all rows one turn's answer lies."""
+
+    turn: Turn
+    start: int
+    end: int
 
 
 @dataclass(slots=True)
-class Row:
-    """Parallel lists, one entry a token: `slot` numbers the picture token shown there (-1: text), `block` the
-    picture copy it belongs to (0: text), `label` the token taught at that place; `spans` says where each turn's
-    labels lie."""
+class Group:
+    """A sample in a row: where its next turn begins, and the turns that wait."""
 
-    ids: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
-    segments: list[int] = field(default_factory=list)
-    slots: list[int] = field(default_factory=list)
+    row: int
+    number: int
+    layout: str
+    pictures: str
+    position: int
+    slot: int
+    waiting: deque[Turn]
+    turns: int = 0
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows as they fill: parallel lists, one entry a token; `slot` is the token of all pictures shown there."""
+
+    columns: list[dict[str, list[int]]]
+    taught: list[tuple[int, int, int, float]] = field(default_factory=list)
+    """(row, place, token, weight): the token taught at that place."""
+    spans: list[Span] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    spans: list[tuple[Turn, int, int]] = field(default_factory=list)
 
-    def padded(self, length: int, pad: int) -> dict[str, Ints]:
-        short = length - len(self.ids)
-        fills = {"ids": pad, "positions": 0, "segments": -1, "slots": -1, "blocks": 0, "labels": IGNORED}
-        return {name: np.array(getattr(self, name) + [fill] * short) for name, fill in fills.items()}
+    def held(self, row: int) -> int:
+        return len(self.columns[row]["ids"])
+
+    def arrays(self, length: int) -> Arrays:
+        """Return the rows filled up to `length`; `taught` holds places counted through all rows."""
+        made: Arrays = {}
+        for name, kind in LENGTHS.items():
+            filled = np.full((len(self.columns), length), FILLS[name], kind)
+            for row, columns in enumerate(self.columns):
+                filled[row, : len(columns[name])] = columns[name]
+            made[name] = filled
+        made["taught"] = np.array([row * length + place for row, place, _, _ in self.taught], np.int64)
+        made["targets"] = np.array([token for _, _, token, _ in self.taught], np.int64)
+        made["weights"] = np.array([weight for *_, weight in self.taught], np.float32)
+        return made
 
 
 class RowWriter:
-    """Writes rows with one tokenizer and one number of tokens a picture."""
+    """Writes rows of `length` tokens with one tokenizer and one number of tokens a picture."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, *, image_tokens: int, length: int) -> None:
-        self.encode_text = tokenizer.backend_tokenizer.encode
-        self.image_tokens, self.length = image_tokens, length
-        self.image, self.end_of_image = tokenizer.convert_tokens_to_ids([IMAGE, END_OF_IMAGE])
-        self.bos = tokenizer.convert_tokens_to_ids(BOS)
+    def __init__(self, tokenizer: Tokenizer, *, image_tokens: int, length: int) -> None:
+        self.tokenizer, self.image_tokens, self.length = tokenizer, image_tokens, length
+        self.image, self.end_of_image, self.bos, self.end_of_turn, self.pad = (
+            tokenizer.token_to_id(token) for token in (IMAGE, END_OF_IMAGE, BOS, END_OF_TURN, PAD)
+        )
 
     def encode(self, text: str) -> list[int]:
-        return self.encode_text(text, add_special_tokens=False).ids
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
 
-    def write(self, sample: Sample, rng: np.random.Generator) -> Row:
-        """Fill a row with those of the sample's turns that fit."""
-        row = Row()
+    def write(self, samples: Sequence[Sample], count: int, rng: np.random.Generator) -> Rows:
+        """Fill `count` rows: each sample with its first turn, as long as there is room, then turns in rotation."""
+        rows = Rows([{name: [] for name in LENGTHS} for _ in range(count)], groups=[0] * count, blocks=[0] * count)
+        groups, slot = [], 0
+        for sample in samples:
+            group = self.begin(rows, sample, slot, rng)
+            slot += self.image_tokens * sum(map(len, sample.images))
+            if group is not None and sample.layout != "after":  # a picture after the text cannot be shared
+                groups.append(group)
+        while groups:
+            groups = [group for group in groups if self.add_turn(rows, group)]
+        return rows
+
+    def begin(self, rows: Rows, sample: Sample, slot: int, rng: np.random.Generator) -> Group | None:
+        """Place a sample's common part in the emptiest row; None if its first turn would not fit there."""
         head = f"{START_OF_TURN}user\n" + (f"{sample.system}\n\n" if sample.system else "")
-        pictures = PICTURE * len(sample.scenes)
-        common = head + pictures if sample.layout in ("before", "talk") else head
-        doubled = rng.random() < 0.25  # Some servers' templates write <bos> and their tokenizers add another.
-        self.extend(row, [self.bos] * (2 if doubled else 1) + self.encode(common), segment=0, first_slot=0)
-        start = len(row.ids)
-        for number, turn in enumerate(sample.turns):
-            segment = 0 if sample.layout == "talk" else number + 1
-            asked = turn.question + (pictures if sample.layout == "after" else "")
-            if sample.layout == "talk" and number:
+        pictures = "".join(spell_views([PICTURE] * len(views)) for views in sample.images)
+        first = sample.layout != "after"
+        doubled = 2 if rng.random() < 0.15 else 1  # Some servers' templates write <bos>, their tokenizers another.
+        common = [self.bos] * doubled + self.encode(head + pictures if first else head)
+        row = min(range(len(rows.columns)), key=rows.held)
+        shown = self.image_tokens * sum(map(len, sample.images))
+        if rows.held(row) + len(common) + shown + 48 > self.length:
+            return None
+        group = Group(row, rows.groups[row], sample.layout, pictures, 0, slot, deque(sample.turns))
+        rows.groups[row] += 1
+        self.extend(rows, group, common, segment=0)
+        while group.turns == 0 and group.waiting:
+            self.add_turn(rows, group)
+        return group
+
+    def add_turn(self, rows: Rows, group: Group) -> bool:
+        """Append the next of a sample's turns that fits; False when the sample is done."""
+        while group.waiting and group.turns < SEGMENTS - 2:
+            turn = group.waiting.popleft()
+            talk = group.layout == "talk"
+            asked = turn.question + (group.pictures if group.layout == "after" else "")
+            if talk and group.turns:
                 asked = f"\n{START_OF_TURN}user\n{asked}"
-            position = len(row.ids) if sample.layout == "talk" else start
-            fits = self.add_turn(row, asked, turn, segment=segment, position=position)
-            if not fits and sample.layout == "talk":
-                break
-        return row
+            question = self.encode(asked + ANSWER)
+            answer = [(token, taught) for text, taught in turn.pieces if text for token in self.encode(text)]
+            answer.append((self.end_of_turn, True))
+            shown = self.image_tokens * question.count(self.end_of_image)
+            if rows.held(group.row) + len(question) + shown + len(answer) > self.length:
+                if talk:
+                    return False
+                continue
+            self.write_turn(rows, group, turn, (question, answer))
+            return True
+        return False
 
-    def add_turn(self, row: Row, asked: str, turn: Turn, *, segment: int, position: int) -> bool:
-        """Append one turn at `position`; return False, leaving the row alone, if it does not fit."""
-        question = self.encode(asked + ANSWER)
-        answer = [(token, taught) for text, taught in turn.pieces if text for token in self.encode(text)]
-        answer.append((self.encode(END_OF_TURN)[0], True))
-        shown = self.image_tokens * question.count(self.end_of_image)
-        if len(row.ids) + len(question) + shown + len(answer) > self.length:
-            return False
-        self.extend(row, question, segment=segment, first_slot=0, position=position)
-        before = len(row.ids)
-        self.extend(row, [token for token, _ in answer], segment=segment, first_slot=0, position=row.positions[-1] + 1)
-        for i, (token, taught) in enumerate(answer):
-            row.labels[before + i - 1] = token if taught else IGNORED
-        row.spans.append((turn, before - 1, len(row.ids) - 1))
-        return True
+    def write_turn(
+        self, rows: Rows, group: Group, turn: Turn, tokens: tuple[list[int], list[tuple[int, bool]]]
+    ) -> None:
+        question, answer = tokens
+        group.turns += 1
+        segment = 0 if group.layout == "talk" else group.turns
+        start, slot = group.position, group.slot
+        self.extend(rows, group, question, segment=segment)
+        before = rows.held(group.row)
+        self.extend(rows, group, [token for token, _ in answer], segment=segment)
+        weight = sum(taught for _, taught in answer) ** -0.5  # Long answers count for more, but not by their length.
+        first = len(rows.taught)
+        rows.taught += [
+            (group.row, before + i - 1, token, weight) for i, (token, taught) in enumerate(answer) if taught
+        ]
+        rows.spans.append(Span(turn, first, len(rows.taught)))
+        if group.layout != "talk":
+            group.position, group.slot = start, slot
 
-    def extend(self, row: Row, ids: list[int], *, segment: int, first_slot: int, position: int = 0) -> None:
-        """Append tokens, each picture's end preceded by the picture's own tokens."""
-        slot, block = first_slot, max(row.blocks, default=0)
+    def extend(self, rows: Rows, group: Group, ids: list[int], *, segment: int) -> None:
+        """Append tokens to the group's row, each picture's end preceded by the picture's own tokens."""
+        columns, mark = rows.columns[group.row], group.number * SEGMENTS + segment
         for token in ids:
             if token == self.end_of_image:
-                block += 1
-                for _ in range(self.image_tokens):
-                    self.append(row, self.image, position, segment, slot, block)
-                    position, slot = position + 1, slot + 1
-            self.append(row, token, position, segment, -1, 0)
-            position += 1
-
-    def append(self, row: Row, token: int, position: int, segment: int, slot: int, block: int) -> None:
-        row.ids.append(token)
-        row.positions.append(position)
-        row.segments.append(segment)
-        row.slots.append(slot)
-        row.blocks.append(block)
-        row.labels.append(IGNORED)
-
-
-def attention_allowed(segments: Ints, blocks: Ints) -> NDArray[np.bool_]:
-    """Return (length, length) or batched: what each token may look at."""
-    length = segments.shape[-1]
-    causal = np.tri(length, dtype=bool)
-    here, there = segments[..., :, None], segments[..., None, :]
-    seen = causal & ((there == 0) | (there == here))
-    return seen | ((blocks[..., :, None] == blocks[..., None, :]) & (blocks[..., :, None] > 0))
+                rows.blocks[group.row] += 1
+                count = self.image_tokens
+                columns["ids"] += [self.image] * count
+                columns["positions"] += range(group.position, group.position + count)
+                columns["segments"] += [mark] * count
+                columns["slots"] += range(group.slot, group.slot + count)
+                columns["blocks"] += [rows.blocks[group.row]] * count
+                group.position, group.slot = group.position + count, group.slot + count
+            columns["ids"].append(token)
+            columns["positions"].append(group.position)
+            columns["segments"].append(mark)
+            columns["slots"].append(-1)
+            columns["blocks"].append(0)
+            group.position += 1

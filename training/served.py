@@ -1,20 +1,22 @@
-"""Ask the shipped model as the service does: OpenVINO GenAI, greedy, many requests in flight.
+"""Ask a served model as the service does: OpenVINO GenAI, greedy, many requests in flight.
 
-In: pictures (height, width, 3) uint8, a question, a layout. Out: the answers' text. No PyTorch. The prompt is Gemma 3's
-template without <bos>, which the pipeline's tokenizer adds.
+In: images, each as its views (side, side, 3) uint8, a question, a layout. Out: the answers' text. No PyTorch. The
+prompt is Gemma 3's template without <bos>, which the pipeline's tokenizer adds.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import openvino
 import openvino_genai
-from numpy.typing import NDArray
+from views import Pixels, spell_views
 
-MOST_TOKENS = 160
+MOST_TOKENS = 320
 IN_FLIGHT = 32
 
 
@@ -22,15 +24,24 @@ IN_FLIGHT = 32
 class Ask:
     """One first-turn request; `schema` forces JSON by grammar."""
 
-    pictures: tuple[NDArray, ...]  # type: ignore[type-arg]
+    images: tuple[tuple[Pixels, ...], ...]
     question: str
     system: str = ""
     layout: str = "before"
-    schema: str | None = None
+    schema: dict[str, Any] | None = None
+
+    @property
+    def views(self) -> list[Pixels]:
+        return [view for views in self.images for view in views]
 
 
-def prompt_of(ask: Ask) -> str:
-    pictures = "".join(f"<ov_genai_image_{i}>" for i in range(len(ask.pictures)))
+def prompt_of(ask: Ask, tag: str = "<ov_genai_image_{}>") -> str:
+    """Return the prompt; `tag` is written where a view stands."""
+    pictures, number = "", 0
+    for views in ask.images:
+        tags = [tag.format(number + i) for i in range(len(views))]
+        number += len(views)
+        pictures += spell_views(tags)
     text = ask.question + pictures if ask.layout == "after" else pictures + ask.question
     system = f"{ask.system}\n\n" if ask.system else ""
     return f"<start_of_turn>user\n{system}{text}<end_of_turn>\n<start_of_turn>model\n"
@@ -39,7 +50,8 @@ def prompt_of(ask: Ask) -> str:
 class Served:
     """The model in a folder, loaded once."""
 
-    def __init__(self, folder: Path, *, precision: str | None = None) -> None:
+    def __init__(self, folder: Path, *, precision: str | None = None, most_tokens: int = MOST_TOKENS) -> None:
+        self.most_tokens = most_tokens
         scheduler = openvino_genai.SchedulerConfig()
         scheduler.cache_size = 1
         hints = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
@@ -52,16 +64,16 @@ class Served:
             group = waiting[start : start + IN_FLIGHT]
             results = self.pipeline.generate(
                 [prompt_of(ask) for ask in group],
-                [[openvino.Tensor(picture[None]) for picture in ask.pictures] for ask in group],
-                [settings(ask) for ask in group],
+                [[openvino.Tensor(view[None]) for view in ask.views] for ask in group],
+                [settings(ask, self.most_tokens) for ask in group],
             )
             answers += [result.texts[0] for result in results]
         return answers
 
 
-def settings(ask: Ask) -> openvino_genai.GenerationConfig:
+def settings(ask: Ask, most_tokens: int) -> openvino_genai.GenerationConfig:
     config = openvino_genai.GenerationConfig()
-    config.max_new_tokens = MOST_TOKENS
+    config.max_new_tokens = most_tokens
     config.apply_chat_template = False
     config.do_sample = False
     if ask.schema is not None:
@@ -69,6 +81,6 @@ def settings(ask: Ask) -> openvino_genai.GenerationConfig:
         from sightline.engines.genai.ebnf import grammar_of
         from sightline.engines.genai.schema import read_schema
 
-        grammar = grammar_of(read_schema(ask.schema))
+        grammar = grammar_of(read_schema(json.dumps(ask.schema)))
         config.structured_output_config = openvino_genai.StructuredOutputConfig(grammar=grammar)
     return config

@@ -1,0 +1,122 @@
+"""Every picture for training is the same each time, and what is asked of it is true, answered by it and fair."""
+
+import json
+from collections import Counter
+from functools import cache
+
+import jsonschema
+import numpy as np
+import pytest
+from pictures import KINDS, SPLITS, UNKNOWN, WEIGHTS, Picture, Question, Split, draw
+from pictures.asking import SENTENCE
+from pictures.fonts import faces
+
+pytestmark = pytest.mark.skipif(not faces("train"), reason="no fonts: neither gathered nor Debian's DejaVu")
+READING = {"word", "number", "date", "amount", "field", "block", "digit", "table"}
+DRAWN: dict[Split, int] = {"train": 3, "watch": 1, "eval": 2}
+
+
+@cache
+def pictures(kind: str) -> tuple[Picture, ...]:
+    return tuple(draw(split, i, 2, {kind: 1}) for split, count in DRAWN.items() for i in range(count))
+
+
+def asked() -> list[tuple[Picture, Question]]:
+    return [(picture, question) for kind in KINDS for picture in pictures(kind) for question in picture.questions]
+
+
+def in_a_sentence(question: Question) -> bool:
+    return any(wish.rstrip(".") in question.text for wish in SENTENCE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_index_draws_the_same_picture(kind: str) -> None:
+    first, second = (draw("watch", 1, 2, {kind: 1}) for _ in range(2))
+
+    assert first.questions == second.questions
+    assert first.glyphs == second.glyphs
+    assert all(np.array_equal(a, b) for a, b in zip(first.images, second.images, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_have_the_agreed_size_and_number_of_questions(kind: str) -> None:
+    for picture in pictures(kind):
+        assert len(picture.images) == len(picture.glyphs) == (2 if kind in ("pair", "twins") else 1)
+        assert 3 <= len(picture.questions) <= 8, picture.questions
+        for image in picture.images:
+            assert image.mode == "RGB"
+            assert 448 <= max(image.size) <= 1344
+            assert min(image.size) > 140
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_box_of_a_character_lies_on_ink(kind: str) -> None:
+    flat = total = 0
+    for picture in pictures(kind):
+        for image, glyphs in zip(picture.images, picture.glyphs, strict=True):
+            pixels = np.asarray(image.convert("L")).astype(int)
+            height, width = pixels.shape
+            for glyph in glyphs:
+                assert 0 < glyph.width < 1
+                assert glyph.x - glyph.width / 2 >= -0.01
+                assert glyph.x + glyph.width / 2 <= 1.01, (glyph, picture.questions)
+                top, bottom = (round((glyph.y + side * glyph.height / 2) * height) for side in (-1, 1))
+                left, right = (round((glyph.x + side * glyph.width / 2) * width) for side in (-1, 1))
+                part = pixels[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2]
+                total += 1
+                flat += int(np.ptp(part)) < 24
+    assert flat <= 0.02 * total
+
+
+def test_answers_of_reading_questions_are_written_on_the_picture() -> None:
+    absent = []
+    for picture, question in asked():
+        if question.skill not in READING or question.schema or in_a_sentence(question):
+            continue
+        written = ["".join(glyph.character for glyph in glyphs) for glyphs in picture.glyphs]
+        for part in question.answer.replace(", ", "\n").split("\n"):
+            if not any("".join(part.split()) in text for text in written):
+                absent.append((picture.kind, question))
+    assert absent == []
+
+
+def test_yes_and_no_are_in_balance() -> None:
+    more = [draw("train", i, 5, {"emblems": 1, "digits": 1, "screen": 1}) for i in range(100)]
+    answers = [question.answer for _, question in asked() if question.skill == "yes/no"]
+    answers += [question.answer for picture in more for question in picture.questions if question.skill == "yes/no"]
+    counts = Counter(answer for answer in answers if answer in ("yes", "no"))
+
+    assert 0.45 <= counts["yes"] / counts.total() <= 0.55, counts
+
+
+def test_json_answers_are_valid_under_their_schemas() -> None:
+    formed = [question for _, question in asked() if question.schema is not None]
+
+    assert len(formed) > 30
+    for question in formed:
+        jsonschema.Draft202012Validator.check_schema(question.schema)
+        jsonschema.validate(json.loads(question.answer), question.schema)
+        assert list(json.loads(question.answer)) == list(question.schema["properties"])
+
+
+def test_every_skill_is_asked_and_no_answer_is_empty() -> None:
+    more = [question for i in range(25) for question in draw("train", i, 7, {"shapes": 1}).questions]
+    skills = Counter(question.skill for question in [*more, *(question for _, question in asked())])
+
+    wanted = "word number date amount block field table chart screen colour shape count size position compare digit"
+    assert {*wanted.split(), "pictogram", "yes/no", "json", "unknown"} <= skills.keys()
+    assert all(question.answer.strip() and question.text.strip() for _, question in asked())
+    assert all(question.answer == UNKNOWN for _, question in asked() if question.skill == "unknown")
+
+
+def test_a_question_is_asked_once_of_a_picture() -> None:
+    for kind in KINDS:
+        for picture in pictures(kind):
+            texts = [question.text for question in picture.questions if question.skill != "json"]
+            assert len(texts) == len(set(texts)), texts
+
+
+def test_every_kind_has_a_weight_and_a_mixture_can_be_asked_for() -> None:
+    assert WEIGHTS.keys() == KINDS.keys()
+    assert {draw("eval", i, kinds={"lines": 1, "digits": 1}).kind for i in range(12)} == {"lines", "digits"}
+    assert list(SPLITS) == ["train", "watch", "eval"]

@@ -1,0 +1,118 @@
+"""Held-out pictures → questions put to a served model → marks by skill.
+
+In: the shipped folder's model, a seed. Out: `Mark`s: each question with the answer given and whether it is right, and
+whether PP-OCR's transcription of the same picture has the text asked for. Pictures come from the split "eval": faces,
+words and layouts that training has never seen, drawn anew from seeds of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pictures
+from judge import is_right
+from phrasing import Turn
+from PIL import Image
+from samples import SCENES, Mix, Sample, sample
+from served import Ask, Served
+
+Transcribe = Callable[[Image.Image], str]
+READ = {"word", "number", "date", "amount", "block", "field"}
+"""Skills of reading, where a transcription of the whole picture can be held beside the answer."""
+IGNORED = {"aside"}
+MOST_A_PICTURE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question about a held-out sample. `index` draws it again."""
+
+    index: int
+    kind: str
+    turn: Turn
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An item, the answer given, whether it is right, and whether the transcription has it (None: not asked)."""
+
+    item: Item
+    answer: str
+    right: bool
+    transcribed: bool | None = None
+
+
+def items(mix: Mix, *, asked: int, seed: int, most_pictures: int) -> list[Item]:
+    """Draw pictures until every skill met has `asked` questions, or `most_pictures` are drawn."""
+    chosen: list[Item] = []
+    counts: Counter[str] = Counter()
+    for index in range(most_pictures):
+        drawn = sample("eval", index, seed, mix)
+        fitting = [turn for turn in drawn.turns if turn.skill not in IGNORED and counts[skill_of(turn)] < asked]
+        for turn in sorted(fitting, key=lambda turn: counts[skill_of(turn)])[:MOST_A_PICTURE]:
+            counts[skill_of(turn)] += 1
+            chosen.append(Item(index, drawn.kind, turn, ask_of(drawn, turn)))
+        if index > 200 and min(counts.values()) >= asked:
+            break
+    return chosen
+
+
+def skill_of(turn: Turn) -> str:
+    """Return what the table counts a turn under: JSON is a skill of its own."""
+    return "json" if "json" in turn.form else turn.skill
+
+
+def ask_of(drawn: Sample, turn: Turn) -> Ask:
+    images = tuple(tuple(view.pixels for view in views) for views in drawn.images)
+    schema = turn.schema
+    if schema is None and "json" in turn.form:
+        schema = schema_of(json.loads(turn.answer))
+    layout = "after" if drawn.layout == "after" else "before"
+    return Ask(images, turn.question, drawn.system, layout, schema)
+
+
+def schema_of(value: object) -> dict[str, Any]:
+    """Return the JSON schema a caller would send for a value of this form."""
+    if isinstance(value, dict):
+        inner = {key: schema_of(item) for key, item in value.items()}
+        return {"type": "object", "properties": inner, "required": list(value), "additionalProperties": False}
+    if isinstance(value, list):
+        return {"type": "array", "items": schema_of(value[0]) if value else {}}
+    if isinstance(value, bool):
+        return {"type": "boolean"}
+    return {"type": "integer"} if isinstance(value, int) else {"type": "string"}
+
+
+def examine(
+    served: Served, asked: Sequence[Item], *, seed: int, mix: Mix, transcribe: Transcribe | None
+) -> Iterator[Mark]:
+    """Put every item to the model, and give its marks in the order asked."""
+    answers = served.answer([item.ask for item in asked])
+    for item, answer in zip(asked, answers, strict=True):
+        found = None
+        if transcribe is not None and item.turn.skill in READ and item.kind != SCENES and len(item.ask.images) == 1:
+            text = transcribe(original(item, seed=seed, mix=mix))
+            found = " ".join(item.turn.answer.split()) in " ".join(text.split())
+        yield Mark(item, answer, is_right(item.turn, answer), found)
+
+
+def original(item: Item, *, seed: int, mix: Mix) -> Image.Image:
+    """Draw the item's first picture again, at its own size."""
+    if item.kind == SCENES:
+        return Image.fromarray(item.ask.images[0][0])
+    return pictures.draw("eval", item.index, seed, mix.drawn_kinds).images[0].convert("RGB")
+
+
+def transcriber() -> Transcribe:
+    """Load the service's own PP-OCR; needs the service's environment."""
+    from sightline.engines.transcribe.networks import Networks, weights_folder
+    from sightline.engines.transcribe.reader import find_rows, read_row
+
+    networks = Networks(weights_folder(), threads=2, precision=None)
+    return lambda image: "\n".join(read_row(networks, row) for row in find_rows(networks, np.asarray(image)))

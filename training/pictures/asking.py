@@ -1,0 +1,227 @@
+"""Facts about a picture → its questions: which are asked, in what words and in what form.
+
+In: `Fact`s, each true of the picture and answered by it alone, and `Absent` things that it does not say. Out:
+`Question`s: short answers mostly, some sentences, some JSON under a schema, and now and then "I can't tell". The last
+fifth of every list of wordings is kept for eval.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pictures.base import UNKNOWN, Question, Split
+
+Json = Any
+T = TypeVar("T")
+BRIEF = ("Answer briefly.", "Just the answer.", "Reply with the answer only.", "Be brief.", "Short answer.")
+SENTENCE = ("Answer in a sentence.", "Answer in a full sentence.", "Reply in one sentence.", "Answer with a sentence.")
+RECORD = (
+    "Extract the fields as JSON.",
+    "Read this image and return JSON.",
+    "Return the details as JSON.",
+    "Fill in the JSON from the image.",
+    "Give me {keys} as JSON.",
+    "Answer as JSON with the keys {keys}.",
+    "Return a JSON object with {keys}.",
+    "Extract {keys}.",
+    "What does the image say? Reply in JSON.",
+    "Extract the data.",
+    "Output JSON with {keys}.",
+    "Pull {keys} out of this picture, as JSON.",
+)
+WHAT_IS = (
+    "What is this?",
+    "What does the image show?",
+    "What is shown in the image?",
+    "What do you see?",
+    "Describe the image.",
+    "What is in the picture?",
+    "What is this a picture of?",
+    "Describe the picture in a few words.",
+    "What kind of image is this?",
+    "What is it?",
+    "What am I looking at?",
+    "What does this picture show?",
+)
+# Asked of photographs; no document answers them.
+ELSEWHERE = (
+    "What breed is the dog?",
+    "What is the person wearing?",
+    "What is the weather like?",
+    "Which animal is it?",
+    "What are the people doing?",
+    "What kind of car is this?",
+    "Which food is on the plate?",
+    "How old is the person?",
+    "What colour is the car?",
+    "Who is standing in the middle?",
+    "Where was this photo taken?",
+    "Is the person smiling?",
+)
+LEAST, MOST = 3, 8
+YES_NO = ("Answer yes or no.", "Yes or no?", "Answer with yes or no.")
+STRANGE = (
+    "notes",
+    "reference",
+    "category",
+    "website",
+    "colour_code",
+    "discount",
+    "weight",
+    "author",
+    "rating",
+    "language",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something the picture says. `keys` are names for it in JSON, `value` what stands there (else the answer);
+    `alone` if a key tells too little to be asked for among others."""
+
+    skill: str
+    wordings: Sequence[str]
+    answer: str
+    sentence: str = ""
+    keys: tuple[str, ...] = ()
+    value: Json = None
+    weight: float = 1.0
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Something that may be asked of other pictures and that this one does not say."""
+
+    wordings: Sequence[str]
+    keys: tuple[str, ...] = ()
+
+
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    return options[int(rng.integers(len(options)))]
+
+
+def wording(rng: np.random.Generator, split: Split, wordings: Sequence[str]) -> str:
+    """Choose how to ask; the last fifth of the ways is only used in eval, for half of its questions."""
+    held = len(wordings) // 5
+    if held == 0:
+        return pick(rng, wordings)
+    if split == "eval" and rng.random() < 0.5:
+        return pick(rng, wordings[-held:])
+    return pick(rng, wordings[:-held])
+
+
+def ask(
+    rng: np.random.Generator,
+    split: Split,
+    facts: Sequence[Fact],
+    absent: Sequence[Absent] = (),
+    *,
+    most: int = 6,
+    what: str = "",
+) -> tuple[Question, ...]:
+    """Ask 3 to `most` of the facts (as many as there are), some of them together as JSON, and something absent.
+
+    `what` names the picture as a whole ("a receipt"), if that can be asked of it.
+    """
+    number = min(len(facts), int(rng.integers(3, most + 1)))
+    weights = np.array([fact.weight for fact in facts])
+    order = rng.choice(len(facts), number, replace=False, p=weights / weights.sum())
+    questions = [phrase(rng, split, facts[int(i)]) for i in order]
+    keyed = [fact for fact in facts if fact.keys and not fact.alone]
+    if len(keyed) > 1 and rng.random() < 0.4:
+        questions.append(record(rng, split, keyed, absent))
+    if absent and (rng.random() < 0.25 or not questions):
+        chosen = pick(rng, absent) if rng.random() < 0.8 else Absent(ELSEWHERE)
+        questions.append(Question("unknown", casual(rng, wording(rng, split, chosen.wordings)), UNKNOWN))
+    if what and rng.random() < 0.2:
+        questions.insert(0, phrase(rng, split, Fact("kind", WHAT_IS, what, f"It is {what}.", ("type", "kind"))))
+    for each in absent[: max(0, LEAST - len(questions))]:
+        questions.append(Question("unknown", wording(rng, split, each.wordings), UNKNOWN))
+    asked = {(question.text, question.schema is None): question for question in questions}
+    kept = list(asked.values())[:MOST]
+    return tuple(kept[int(i)] for i in rng.permutation(len(kept)))
+
+
+def phrase(rng: np.random.Generator, split: Split, fact: Fact) -> Question:
+    """Ask one fact: its bare answer mostly, a sentence if it has one, or an object of one key."""
+    text = casual(rng, wording(rng, split, fact.wordings))
+    chance = rng.random()
+    if fact.skill == "json":
+        return objectify(rng, text, fact.value)
+    if fact.sentence and chance < 0.12:
+        return Question(fact.skill, f"{text} {wording(rng, split, SENTENCE)}", fact.sentence)
+    if fact.keys and chance > 0.93:
+        return objectify(
+            rng, text if rng.random() < 0.6 else f"{text} Answer as JSON.", {pick(rng, fact.keys): of(fact)}
+        )
+    if fact.skill == "yes/no" and chance < 0.3:
+        text = f"{text} {pick(rng, YES_NO)}"
+    elif chance < 0.22:
+        text = f"{text} {wording(rng, split, BRIEF)}"
+    return Question(fact.skill, text, fact.answer)
+
+
+def of(fact: Fact) -> Json:
+    return fact.answer if fact.value is None else fact.value
+
+
+def casual(rng: np.random.Generator, text: str) -> str:
+    """Write a question as people type it: without its mark or capital at times, or with a polite beginning."""
+    chance = rng.random()
+    if chance < 0.06 and text[1:2].islower():
+        text = text[0].lower() + text[1:]
+    if 0.04 < chance < 0.1:
+        return text.rstrip("?.")
+    if chance > 0.97 and text.endswith("?"):
+        return "Please tell me: " + text[0].lower() + text[1:]
+    return text
+
+
+def record(rng: np.random.Generator, split: Split, facts: Sequence[Fact], absent: Sequence[Absent]) -> Question:
+    """Ask several facts at once, under keys in any order; what is absent is null or unknown."""
+    number = min(len(facts), int(rng.integers(2, 6)))
+    values: dict[str, Json] = {}
+    for i in rng.permutation(len(facts))[:number]:
+        key = pick(rng, facts[int(i)].keys)
+        values.setdefault(key, of(facts[int(i)]))
+    named = [each for each in absent if each.keys and not values.keys() & set(each.keys)]
+    schema = schema_of(values)
+    if rng.random() < 0.3:
+        key = pick(rng, pick(rng, named).keys) if named and rng.random() < 0.7 else pick(rng, STRANGE)
+        if key not in values:
+            nullable = rng.random() < 0.7
+            values[key] = None if nullable else "unknown"
+            schema = schema_of(values)
+    text = wording(rng, split, RECORD).format(keys=listed(list(values)))
+    return Question("json", text, json.dumps(values, ensure_ascii=False), schema)
+
+
+def objectify(rng: np.random.Generator, text: str, values: dict[str, Json]) -> Question:
+    return Question("json", text, json.dumps(values, ensure_ascii=False), schema_of(values))
+
+
+def schema_of(value: Json) -> dict[str, Any]:
+    """Return the JSON schema that a caller would write for such a value."""
+    if isinstance(value, dict):
+        return {
+            "type": "object",
+            "properties": {key: schema_of(inner) for key, inner in value.items()},
+            "required": list(value),
+            "additionalProperties": False,
+        }
+    if isinstance(value, list):
+        return {"type": "array", "items": schema_of(value[0]) if value else {"type": "string"}}
+    if value is None:
+        return {"type": ["string", "null"]}
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    return {"type": kinds[type(value)]}
+
+
+def listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]

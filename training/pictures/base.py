@@ -1,0 +1,63 @@
+"""What a drawn picture is: pixels, the place of every character, and questions with true answers.
+
+The boundary between this package and the scripts that train: they see `Picture` and nothing behind it. Splits are
+told apart by what is in a picture (fonts, words, layouts, palettes), so the random generator alone never decides.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+Split = Literal["train", "watch", "eval"]
+SPLITS: dict[Split, int] = {"train": 1, "watch": 2, "eval": 3}
+VIEW = 448
+UNKNOWN = "I can't tell from this image."
+
+
+@dataclass(frozen=True, slots=True)
+class Glyph:
+    """One visible character; the centre and size of its box as shares of the picture's width and height."""
+
+    character: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and the exact text of its answer: JSON where `schema` says what JSON."""
+
+    skill: str
+    text: str
+    answer: str
+    schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One image, or two to be compared, with the characters on each and the questions about them."""
+
+    kind: str
+    images: tuple[Image.Image, ...]
+    glyphs: tuple[tuple[Glyph, ...], ...]
+    questions: tuple[Question, ...]
+
+
+def rng_for(split: Split, index: int, seed: int = 0) -> np.random.Generator:
+    """Return the generator of one picture."""
+    return np.random.default_rng([SPLITS[split], seed, index, 6])
+
+
+def split_of(text: str, *, eval_percent: int = 12, watch_percent: int = 6) -> Split:
+    """Say to which split a word, a layout or a palette belongs: always the same one."""
+    place = zlib.crc32(text.lower().encode()) % 100
+    if place < eval_percent:
+        return "eval"
+    return "watch" if place < eval_percent + watch_percent else "train"

@@ -1,0 +1,117 @@
+"""Drawn pictures → samples: what is seen, what its patches show, what is asked, in which layout.
+
+In: a split and an index. Out: a `Sample`. Two sources: `pictures.draw` (text, forms, charts, screens and more), and
+the scenes of shapes beside it (scenes.py, talks.py), whose patches are labelled with shapes too. Knows no tokens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pictures
+from drawing import PatchLabels, draw_worn, label_patches, rng_for
+from labels import Characters, label_characters
+from phrasing import SYSTEM, Turn
+from PIL import Image
+from talks import sample_talk
+from views import Box, Pixels, crop_boxes, see
+
+SCENES = "scenes"
+"""The name under which the scenes of shapes stand among the kinds of pictures."""
+SCENE_SHARE = 0.15
+CLOSER_SHARE = 0.35
+"""Share of the pictures that are not square that are seen with closer views."""
+KEY = re.compile(r'"((?:[^"\\]|\\.)*)"(?=: )')
+LAYOUTS = {"before": 0.6, "after": 0.22, "talk": 0.18}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One view: (side, side, 3) pixels, the characters of its patches, and what shapes they show if we know."""
+
+    pixels: Pixels
+    characters: Characters
+    shapes: PatchLabels | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Images in the order shown, each as its views (the whole first); questions; the system prompt; the layout."""
+
+    kind: str
+    images: tuple[tuple[Seen, ...], ...]
+    turns: tuple[Turn, ...]
+    system: str
+    layout: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What is drawn: the picture's side and patches along it, and how often each kind; None: as the kinds have it."""
+
+    side: int
+    grid: int
+    kinds: Mapping[str, float] | None = None
+
+    @property
+    def scene_share(self) -> float:
+        if self.kinds is None:
+            return SCENE_SHARE
+        return self.kinds.get(SCENES, 0.0) / sum(self.kinds.values())
+
+    @property
+    def drawn_kinds(self) -> dict[str, float] | None:
+        return None if self.kinds is None else {k: v for k, v in self.kinds.items() if k != SCENES}
+
+
+def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
+    """Draw sample `index`."""
+    rng = rng_for(split, index, seed)
+    if rng.random() < mix.scene_share:
+        return sample_scenes(rng, mix)
+    drawn = pictures.draw(split, index, seed, mix.drawn_kinds)
+    closer = len(drawn.images) == 1 and rng.random() < CLOSER_SHARE
+    images = tuple(
+        views_of(image.convert("RGB"), glyphs, mix, closer=closer)
+        for image, glyphs in zip(drawn.images, drawn.glyphs, strict=True)
+    )
+    turns = [turn_of(question) for question in drawn.questions]
+    order = rng.permutation(len(turns))
+    system = SYSTEM[int(rng.integers(len(SYSTEM)))] if rng.random() < 0.5 else ""
+    layout = str(rng.choice(list(LAYOUTS), p=list(LAYOUTS.values())))
+    return Sample(drawn.kind, images, tuple(turns[i] for i in order), system, layout)
+
+
+def turn_of(question: pictures.Question) -> Turn:
+    """Return a picture's question as a turn; JSON keys that it does not name are given, not taught."""
+    if question.schema is None:
+        return Turn(question.skill, "words", question.text, ((question.answer, True),))
+    pieces, end = [], 0
+    for key in KEY.finditer(question.answer):
+        if key.group(1) not in question.text:
+            pieces += [(question.answer[end : key.start()], True), (key.group(0), False)]
+            end = key.end()
+    return Turn(question.skill, "json", question.text, (*pieces, (question.answer[end:], True)), question.schema)
+
+
+def views_of(image: Image.Image, glyphs: tuple[pictures.Glyph, ...], mix: Mix, *, closer: bool) -> tuple[Seen, ...]:
+    width, height = image.size
+    boxes = [Box(0, 0, width, height), *(crop_boxes(width, height) if closer else [])]
+    views = []
+    for box in boxes:
+        part = (box.left / width, box.top / height, box.width / width, box.height / height)
+        views.append(Seen(see(image, box, mix.side), label_characters(glyphs, mix.grid, part=part)))
+    return tuple(views)
+
+
+def sample_scenes(rng: np.random.Generator, mix: Mix) -> Sample:
+    """Draw one or two scenes of shapes and their questions; half of the samples ask only what tells things apart."""
+    talk = sample_talk(rng, focus=0.5)
+    blank = np.zeros((mix.grid**2, label_characters((), 1).shape[1]), np.uint8)
+    images = tuple(
+        (Seen(draw_worn(scene, rng, mix.side), blank, label_patches(scene, mix.grid)),) for scene in talk.scenes
+    )
+    return Sample(SCENES, images, talk.turns, talk.system, talk.layout)
