@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from sightline import faults
 from sightline.core import SpendingLimit
-from sightline.errors import QuotaExceeded, StoreUnavailable
+from sightline.errors import EngineError, QuotaExceeded, StoreUnavailable
 from sightline.metering import leases
 from sightline.metering.audit import check
+from sightline.metering.booking import Booking
 from sightline.metering.books import open_ledger
-from sightline.metering.ledger import Entry, Once
+from sightline.metering.ledger import Once
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from support.asgi import until
-from support.ledgers import DONE, FAILED, Process, entry
+from support.ledgers import DONE, FAILED, LIMIT, Process, crowd, entry, granted
 
 pytestmark = pytest.mark.anyio
-LIMIT = SpendingLimit(1_000_000, "total")
 
 
 @pytest.fixture(autouse=True)
@@ -49,14 +50,6 @@ async def other(any_database: Database) -> AsyncIterator[Process]:
 
 def discrepancies(process: Process) -> tuple[str, ...]:
     return check(process.database, process.presence).discrepancies
-
-
-async def crowd(process: Process, many: int = 3, **values: Any) -> list[Entry]:
-    """Requests that come together and are asked for, so that a lease is taken for those that come next."""
-    together = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
-    assert [process.ledger.grant(one) for one in together] == [False] * many
-    await asyncio.gather(*(process.ledger.reserve(one) for one in together))
-    return together
 
 
 async def test_a_request_by_itself_sets_aside_what_it_may_cost(process: Process) -> None:
@@ -98,12 +91,6 @@ async def test_what_an_answer_did_not_cost_is_there_for_the_next(process: Proces
 
     assert sum(process.leased()) == before + 830
     assert process.spent() == (2000 + sum(process.leased()), 510)
-
-
-def granted(process: Process, many: int, **values: Any) -> list[Entry]:
-    some = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
-    assert all(process.ledger.grant(one) for one in some)
-    return some
 
 
 async def test_a_lease_takes_a_sixteenth_of_what_remains_at_most(process: Process) -> None:
@@ -171,6 +158,87 @@ async def test_a_stop_gives_back_all_leases(any_database: Database, process: Pro
 
     assert process.spent() == (0, 4 * 170)
     assert discrepancies(process) == ()
+
+
+async def test_a_lease_that_a_slow_commit_fills_after_it_was_forgotten_is_given_back(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committing, go_on = threading.Event(), threading.Event()
+
+    def wait_at_the_commit(point: str) -> None:
+        if point == "store.commit":
+            committing.set()
+            go_on.wait(5)
+
+    together = [entry(limit=LIMIT, estimated_nanos=30_000) for _ in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr(faults, "reach", wait_at_the_commit)
+        asked = [process.ledger.reserve(one) for one in together if not process.ledger.grant(one)]
+        await asyncio.to_thread(committing.wait, 5)
+        process.tick()
+        process.tick()  # nothing was asked for since the first, and nothing is known to be held
+        go_on.set()
+        await asyncio.gather(*asked)
+    await asyncio.gather(*(process.ledger.settle(one, DONE) for one in together))
+    assert process.leased()
+    del together, asked
+
+    monkeypatch.setattr(leases, "TICK_S", 0.01)
+    process.tick()
+
+    await until(lambda: not process.leased())
+    assert process.spent() == (0, 510)
+
+
+async def test_a_stop_gives_back_what_a_commit_under_way_sets_aside(process: Process) -> None:
+    together = [entry(limit=LIMIT, estimated_nanos=30_000) for _ in range(3)]
+    for one in together:
+        process.ledger.grant(one)
+    asked = [process.ledger.reserve(one) for one in together]
+
+    await process.ledger.close()
+    await asyncio.gather(*asked)
+
+    assert process.leased() == []
+
+
+async def test_promise_of_a_request_whose_writing_failed_by_a_bug_is_ended(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await crowd(process, 4, estimated_nanos=10_000)
+    booking = Booking(process.ledger, entry(limit=LIMIT, estimated_nanos=10_000), streams=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(process.database, "transaction", fail_by_a_bug)
+        await booking.begin()
+        lease = booking._entry.grant.lease
+        assert lease is not None
+        assert lease.promised == 10_000
+        with pytest.raises(ValueError, match="bug"):
+            await booking.confirm()
+
+    booking.fail(EngineError("x"))
+
+    await until(lambda: lease.promised == 0)
+
+
+def fail_by_a_bug(_: object) -> None:
+    raise ValueError("a bug")
+
+
+async def test_answer_that_is_not_covered_any_more_is_nobody_elses_refusal(process: Process, other: Process) -> None:
+    """A process that was taken for dead, its lease spent by another, has an answer to write beside others."""
+    limit = SpendingLimit(20_000, "total")
+    await crowd(process, 3, limit=limit)
+    (promised,) = granted(process, 1, limit=limit)
+    other.presence.dead = lambda numbers: {process.presence.number}  # type: ignore[method-assign]
+    other.ledger.clear()
+    await other.ledger.reserve(entry(limit=limit, estimated_nanos=19_500))
+
+    for at in range(2):  # the second time nothing is promised to it any more
+        writes = [process.ledger.write(promised, DONE), process.ledger.reserve(entry(key_id=f"key_{at + 2}"))]
+        late, beside = await asyncio.gather(*writes, return_exceptions=True)
+        assert isinstance(late, StoreUnavailable)
+        assert beside is None
 
 
 async def test_after_the_stop_everybody_is_asked_for(process: Process) -> None:

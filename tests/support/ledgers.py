@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from sightline.core import Usage
+from sightline.core import SpendingLimit, Usage
 from sightline.ids import first_id
 from sightline.metering.ledger import Ending, Entry, Ledger
 from sightline.metering.posting import Posting
@@ -23,6 +24,7 @@ from sightline.store.writer import Writer
 
 DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
 FAILED = Ending("failed", 500, error="engine_error")
+LIMIT = SpendingLimit(1_000_000, "total")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _numbers = iter(range(1_000_000))
 
@@ -77,6 +79,21 @@ class Process:
         self._no_tick()
         await self.writer.stop()
         self.presence.close()
+
+
+async def crowd(process: Process, many: int = 3, **values: Any) -> list[Entry]:
+    """Requests that come together and are asked for, so that a lease is taken for those that come next."""
+    together = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
+    assert [process.ledger.grant(one) for one in together] == [False] * many
+    await asyncio.gather(*(process.ledger.reserve(one) for one in together))
+    return together
+
+
+def granted(process: Process, many: int, **values: Any) -> list[Entry]:
+    """Requests that a lease grants at once."""
+    some = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
+    assert all(process.ledger.grant(one) for one in some)
+    return some
 
 
 @asynccontextmanager

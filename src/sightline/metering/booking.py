@@ -13,11 +13,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from sightline.core import Usage
-from sightline.errors import ServiceError, StoreUnavailable
-from sightline.metering.ledger import Ending, Entry, Ledger
+from sightline.errors import IdempotencyConflict, QuotaExceeded, ServiceError, StoreUnavailable
+from sightline.metering.ledger import Ending, Entry, Ledger, Replay
 from sightline.metering.prices import Cost
 
 CLIENT_LEFT = 499
+_REFUSED = (QuotaExceeded, IdempotencyConflict, Replay)  # which leave no row, and nothing promised
 SOON_S = 0.02
 """How long a plain answer may take to have its row written in one go."""
 
@@ -109,5 +110,5 @@ class Booking:
             self._ledger.settle_later(self._entry, ending)  # the row may be there all the same
         elif self._reserving is not None and not self._reserving.done():
             self._reserving.add_done_callback(lambda _: self._close(ending))
-        elif self._reserving is not None and isinstance(self._reserving.exception(), StoreUnavailable | None):
+        elif self._reserving is not None and not isinstance(self._reserving.exception(), _REFUSED):
             self._ledger.settle_later(self._entry, replace(ending, answer=None))  # likewise

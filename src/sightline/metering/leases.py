@@ -43,12 +43,14 @@ class Lease:
     """
 
     __slots__ = (
-        *("__weakref__", "_before", "_highest", "_lock", "_lowest", "_newest", "_recent", "_taken"),
+        *("__weakref__", "_before", "_highest", "_lock", "_lowest", "_newest", "_recent", "_taken", "_watch"),
         *("account", "held", "limit", "promised", "room"),
     )
 
-    def __init__(self, account: Account, limit: SpendingLimit) -> None:
+    def __init__(self, account: Account, limit: SpendingLimit, watch: Callable[[Lease], None]) -> None:
+        """`watch` is called whenever the lease has come to hold something, so that it is not forgotten."""
         self.account = account
+        self._watch = watch
         self.limit = limit
         self.held: int | None = 0
         self.promised = 0
@@ -105,6 +107,8 @@ class Lease:
         self._taken = 0
         if room is not None:
             self.room = room
+        if held:
+            self._watch(self)
         self._highest = max(self._highest, self.free)
 
     def lost(self) -> None:
@@ -138,6 +142,14 @@ class GiveBack(Write):
 
     lease: Lease
     nanos: int | None = None
+    is_taken: bool = False
+    """Whether that much is promised no more; a group may be tried twice."""
+
+    def take(self) -> None:
+        """Promise it no more; called by the thread."""
+        if not self.is_taken:
+            self.is_taken = True
+            self.lease.take(self.nanos)
 
 
 class Leases:
@@ -158,11 +170,15 @@ class Leases:
         if lease is None:
             lease = self._all.get(account)
             if lease is None:
-                lease = self._all[account] = Lease(account, limit)
-            self._active[account] = lease
-            if self._tick is None and not self.is_closed:
-                self._tick = asyncio.get_running_loop().call_later(TICK_S, self._look)
+                lease = self._all[account] = Lease(account, limit, self._watch)
+            self._watch(lease)
         return lease
+
+    def _watch(self, lease: Lease) -> None:
+        """Look after a lease until it is over; a commit that took long may have filled it after that."""
+        self._active[lease.account] = lease
+        if self._tick is None and not self.is_closed:
+            self._tick = asyncio.get_running_loop().call_later(TICK_S, self._look)
 
     def _look(self) -> None:
         self._tick = None
@@ -181,7 +197,7 @@ class Leases:
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
-        leases = [lease for lease in self._active.values() if lease.held != 0]
-        for lease in self._active.values():
+        leases = list(self._all.values())  # what is being written may yet fill one that is empty
+        for lease in leases:
             lease.rest()
         await asyncio.gather(*(self._write(GiveBack(lease=lease)) for lease in leases), return_exceptions=True)

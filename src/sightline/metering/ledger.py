@@ -214,10 +214,11 @@ def _period_of(period: Period, day: date) -> str:
 
 def _clear(connection: Connection, dead: set[int]) -> int:
     left = (ledger.c.outcome == "reserved") & ledger.c.server.in_(dead)
-    rows = connection.execute(select(ledger.c.id, ledger.c.key_id).where(left)).all()
+    ended = {"outcome": "interrupted", "status": 500, "error": "interrupted", "ended_at": datetime.now(UTC)}
+    # One statement: between two, one of the dead that lives after all may make another row.
+    marking = update(ledger).where(left).values(ended).returning(ledger.c.id, ledger.c.key_id)
+    rows = connection.execute(marking).all()
     if rows:
-        ended = {"outcome": "interrupted", "status": 500, "error": "interrupted", "ended_at": datetime.now(UTC)}
-        connection.execute(update(ledger).where(left).values(ended))
         connection.execute(delete(idempotency).where(idempotency.c.ledger_id.in_([row.id for row in rows])))
     leased = connection.execute(select(key_leases.c.key_id).where(key_leases.c.server.in_(dead))).scalars()
     key_ids = {*leased, *(row.key_id for row in rows)}

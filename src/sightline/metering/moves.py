@@ -139,7 +139,7 @@ class Moves:
         for write in writes:
             if isinstance(write, GiveBack):
                 self._of(write.lease)
-                write.lease.take(write.nanos)
+                write.take()
             elif isinstance(write, RowWrite) and (lease := write.lease) is not None:
                 move, entry = self._of(lease), write.entry
                 if entry.grant.nanos and entry.id not in self._promised:

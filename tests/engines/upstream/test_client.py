@@ -130,6 +130,8 @@ async def test_body_without_a_length_goes_to_the_end_of_the_connection(said: byt
         b"not HTTP at all\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
         OK + b"x: " + b"y" * 70_000 + b"\r\n\r\n",
+        OK + b"x: " + b"y" * 1_000_000,
+        CHUNKED + b"2\r\nhi\r\n0\r\nx: " + b"y" * 1_000_000,
         OK + b"content-length: 2\r\ncontent-length: 3\r\n\r\nhi!",
     ],
 )
@@ -178,6 +180,16 @@ async def test_answer_that_nobody_reads_waits_at_its_server(monkeypatch: pytest.
         await asyncio.sleep(0.05)
         assert reply._held_bytes < 1_000_000
         assert sum([len(data) async for data in pieces_of(reply)]) == size
+
+
+async def test_connection_whose_reading_was_held_up_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_HELD_BYTES", 1)
+    async with serving(PLAIN) as (server, client):
+        async with client.send("GET", "/v1/x") as reply:
+            await until(lambda: reply.is_whole)
+        assert await body_of(client) == b"hi"
+
+    assert server.connections == 2
 
 
 async def pieces_of(reply: module.Reply) -> AsyncIterator[bytes]:

@@ -145,19 +145,22 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._parser = HttpResponseParser(self)
         self._head_bytes = 0
+        self._unfinished_bytes = 0  # since the parser last made something of them
         self._says_where_it_ends = self._is_good = False
 
     def ask(self, message: list[bytes]) -> Reply:
         """Send a request; what comes back goes into the reply."""
         self._reply = Reply(self.transport)
-        self._head_bytes = 0
+        self._head_bytes = self._unfinished_bytes = 0
         self._says_where_it_ends = self._is_good = False
         self.transport.writelines(message)
         return self._reply
 
     def is_reusable(self) -> bool:
-        """Whether another request can be sent: the answer came whole, and the request went out whole."""
-        return self._is_good and not self.transport.is_closing() and not self.transport.get_write_buffer_size()
+        """Whether another request can be sent: the answer came whole and was read, and the request went out whole."""
+        transport = self.transport
+        is_open = transport.is_reading() and not transport.is_closing()
+        return self._is_good and is_open and not transport.get_write_buffer_size()
 
     def rest(self) -> None:
         """Nothing is to come any more, until it is asked again."""
@@ -184,11 +187,19 @@ class Connection(asyncio.Protocol):
             self.transport.abort()  # nobody has asked
             return
         self._reply.has_come = True
+        self._unfinished_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            self._is_good = False
-            self.transport.abort()
+            self._give_up()
+        else:
+            if self._unfinished_bytes > _MOST_HEAD_BYTES:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        self._is_good = False
+        self.transport.abort()
+        if self._reply is not None:
             self._reply.cut()
 
     def on_message_begin(self) -> None:
@@ -198,6 +209,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser; of trailers as well."""
+        self._unfinished_bytes = 0
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _MOST_HEAD_BYTES:
             raise ValueError("a head without end")
@@ -212,11 +224,13 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Called by the parser."""
+        self._unfinished_bytes = 0
         if self._reply is not None:
             self._reply.add(data)
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        self._unfinished_bytes = 0
         if self._reply is not None and self._reply.status:
             self._is_good = self._parser.should_keep_alive()
             self._reply.end()
