@@ -14,6 +14,7 @@ from sightline.store.database import Database
 from sightline.store.writer import Writer
 
 TIDY_EVERY_S = 30.0
+_PAUSES_S = (0.1, 0.3, 1.0)
 
 log = get_logger(__name__)
 
@@ -31,7 +32,7 @@ async def open_ledger(database: Database) -> AsyncIterator[Ledger]:
     writer.start()
     tidying = None
     try:
-        await _tidy(ledger)
+        await _tidy_first(ledger)
         tidying = asyncio.create_task(_keep_tidy(ledger))
         yield ledger
     finally:
@@ -40,6 +41,16 @@ async def open_ledger(database: Database) -> AsyncIterator[Ledger]:
         await ledger.close()
         await writer.stop()
         await asyncio.to_thread(presence.close)
+
+
+async def _tidy_first(ledger: Ledger) -> None:
+    """Others may hold what the dead had locked for longer than a statement may wait: that must not end a start."""
+    for pause_s in _PAUSES_S:
+        try:
+            return await _tidy(ledger)
+        except StoreUnavailable:
+            await asyncio.sleep(pause_s)
+    await _tidy(ledger)
 
 
 async def _tidy(ledger: Ledger) -> None:

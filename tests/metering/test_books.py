@@ -1,0 +1,52 @@
+"""Opening the ledger: what the dead left is cleared away first, however busy the database is."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.errors import StoreUnavailable
+from sightline.metering import books
+from sightline.metering.books import open_ledger
+from sightline.metering.ledger import Ledger
+from sightline.store.database import Database
+from support.ledgers import Process, entry
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(books, "_PAUSES_S", (0.001, 0.001, 0.001))
+
+
+def fail_at_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Have the first `times` clearings fail as those that wait too long for a lock."""
+    clear, failed = Ledger.clear, iter(range(times))
+
+    def clear_late(ledger: Ledger) -> int:
+        if next(failed, None) is not None:
+            raise StoreUnavailable
+        return clear(ledger)
+
+    monkeypatch.setattr(Ledger, "clear", clear_late)
+
+
+async def test_a_lock_that_others_hold_for_a_while_does_not_end_a_start(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Process(any_database)
+    dead.writer.start()
+    await dead.ledger.reserve(entry())
+    await dead.die()
+    fail_at_first(monkeypatch, 3)
+
+    async with open_ledger(any_database):
+        assert [row.outcome for row in dead.rows()] == ["interrupted"]
+
+
+async def test_a_database_that_stays_away_does(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_at_first(monkeypatch, 4)
+
+    with pytest.raises(StoreUnavailable):
+        async with open_ledger(any_database):
+            pass
