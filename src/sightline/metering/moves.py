@@ -24,9 +24,9 @@ from sightline.store.prepared import Prepared, given, inserting
 from sightline.store.tables import key_leases, key_spend
 from sightline.store.writer import Unsure, Write
 
-_ACCOUNT = ("of_key", "in_period")
-_SUMS = ("reserved", "settled")
-_HOLDS = ("was", "nanos")
+_ACCOUNT = {"of_key": key_spend.c.key_id.type, "in_period": key_spend.c.period.type}
+_SUMS = {**_ACCOUNT, "reserved": BigInteger(), "settled": BigInteger()}
+_HOLDS = {**_ACCOUNT, "was": BigInteger(), "nanos": BigInteger()}
 _NONE_YET: ColumnElement[int] = literal_column("0")
 
 
@@ -42,10 +42,10 @@ class Funds:
         self._balances = Prepared(database, _reading(database), _ACCOUNT)
         self._held = Prepared(database, select(lease.nanos).where(*of_lease))
         self._open = Prepared(database, _opening(database), _ACCOUNT)
-        self._move = Prepared(database, _moving(database), (*_ACCOUNT, *_SUMS))
-        self._begin = Prepared(database, _beginning(database, mine), (*_ACCOUNT, *_HOLDS))
-        self._change = Prepared(database, _changing(database, mine), (*_ACCOUNT, *_HOLDS))
-        self._end = Prepared(database, _ending(database, mine), (*_ACCOUNT, *_HOLDS))
+        self._move = Prepared(database, _moving(database), _SUMS)
+        self._begin = Prepared(database, _beginning(database, mine), _HOLDS)
+        self._change = Prepared(database, _changing(database, mine), _HOLDS)
+        self._end = Prepared(database, _ending(database, mine), _HOLDS)
 
     def balances(
         self, connection: Connection, asked: Iterable[Account], others: Iterable[Account]
@@ -275,12 +275,12 @@ def _room(limit: SpendingLimit, balance: int) -> int:
 
 
 def _opening(database: Database) -> Executable:
-    by, nothing = _account_given(database), {"reserved_nanos": _NONE_YET, "settled_nanos": _NONE_YET}
+    by, nothing = given(database, _ACCOUNT), {"reserved_nanos": _NONE_YET, "settled_nanos": _NONE_YET}
     return inserting(database, key_spend, {"key_id": by["of_key"], "period": by["in_period"], **nothing})
 
 
 def _reading(database: Database) -> Executable:
-    spend, by = key_spend.c, _account_given(database)
+    spend, by = key_spend.c, given(database, _ACCOUNT)
     return (
         select(spend.key_id, spend.period, spend.settled_nanos + spend.reserved_nanos)
         .where(spend.key_id == by["of_key"], spend.period == by["in_period"])
@@ -290,7 +290,7 @@ def _reading(database: Database) -> Executable:
 
 
 def _moving(database: Database) -> Executable:
-    spend, by = key_spend.c, _account_given(database, *_SUMS)
+    spend, by = key_spend.c, given(database, _SUMS)
     return (
         update(key_spend)
         .where(spend.key_id == by["of_key"], spend.period == by["in_period"])
@@ -299,24 +299,19 @@ def _moving(database: Database) -> Executable:
     )
 
 
-def _account_given(database: Database, *numbers: str) -> dict[str, ColumnElement[Any]]:
-    names = {"of_key": key_spend.c.key_id.type, "in_period": key_spend.c.period.type}
-    return given(database, {**names, **{name: BigInteger() for name in numbers}})
-
-
 def _beginning(database: Database, server: ColumnElement[Any]) -> Executable:
-    by = _account_given(database, *_HOLDS)
+    by = given(database, _HOLDS)
     row = {"key_id": by["of_key"], "period": by["in_period"], "server": server, "nanos": by["nanos"]}
     return inserting(database, key_leases, row)
 
 
 def _changing(database: Database, server: ColumnElement[Any]) -> Executable:
-    lease, by = key_leases.c, _account_given(database, *_HOLDS)
+    lease, by = key_leases.c, given(database, _HOLDS)
     here = (lease.key_id == by["of_key"], lease.period == by["in_period"], lease.server == server)
     return update(key_leases).where(*here, lease.nanos == by["was"]).values(nanos=by["nanos"])
 
 
 def _ending(database: Database, server: ColumnElement[Any]) -> Executable:
-    lease, by = key_leases.c, _account_given(database, *_HOLDS)
+    lease, by = key_leases.c, given(database, _HOLDS)
     gone = select(by["of_key"], by["in_period"], by["was"])
     return delete(key_leases).where(lease.server == server, tuple_(lease.key_id, lease.period, lease.nanos).in_(gone))

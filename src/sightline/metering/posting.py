@@ -8,12 +8,11 @@ Comes in: `Reservation`s and `Settlement`s, first come first. Goes out: their ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Table, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import JSON, ColumnElement, Connection, bindparam, delete, insert, literal_column, select, update
 from sqlalchemy.sql.base import Executable
-from sqlalchemy.types import TypeEngine
 
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.metering.leases import GiveBack
@@ -34,6 +33,9 @@ _BEGINS = (
 )
 _ZERO = ("prompt_tokens", "completion_tokens", "image_tokens", "cached_tokens", "prompt_nanos", "completion_nanos")
 _ENDS = ("outcome", "status", "error", "ended_at", *_ZERO, "images", "timings")
+_BEGUN = {name: ledger.c[name].type for name in _BEGINS}
+_ENDED = {name: ledger.c[name].type for name in _ENDS}
+_SETTLED = {"of_row": ledger.c.id.type, **_ENDED}
 _answer = (
     update(idempotency)
     .where(idempotency.c.ledger_id == bindparam("of_row"))
@@ -49,9 +51,9 @@ class Posting:
         """Prepare the statements."""
         self._moment = moment_of(database)
         self._presence = presence
-        self._reserve = Prepared(database, _reserving(database, presence.number), _BEGINS)
-        self._settle = Prepared(database, _settling(database), ("of_row", *_ENDS))
-        self._write = Prepared(database, _writing(database, presence.number), (*_BEGINS, *_ENDS))
+        self._reserve = Prepared(database, _reserving(database, presence.number), _BEGUN)
+        self._settle = Prepared(database, _settling(database), _SETTLED)
+        self._write = Prepared(database, _writing(database, presence.number), _BEGUN | _ENDED)
         self._funds = Funds(database, presence.number)
 
     def carry_out(self, connection: Connection, writes: Sequence[Write], careful: bool) -> Moves:
@@ -207,26 +209,19 @@ class Posting:
 def _reserving(database: Database, server: int) -> Executable:
     ours = {"server": literal_column(str(server)), "outcome": _RESERVED, "images": literal_column("'[]'", JSON)}
     zeros = dict.fromkeys(_ZERO, _NONE_YET)
-    return inserting(database, ledger, {**given(database, _types(ledger, _BEGINS)), **ours, **zeros})
+    return inserting(database, ledger, {**given(database, _BEGUN), **ours, **zeros})
 
 
 def _writing(database: Database, server: int) -> Executable:
-    return inserting(
-        database,
-        ledger,
-        {**given(database, _types(ledger, (*_BEGINS, *_ENDS))), "server": literal_column(str(server))},
-    )
+    row = {**given(database, _BEGUN | _ENDED), "server": literal_column(str(server))}
+    return inserting(database, ledger, row)
 
 
 def _settling(database: Database) -> Executable:
-    of = given(database, {"of_row": ledger.c.id.type, **_types(ledger, _ENDS)})
+    of = given(database, _SETTLED)
     # Not as a plain column: SQLite would go through all that is reserved by its index, once for each row.
     is_reserved = ledger.c.outcome.concat(literal_column("''")) == _RESERVED
     return update(ledger).where(ledger.c.id == of["of_row"], is_reserved).values({name: of[name] for name in _ENDS})
-
-
-def _types(table: Table, names: Iterable[str]) -> dict[str, TypeEngine[Any]]:
-    return {name: table.c[name].type for name in names}
 
 
 def _outcomes(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
