@@ -56,6 +56,15 @@ class Timings(msgspec.Struct, frozen=True):
     prefill_s: float
     decode_s: float
 
+    def in_ms(self) -> dict[str, float]:
+        """Rounded to tenths of a millisecond, under names without a unit."""
+        return {
+            "queue": tenths_of_ms(self.queue_s),
+            "image": tenths_of_ms(self.image_s),
+            "prefill": tenths_of_ms(self.prefill_s),
+            "decode": tenths_of_ms(self.decode_s),
+        }
+
 
 class Accounts:
     """Opens an account for each request. Without a ledger nothing is written down."""
@@ -182,14 +191,13 @@ class Account:
             StoreUnavailable: it could not be written down, so it must not go out.
         """
         if self._booking is not None:
-            seconds = msgspec.structs.asdict(timings)
             ending = Ending(
                 "completed",
                 200,
                 usage,
                 cost,
                 images=_digests(self._receipts),
-                timings_ms={name.removesuffix("_s"): tenths_of_ms(value) for name, value in seconds.items()},
+                timings_ms=timings.in_ms(),
                 answer=self._call.answer,
                 media_type=self._call.media_type,
             )

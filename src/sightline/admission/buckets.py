@@ -16,9 +16,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, cast
 
 from throttled import utils
-from throttled.asyncio import BaseStore, MemoryStore, RateLimiterType, RateLimitResult, RedisStore, per_min
+from throttled.asyncio import BaseStore, RateLimiterType, RateLimitResult, RedisStore, per_min
 from throttled.asyncio.rate_limiter.gcra import GCRARateLimiter, MemoryLimitAtomicAction
 from throttled.asyncio.store import BaseMemoryAtomicAction, BaseRedisAtomicAction
+from throttled.asyncio.store.memory import MemoryStoreBackend
 from throttled.exceptions import StoreUnavailableError
 from throttled.store import BaseMemoryStoreBackend
 from throttled.types import KeyT, StoreValueT
@@ -71,9 +72,8 @@ class MemoryBuckets:
     comes between two lines that do not wait, and a request passes here three times."""
 
     def __init__(self) -> None:
-        store = MemoryStore(options={"MAX_SIZE": _MAX_KEYS})
-        self._take = cast(MemoryTake, store.make_atomic(MemoryTake))
-        self._adjust = cast(MemoryAdjust, store.make_atomic(MemoryAdjust))
+        times = Times(options={"MAX_SIZE": _MAX_KEYS})
+        self._take, self._adjust = MemoryTake(times), MemoryAdjust(times)
 
     async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
         """See `Buckets.take`."""
@@ -111,6 +111,21 @@ class RedisBuckets:
     async def close(self) -> None:
         """See `Buckets.close`."""
         await self._adjust.close()
+
+
+class Times(MemoryStoreBackend):
+    """The library's memory, without its times to forget by: the time of a bucket that is full again says as much."""
+
+    def get(self, key: KeyT) -> Any:
+        """When the bucket is full; None where there is none."""
+        return self._client.get(key)
+
+    def set(self, key: KeyT, value: StoreValueT, timeout: int) -> None:
+        """Keep it; whose bucket has been touched least lately makes room."""
+        self._client[key] = value
+        self._client.move_to_end(key)
+        if len(self._client) > self.max_size:
+            self._client.popitem(last=False)
 
 
 class MemoryTake(MemoryLimitAtomicAction):

@@ -19,6 +19,11 @@ from sightline.log import get_logger
 
 log = get_logger(__name__)
 
+_OF_REQUESTS, _OF_TOKENS = (
+    tuple(f"x-ratelimit-{what}-{of}".encode() for what in ("limit", "remaining", "reset"))
+    for of in ("requests", "tokens")
+)
+
 
 class Window(msgspec.Struct, frozen=True):
     """How a limit stands after a request: `reset_s` seconds from now all of it is there again."""
@@ -103,18 +108,21 @@ class RateLimits:
         await self._buckets.close()
 
 
-def rate_headers(requests: Window | None, tokens: Window | None) -> dict[str, str]:
+def rate_headers(requests: Window | None, tokens: Window | None) -> list[tuple[bytes, bytes]]:
     """The limits in OpenAI's headers; a limit that the key does not have gives none.
 
     Source: https://platform.openai.com/docs/guides/rate-limits, "Rate limits in headers"
     """
-    headers = {}
-    for name, window in (("requests", requests), ("tokens", tokens)):
-        if window is not None:
-            headers[f"x-ratelimit-limit-{name}"] = str(window.limit)
-            headers[f"x-ratelimit-remaining-{name}"] = str(window.remaining)
-            headers[f"x-ratelimit-reset-{name}"] = duration(window.reset_s)
+    headers: list[tuple[bytes, bytes]] = []
+    if requests is not None:
+        headers += zip(_OF_REQUESTS, _values(requests), strict=True)
+    if tokens is not None:
+        headers += zip(_OF_TOKENS, _values(tokens), strict=True)
     return headers
+
+
+def _values(window: Window) -> tuple[bytes, bytes, bytes]:
+    return b"%d" % window.limit, b"%d" % window.remaining, duration(window.reset_s).encode()
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sightline.account import Call
 from sightline.api.failures import bug
-from sightline.core import ChatRequest, Delta, tenths_of_ms
+from sightline.core import ChatRequest, Delta
 from sightline.errors import ServiceError
 from sightline.metering.prices import Cost, dollars
 from sightline.service import Completed, Piece, Preview
@@ -126,17 +126,7 @@ class Stream:
 
 def extras(event: Completed) -> dict[str, Any]:
     """What we say beside OpenAI's fields: the receipt, and where the time went in milliseconds."""
-    timings = event.timings
-    return {
-        "images": event.images,
-        "cost": cost_body(event.cost),
-        "timings": {
-            "queue": tenths_of_ms(timings.queue_s),
-            "image": tenths_of_ms(timings.image_s),
-            "prefill": tenths_of_ms(timings.prefill_s),
-            "decode": tenths_of_ms(timings.decode_s),
-        },
-    }
+    return {"images": event.images, "cost": cost_body(event.cost), "timings": event.timings.in_ms()}
 
 
 def preview_body(model: str, preview: Preview) -> dict[str, Any]:

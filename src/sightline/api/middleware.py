@@ -53,8 +53,7 @@ class RequestLog:
                 ours = [(b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % ms)]
                 call = state.get("call")
                 if call is not None and (call.requests or call.tokens):
-                    limits = rate_headers(call.requests, call.tokens)
-                    ours += [(name.encode(), value.encode()) for name, value in limits.items()]
+                    ours += rate_headers(call.requests, call.tokens)
                 message["headers"] = [*message["headers"], *ours]
             await send(message)
 
