@@ -19,6 +19,7 @@ from sightline.log import get_logger
 
 log = get_logger(__name__)
 
+_HALF_A_US = 0.0005  # of a millisecond: what is less is the arithmetic's own
 _OF_REQUESTS, _OF_TOKENS = (
     tuple(f"x-ratelimit-{what}-{of}".encode() for what in ("limit", "remaining", "reset"))
     for of in ("requests", "tokens")
@@ -127,7 +128,7 @@ def _values(window: Window) -> tuple[bytes, bytes, bytes]:
 
 def duration(seconds: float) -> str:
     """OpenAI's spelling, rounded up to a millisecond: `12ms`, `1s`, `8.64s`, `6m0s`."""
-    whole_ms = math.ceil(round(seconds * 1000, 3))
+    whole_ms = math.ceil(seconds * 1000 - _HALF_A_US)
     if 0 < whole_ms < 1000:
         return f"{whole_ms}ms"
     minutes, rest_ms = divmod(whole_ms, 60_000)
