@@ -15,8 +15,9 @@ from types import TracebackType
 import msgspec
 
 from sightline import metrics, traces
+from sightline.admission.buckets import Window
 from sightline.admission.keys import ApiKey
-from sightline.admission.limits import RateLimits, Window
+from sightline.admission.limits import RateLimits
 from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage, tenths_of_ms
 from sightline.errors import ServiceError
 from sightline.ids import new_id

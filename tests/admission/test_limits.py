@@ -18,7 +18,8 @@ import throttled.utils
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sightline.admission.limits import RateLimits, Window, duration, rate_headers
+from sightline.admission.buckets import Window
+from sightline.admission.limits import RateLimits, duration, rate_headers
 from sightline.core import KeyLimits
 from sightline.errors import ConfigError, RateLimitExceeded, StoreUnavailable
 from support.redis_server import RedisServer

@@ -15,8 +15,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, cast
 
+import msgspec
 from throttled import utils
-from throttled.asyncio import BaseStore, RateLimiterType, RateLimitResult, RedisStore, per_min
+from throttled.asyncio import BaseStore, RateLimiterType, RedisStore, per_min
 from throttled.asyncio.rate_limiter.gcra import GCRARateLimiter, MemoryLimitAtomicAction
 from throttled.asyncio.store import BaseMemoryAtomicAction, BaseRedisAtomicAction
 from throttled.asyncio.store.memory import MemoryStoreBackend
@@ -34,11 +35,24 @@ _PREFIX = f"{_NAMESPACE}:{GCRARateLimiter.KEY_SCHEMA_VERSION}:{RateLimiterType.G
 _MAX_KEYS = 1_000_000  # a store that is full forgets the oldest, whose bucket would be full again
 
 
+class Window(msgspec.Struct, frozen=True):
+    """How a limit stands: `reset_s` seconds from now all of it is there again.
+
+    After a request that was `refused`, `retry_s` says when there will be as much as it asked for.
+    """
+
+    limit: int
+    remaining: int
+    reset_s: float
+    refused: bool = False
+    retry_s: float = 0.0
+
+
 class Buckets(Protocol):
     """Buckets by name. Every call is atomic."""
 
-    async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
-        """Take `cost` if there is as much; the result says whether, what is left, and when there will be.
+    async def take(self, name: str, limit: int, cost: int) -> Window:
+        """Take `cost` if there is as much.
 
         Raises:
             StoreUnavailable: Redis did not answer; it is tried again with the next call.
@@ -75,14 +89,14 @@ class MemoryBuckets:
         times = Times(options={"MAX_SIZE": _MAX_KEYS})
         self._take, self._adjust = MemoryTake(times), MemoryAdjust(times)
 
-    async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
+    async def take(self, name: str, limit: int, cost: int) -> Window:
         """See `Buckets.take`."""
-        limited, remaining, reset_s, retry_s = self._take.at_once(name, [60 / limit, limit, cost])
-        return RateLimitResult(bool(limited), (limit, int(remaining), reset_s, retry_s))
+        refused, remaining, reset_s, retry_s = self._take.at_once(name, (60 / limit, limit, cost))
+        return Window(limit, remaining, reset_s, refused == 1, retry_s)
 
     async def adjust(self, name: str, limit: int, cost: int) -> None:
         """See `Buckets.adjust`."""
-        self._adjust.at_once(name, [60 / limit, limit, cost])
+        self._adjust.at_once(name, (60 / limit, limit, cost))
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -95,13 +109,15 @@ class RedisBuckets:
         self._limiters: dict[int, GCRARateLimiter] = {}
         self._store, self._adjust = _open_redis(url)
 
-    async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
+    async def take(self, name: str, limit: int, cost: int) -> Window:
         """See `Buckets.take`."""
         limiter = self._limiters.get(limit)
         if limiter is None:
             limiter = self._limiters[limit] = GCRARateLimiter(per_min(limit), self._store, key_prefix=_NAMESPACE)
         async with _answer_in_time():
-            return await limiter.limit(name, cost)
+            result = await limiter.limit(name, cost)
+        state = result.state
+        return Window(limit, state.remaining, state.reset_after, result.limited, state.retry_after)
 
     async def adjust(self, name: str, limit: int, cost: int) -> None:
         """See `Buckets.adjust`."""
@@ -133,7 +149,7 @@ class MemoryTake(MemoryLimitAtomicAction):
 
     def at_once(self, name: str, args: Sequence[StoreValueT]) -> tuple[int, int, float, float]:
         """Take without waiting for a lock; whether it was refused, what is left, when all is there, when enough is."""
-        return self._do(self._backend, [name], args)
+        return self._do(self._backend, (name,), args)
 
 
 class MemoryAdjust(BaseMemoryAtomicAction):
@@ -143,7 +159,7 @@ class MemoryAdjust(BaseMemoryAtomicAction):
 
     def at_once(self, name: str, args: Sequence[StoreValueT]) -> None:
         """Adjust without waiting for a lock."""
-        self._do(self._backend, [name], args)
+        self._do(self._backend, (name,), args)
 
     @classmethod
     def _do(

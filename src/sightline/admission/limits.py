@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import math
 
-import msgspec
-from throttled.asyncio import RateLimitState
-
-from sightline.admission.buckets import Buckets, open_buckets
+from sightline.admission.buckets import Buckets, Window, open_buckets
 from sightline.core import KeyLimits
 from sightline.errors import RateLimitExceeded, StoreUnavailable
 from sightline.log import get_logger
@@ -24,14 +21,6 @@ _OF_REQUESTS, _OF_TOKENS = (
     tuple(f"x-ratelimit-{what}-{of}".encode() for what in ("limit", "remaining", "reset"))
     for of in ("requests", "tokens")
 )
-
-
-class Window(msgspec.Struct, frozen=True):
-    """How a limit stands after a request: `reset_s` seconds from now all of it is there again."""
-
-    limit: int
-    remaining: int
-    reset_s: float
 
 
 class RateLimits:
@@ -57,14 +46,14 @@ class RateLimits:
             return None
         if limit < 1:
             raise RateLimitExceeded("This key may make no requests; ask whoever runs this service to raise its limit.")
-        result = await self._buckets.take(f"requests:{key_id}", limit, 1)
-        if result.limited:
-            seconds = _seconds(result.state)
+        window = await self._buckets.take(f"requests:{key_id}", limit, 1)
+        if window.refused:
+            seconds = _seconds(window)
             message = (
                 f"This key's limit is {limit:,} requests a minute, and none is left; send it again in {seconds} s."
             )
             raise RateLimitExceeded(message, retry_after_s=seconds)
-        return _window(result.state)
+        return window
 
     async def reserve_tokens(self, key_id: str, limits: KeyLimits, estimate: int) -> Window | None:
         """Set `estimate` tokens aside for a request; None where the key has no such limit.
@@ -82,15 +71,15 @@ class RateLimits:
                 f"{_needs(estimate, limit)}, so that it can never pass; lower max_completion_tokens, shorten the "
                 "prompt, send fewer images, or have the key's limit raised."
             )
-        result = await self._buckets.take(f"tokens:{key_id}", limit, estimate)
-        if result.limited:
-            seconds = _seconds(result.state)
+        window = await self._buckets.take(f"tokens:{key_id}", limit, estimate)
+        if window.refused:
+            seconds = _seconds(window)
             message = (
-                f"{_needs(estimate, limit)}, and {result.state.remaining:,} are left; send it again in {seconds} s, "
+                f"{_needs(estimate, limit)}, and {window.remaining:,} are left; send it again in {seconds} s, "
                 "or lower max_completion_tokens."
             )
             raise RateLimitExceeded(message, retry_after_s=seconds)
-        return _window(result.state)
+        return window
 
     async def settle_tokens(self, key_id: str, limits: KeyLimits, reserved: int, used: int) -> None:
         """Give back what was reserved and not used, or take what was used beyond it, down to nothing left.
@@ -139,9 +128,5 @@ def _needs(estimate: int, limit: int) -> str:
     return f"This request needs up to {estimate:,} tokens, this key's limit is {limit:,} a minute"
 
 
-def _window(state: RateLimitState) -> Window:
-    return Window(state.limit, state.remaining, state.reset_after)
-
-
-def _seconds(state: RateLimitState) -> int:
-    return max(1, math.ceil(state.retry_after))
+def _seconds(window: Window) -> int:
+    return max(1, math.ceil(window.retry_s))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import deque
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +19,7 @@ from sightline.api.cycle import ON_LEAVE
 from sightline.core import tenths_of_ms
 from sightline.ids import new_id
 from sightline.log import REQUEST_ID, get_logger
+from sightline.timers import Later
 
 log = get_logger(__name__)
 
@@ -79,12 +79,11 @@ class EndWithClient:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._read: deque[Watch] = deque()  # whose bodies have been read, the earliest first
-        self._timer: asyncio.TimerHandle | None = None
+        self._read: Later[Watch] = Later(_WATCH_AFTER_S, Watch.begin)  # whose bodies have been read
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Taken out: the cycle holds the scope, and a ring of them would keep bodies until the collector comes by.
-        watch = Watch(self, receive, scope.get("extensions", _NONE).pop(ON_LEAVE, None))
+        watch = Watch(self._read, receive, scope.get("extensions", _NONE).pop(ON_LEAVE, None))
         try:
             await self._app(scope, watch.receive, send)
         except asyncio.CancelledError:
@@ -94,34 +93,20 @@ class EndWithClient:
         finally:
             watch.end()
 
-    def begin(self, watch: Watch) -> None:
-        """Have `watch` begin in a moment."""
-        self._read.append(watch)
-        if self._timer is None:
-            self._timer = watch.loop.call_later(_WATCH_AFTER_S, self._begin_due)
-
-    def _begin_due(self) -> None:
-        loop = asyncio.get_running_loop()
-        due_s = loop.time() - _WATCH_AFTER_S
-        while self._read and self._read[0].read_s <= due_s:
-            self._read.popleft().begin()
-        self._timer = loop.call_later(_WATCH_AFTER_S, self._begin_due) if self._read else None
-
 
 class Watch:
     """Listens on a connection once the body is read, and cancels the request's task when the client leaves."""
 
     __slots__ = (
-        *("_is_over", "_is_read", "_on_leave", "_owner", "_receive", "_watcher"),
-        *("client_left", "loop", "read_s", "request"),
+        *("_is_over", "_is_read", "_on_leave", "_read", "_receive", "_watcher"),
+        *("client_left", "loop", "request"),
     )
 
-    def __init__(self, owner: EndWithClient, receive: Receive, on_leave: OnLeave | None) -> None:
+    def __init__(self, read: Later[Watch], receive: Receive, on_leave: OnLeave | None) -> None:
         self.loop = asyncio.get_running_loop()
         self.client_left = False
-        self.read_s = 0.0
         self.request: asyncio.Task[None] = asyncio.current_task(self.loop)  # type: ignore[assignment]
-        self._owner = owner
+        self._read = read
         self._receive = receive
         self._on_leave = on_leave
         self._is_read = self._is_over = False
@@ -139,8 +124,7 @@ class Watch:
                     if self._on_leave is not None:
                         self._on_leave(self._leave)
                     else:
-                        self.read_s = self.loop.time()
-                        self._owner.begin(self)
+                        self._read.add(self)
                 return message
         return await self.loop.create_future()  # type: ignore[no-any-return]
 

@@ -19,8 +19,6 @@ from sightline.metering.prices import Cost
 
 CLIENT_LEFT = 499
 _REFUSED = (QuotaExceeded, IdempotencyConflict, Replay)  # which leave no row, and nothing promised
-SOON_S = 0.02
-"""How long a plain answer may take to have its row written in one go."""
 
 
 class Booking:
@@ -34,7 +32,7 @@ class Booking:
         self._ledger = ledger
         self._entry = entry
         self._streams = streams
-        self._later: asyncio.TimerHandle | None = None
+        self._is_quick = False  # so far: it has no row, and is to have one soon
         self._reserving: asyncio.Future[None] | None = None
         self._is_written = False
         self.is_confirmed = False
@@ -49,10 +47,15 @@ class Booking:
         elif self._streams:
             self._reserve()
         else:
-            self._later = asyncio.get_running_loop().call_later(SOON_S, self._reserve)
+            self._is_quick = True
+            self._ledger.soon.add(self._reserve_unless_over)
+
+    def _reserve_unless_over(self) -> None:
+        if self._is_quick:
+            self._reserve()
 
     def _reserve(self) -> asyncio.Future[None]:
-        self._later = None
+        self._is_quick = False
         self._reserving = self._ledger.reserve(self._entry)
         return self._reserving
 
@@ -97,11 +100,8 @@ class Booking:
 
     def _was_quick(self) -> bool:
         """Whether the request is over before it was to be reserved, which it then is no more."""
-        if self._later is None:
-            return False
-        self._later.cancel()
-        self._later = None
-        return True
+        was_quick, self._is_quick = self._is_quick, False
+        return was_quick
 
     def _close(self, ending: Ending) -> None:
         if self._was_quick():

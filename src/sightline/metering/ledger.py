@@ -9,7 +9,7 @@ Source: contract.md section 9.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -24,8 +24,11 @@ from sightline.store.database import Database
 from sightline.store.presence import Presence
 from sightline.store.tables import idempotency, key_leases, key_spend, ledger
 from sightline.store.writer import Write, Writer
+from sightline.timers import Later
 
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
+SOON_S = 0.02
+"""How long a plain answer may take to have its row written in one go."""
 AGAIN_S = 1.0
 """How long to wait before what a database did not take is offered again."""
 KEPT = timedelta(hours=24)
@@ -121,6 +124,7 @@ class Ledger:
         self._presence = presence
         self._writer = writer
         self._leases = Leases(writer.write)
+        self.soon: Later[Callable[[], None]] = Later(SOON_S, lambda call: call())
 
     async def close(self) -> None:
         """Give back what is set aside for requests to come; after the last of them has ended."""

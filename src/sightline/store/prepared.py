@@ -124,7 +124,8 @@ def moment_of(database: Database) -> Callable[[datetime], datetime | str]:
 
 
 def _text_of(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
+    in_utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return in_utc.isoformat(" ", "microseconds")[:_WITHOUT_ZONE]
 
 
 def _itself(time: datetime) -> datetime:

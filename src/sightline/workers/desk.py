@@ -178,9 +178,8 @@ class Visitor:
             self._waiting[number].cancel()
 
     def _take(self, message: Take) -> None:
-        result = _at_once(self._desk.buckets.take(message.name, message.limit, message.cost))
-        state = result.state
-        self.send(Taken(message.number, result.limited, state.remaining, state.reset_after, state.retry_after))
+        window = _at_once(self._desk.buckets.take(message.name, message.limit, message.cost))
+        self.send(Taken(message.number, window))
 
     async def _scrape(self, number: int) -> None:
         self.send(Text(number, await self._desk.text()))

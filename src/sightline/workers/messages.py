@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from sightline import errors
+from sightline.admission.buckets import Window
 from sightline.errors import ServiceError
 from sightline.metrics import Labels
 
@@ -97,10 +98,7 @@ class Taken(msgspec.Struct, tag=True, frozen=True):
     """How a bucket stands after a `Take`."""
 
     number: int
-    limited: bool
-    remaining: int
-    reset_after_s: float
-    retry_after_s: float
+    window: Window
 
 
 class Full(msgspec.Struct, tag=True, frozen=True):

@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
 
-from throttled.asyncio import RateLimitResult
-
 from sightline.admission.admit import Admission
+from sightline.admission.buckets import Window
 from sightline.engines.channel import Channel
 from sightline.errors import EngineUnavailable, ServiceError, StoreUnavailable
 from sightline.settings import Settings
@@ -151,7 +150,7 @@ class RemoteBuckets:
     def __init__(self, desk: DeskLine) -> None:
         self._desk = desk
 
-    async def take(self, name: str, limit: int, cost: int) -> RateLimitResult:
+    async def take(self, name: str, limit: int, cost: int) -> Window:
         """See `Buckets.take`."""
         number = self._desk.number()
         try:
@@ -159,7 +158,7 @@ class RemoteBuckets:
         except EngineUnavailable as error:
             raise StoreUnavailable from error
         assert isinstance(reply, Taken)
-        return RateLimitResult(reply.limited, (limit, reply.remaining, reply.reset_after_s, reply.retry_after_s))
+        return reply.window
 
     async def adjust(self, name: str, limit: int, cost: int) -> None:
         """See `Buckets.adjust`; the desk hears of it before it hears of any later request."""
