@@ -208,7 +208,7 @@ class Ledger:
 
 def period_of(period: Period, time: datetime) -> str:
     """Return the name of the period that `time` falls in: a day or month of UTC, or `total`."""
-    return _period_of(period, time.astimezone(UTC).date())
+    return _period_of(period, (time if time.tzinfo is UTC else time.astimezone(UTC)).date())
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -229,7 +230,11 @@ def _durable(connection: Any, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    words = connection.get_execution_options().get("begin", "BEGIN")
+    try:
+        connection.connection.cursor().execute(words)  # SQLAlchemy's own way takes longer than a short transaction
+    except sqlite3.Error as error:
+        raise DatabaseError(words, None, error) from error
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sightline.errors import StoreUnavailable
 from sightline.log import get_logger
 
-FAILURES = (DBAPIError, OSError)
+FAILURES = (DBAPIError, sqlite3.Error, OSError)
 """What a database that cannot be reached, written or waited for raises."""
 
 log = get_logger(__name__)

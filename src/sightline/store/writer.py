@@ -29,7 +29,7 @@ log = get_logger(__name__)
 WAIT_S = 0.8
 """How long a write waits to be begun before its asker is refused: an answer is due within a second."""
 MOST_AT_ONCE = 512
-APART_S = 0.002
+APART_S = 0.004
 """The least time from one group's begin to the next one's, where the last had more than one write."""
 AGAIN_WITHIN_S = 0.15
 """A group that failed within this is tried again: a broken connection is noticed at once. What waited longer, for a
