@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import throttled.utils
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sightline.admission import buckets
 from sightline.admission.buckets import Window
 from sightline.admission.limits import RateLimits, duration, rate_headers
 from sightline.core import KeyLimits
@@ -43,7 +43,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(throttled.utils, "now_mono_f", clock)
+    monkeypatch.setattr(buckets, "_clock", clock)
     return clock
 
 
@@ -304,6 +304,7 @@ async def test_redis_that_does_not_answer_is_503_within_a_second() -> None:
 
 
 def test_missing_redis_client_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sightline.admission.redis_buckets", raising=False)
     monkeypatch.setitem(sys.modules, "redis.asyncio.retry", None)
 
     with pytest.raises(ConfigError, match=r"pip install 'sightline\[redis\]'"):
