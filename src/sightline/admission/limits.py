@@ -17,10 +17,6 @@ from sightline.log import get_logger
 log = get_logger(__name__)
 
 _HALF_A_US = 0.0005  # of a millisecond: what is less is the arithmetic's own
-_OF_REQUESTS, _OF_TOKENS = (
-    tuple(f"x-ratelimit-{what}-{of}".encode() for what in ("limit", "remaining", "reset"))
-    for of in ("requests", "tokens")
-)
 
 
 class RateLimits:
@@ -105,14 +101,18 @@ def rate_headers(requests: Window | None, tokens: Window | None) -> list[tuple[b
     """
     headers: list[tuple[bytes, bytes]] = []
     if requests is not None:
-        headers += zip(_OF_REQUESTS, _values(requests), strict=True)
+        headers += (
+            (b"x-ratelimit-limit-requests", b"%d" % requests.limit),
+            (b"x-ratelimit-remaining-requests", b"%d" % requests.remaining),
+            (b"x-ratelimit-reset-requests", duration(requests.reset_s).encode()),
+        )
     if tokens is not None:
-        headers += zip(_OF_TOKENS, _values(tokens), strict=True)
+        headers += (
+            (b"x-ratelimit-limit-tokens", b"%d" % tokens.limit),
+            (b"x-ratelimit-remaining-tokens", b"%d" % tokens.remaining),
+            (b"x-ratelimit-reset-tokens", duration(tokens.reset_s).encode()),
+        )
     return headers
-
-
-def _values(window: Window) -> tuple[bytes, bytes, bytes]:
-    return b"%d" % window.limit, b"%d" % window.remaining, duration(window.reset_s).encode()
 
 
 def duration(seconds: float) -> str:

@@ -176,7 +176,7 @@ class Ledger:
         It raises:
             StoreUnavailable: the row could not be written, or that cannot be known for now.
         """
-        if entry.limit is not None:
+        if entry.limit is not None and entry.grant.lease is None:
             self._leased(entry, entry.limit)
         return self._writer.write(Whole(entry=entry, ending=ending, at=datetime.now(UTC)))
 
