@@ -72,20 +72,22 @@ class ImageFile:
     """A picture as a file that every decoder reads alike, for a model that runs elsewhere.
 
     `type` is `png` or `jpeg`; `sha256` is of the bytes that the sender sent, which may be other ones; `detail` is what
-    the sender asked.
+    the sender asked. `base64` is that of `data`, where it is there already.
     """
 
     type: str
     data: bytes = field(repr=False)
     sha256: str
     detail: Detail
+    base64: bytes | memoryview | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
     """An image whose header was read and is within the limits; not one pixel was decoded yet.
 
-    `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored.
+    `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored. `base64` is what
+    they came as, where encoding them would give just that.
     """
 
     data: bytes = field(repr=False)
@@ -95,6 +97,7 @@ class EncodedImage:
     height: int
     detail: Detail
     param: str
+    base64: bytes | memoryview | None = field(default=None, repr=False)
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):

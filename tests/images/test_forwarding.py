@@ -153,8 +153,8 @@ async def test_viewer_hands_on_what_is_plain_and_keeps_what_it_wrote(pool: Image
     viewer = Viewer(pool, ImageCache(1_000_000))
     jpeg, webp = encoded(quarters(64, 48), "jpeg"), encoded(quarters(64, 48), "webp")
     images = [
-        EncodedImage(jpeg, "image/jpeg", "jpeg", 64, 48, "auto", "messages"),
-        EncodedImage(webp, "image/webp", "webp", 64, 48, "low", "messages"),
+        EncodedImage(jpeg, "image/jpeg", "jpeg", 64, 48, "auto", "messages", b"the jpeg's"),
+        EncodedImage(webp, "image/webp", "webp", 64, 48, "low", "messages", b"the webp's"),
     ]
 
     first = await viewer.look(images, SQUARE, "key")
@@ -164,6 +164,8 @@ async def test_viewer_hands_on_what_is_plain_and_keeps_what_it_wrote(pool: Image
     assert isinstance(one, ImageFile)
     assert isinstance(other, ImageFile)
     assert one.data is jpeg
+    assert one.base64 == b"the jpeg's"
+    assert other.base64 is None
     assert one.detail == "auto"
     assert other.type == "png"
     assert first[0].receipt.actions == ("forwarded as sent", "resized")

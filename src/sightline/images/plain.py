@@ -50,7 +50,8 @@ def _is_plain_jpeg(data: bytes) -> bool:
         end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
         body = data[at + 4 : end]
         if marker == _START_OF_SCAN:
-            return has_frame and data.find(b"\xff\xd9", end) > 0
+            # Looked for from behind, where it stands: in front of it any 256th byte is an 0xFF to stop at.
+            return has_frame and data.rfind(b"\xff\xd9", end) > 0
         if marker in (_BASELINE, _PROGRESSIVE):
             if has_frame or not _is_plain_frame(body):
                 return False

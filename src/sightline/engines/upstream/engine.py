@@ -13,6 +13,7 @@ from contextlib import aclosing
 import msgspec
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, SamplingParams, Usage
+from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Client, Unreachable
 from sightline.engines.upstream.discovery import Discovery, greet
 from sightline.engines.upstream.exchange import exchange
@@ -189,7 +190,7 @@ async def _count(server: Server, served: Served, request: GenerateRequest) -> Us
     return Usage(count, 0, request.image_tokens)
 
 
-async def _ask(server: Server, path: str, body: list[bytes]) -> bytes:
+async def _ask(server: Server, path: str, body: Pieces) -> bytes:
     async with server.client.send("POST", path, body) as reply:
         if reply.status != 200:
             refusal = of_status(reply.status, await reply.error())

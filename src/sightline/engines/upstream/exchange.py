@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest
+from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Reply, Unreachable
 from sightline.engines.upstream.failures import Failure, of_status
 from sightline.engines.upstream.reckoning import ImagesLost, Reckoning
@@ -54,7 +55,7 @@ class _Asking:
 
     reply: Reply
 
-    def __init__(self, server: Server, body: list[bytes], *, streams: bool) -> None:
+    def __init__(self, server: Server, body: Pieces, *, streams: bool) -> None:
         self.running = Exchange(asyncio.get_running_loop().time(), streams=streams)
         self._server = server
         self._sending = server.client.send("POST", CHAT, body)
