@@ -168,7 +168,7 @@ class TokenLogprob(msgspec.Struct, frozen=True):
     top: tuple[TokenLogprob, ...] = ()
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer. `cached_tokens` of the prompt came from a cache.
 
     Here they are the image tokens of views that were encoded for an earlier request of the same owner; of an upstream
@@ -199,7 +199,7 @@ class EngineTimings(msgspec.Struct, frozen=True):
     decode_s: float
 
 
-class Delta(msgspec.Struct, frozen=True):
+class Delta(msgspec.Struct, frozen=True, gc=False):
     """A piece of an answer. `usage` is of the answer so far; the last one carries `finish_reason` and `timings` too."""
 
     text: str

@@ -11,6 +11,7 @@ import pytest
 from msgspec import structs
 from pydantic import SecretStr
 
+from sightline.engines.base import MOST_AT_HAND, at_hand
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import (
     ConfigError,
@@ -23,7 +24,7 @@ from sightline.errors import (
 from sightline.settings import UpstreamSettings
 from support.asgi import until
 from support.engines import answer, said
-from support.upstreams import FILE, MODEL, TEXT, WORDS, Rude, ask, engine_over, rude_servers
+from support.upstreams import FILE, MANY, MODEL, TEXT, WORDS, Rude, ask, engine_over, rude_servers
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +44,21 @@ async def test_answer_comes_piece_by_piece_with_its_usage() -> None:
     assert (usage.prompt_tokens, usage.completion_tokens, usage.image_tokens) == (25, 4, 16)
     assert deltas[-1].finish_reason == "stop"
     assert all(delta.usage for delta in deltas)
+
+
+async def test_pieces_that_came_together_are_taken_together_and_bounded() -> None:
+    async with rude_servers(1) as servers, engine_over(servers) as engine:
+        servers[0].manner = "many at once"
+        deltas = engine.generate(ask(max_tokens=500))
+        takes = []
+        async for delta in deltas:
+            takes.append([delta, *at_hand(deltas)()])
+
+    assert len(takes) < 20  # as many as the system made of it
+    assert max(len(taken) for taken in takes) <= 1 + MOST_AT_HAND
+    assert [delta.text for taken in takes for delta in taken] == [*WORDS * MANY, ""]
+    counts = [delta.usage.completion_tokens for taken in takes for delta in taken if delta.usage]
+    assert counts == [*range(1, MANY * len(WORDS) + 1), MANY * len(WORDS)]
 
 
 async def test_plain_answer_is_one_piece() -> None:

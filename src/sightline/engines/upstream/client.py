@@ -351,6 +351,10 @@ class Sending:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Keep the connection for the next request if all of the answer was read, else close it at once."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
