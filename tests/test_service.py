@@ -18,14 +18,14 @@ from sightline.admission.admit import Admission
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import RateLimits
 from sightline.app import compose
-from sightline.core import ChatRequest, Delta, GenerateRequest, KeyLimits
+from sightline.core import ChatRequest, Delta, GenerateRequest, KeyLimits, Usage
 from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import EngineError, EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages
 from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
 from sightline.metering.ledger import Ledger
-from sightline.service import Completed, Piece, Service, _answers
+from sightline.service import Completed, Pieces, Service, _answers
 from sightline.settings import ImageLimits, PriceSettings, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import SCRIPTED, image, raw
@@ -46,7 +46,7 @@ def call() -> Call:
     return Call("req_1", KEY)
 
 
-async def events(service: Service, request: ChatRequest) -> list[Piece | Completed]:
+async def events(service: Service, request: ChatRequest) -> list[Pieces | Completed]:
     async with aclosing(service.run(request, call())) as found:
         return [event async for event in found]
 
@@ -54,7 +54,8 @@ async def events(service: Service, request: ChatRequest) -> list[Piece | Complet
 async def test_pieces_come_first_and_completed_last(service: Service, admission: Admission) -> None:
     *pieces, last = await events(service, chat("a b", image()))
 
-    assert [piece.delta.text for piece in pieces if isinstance(piece, Piece)] == ["a", " b", " [32x32]", ""]
+    deltas = [delta for one in pieces if isinstance(one, Pieces) for delta in one.deltas]
+    assert [delta.text for delta in deltas] == ["a", " b", " [32x32]", ""]
     assert isinstance(last, Completed)
     assert last.usage.image_tokens == last.images[0].image_tokens == 16
     assert admission.in_flight == 0
@@ -126,6 +127,62 @@ async def test_seed_differs_from_answer_to_answer() -> None:
 
     assert sorted(seed for seed in seeds if seed is not None) == [5, 6, 7]
     assert {piece.choice for piece in found} == {0, 1, 2}
+
+
+class Bursts:
+    """Deltas that have all come at once."""
+
+    def __init__(self, deltas: list[Delta]) -> None:
+        self._deltas = deltas
+
+    def __aiter__(self) -> Bursts:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if not self._deltas:
+            raise StopAsyncIteration
+        return self._deltas.pop(0)
+
+    def at_hand(self) -> list[Delta]:
+        taken, self._deltas = self._deltas, []
+        return taken
+
+    async def aclose(self) -> None: ...
+
+
+class InBursts(ScriptedEngine):
+    """Gives all pieces of an answer at once."""
+
+    def generate(self, request: GenerateRequest) -> Bursts:  # type: ignore[override]
+        usages = [Usage(1, tokens + 1, self.images) for tokens in range(3)]
+        return Bursts([Delta("ab"[at], usage=usages[at]) for at in range(2)] + [Delta("", (), "stop", usages[2])])
+
+    images = 0
+
+
+@pytest.mark.parametrize("n", [1, 2])
+async def test_pieces_that_come_together_go_on_together(
+    settings: Settings, build: Callable[..., Service], n: int
+) -> None:
+    engine = InBursts()
+    await engine.start()
+
+    *pieces, last = await events(build(settings, engine), chat("a", n=n))
+
+    assert [(one.choice, [delta.text for delta in one.deltas]) for one in pieces if isinstance(one, Pieces)] == [
+        (choice, ["a", "b", ""]) for choice in range(n)
+    ]
+    assert isinstance(last, Completed)
+    assert last.usage.completion_tokens == 3 * n
+
+
+async def test_image_lost_in_the_midst_of_a_burst_is_noticed(settings: Settings, build: Callable[..., Service]) -> None:
+    engine = InBursts()
+    engine.images = 16
+    await engine.start()
+
+    with pytest.raises(EngineError, match="saw 16 image tokens"):
+        await events(build(settings, engine), chat("a"))
 
 
 class FailingSecond(ScriptedEngine):

@@ -151,8 +151,8 @@ class Account:
             metrics.images_taken(sum(receipt.bytes for receipt in receipts))
             self._meter = Meter(sum(receipt.image_tokens for receipt in receipts))
 
-    def count(self, delta: Delta, choice: int) -> None:
-        """Take note of a piece of answer number `choice`.
+    def count(self, deltas: Sequence[Delta], choice: int) -> None:
+        """Take note of pieces of answer number `choice`.
 
         Raises:
             EngineError: see `Meter.count`.
@@ -162,9 +162,9 @@ class Account:
             metrics.first_token(self._model.id, time.monotonic() - self._began_s)
             if self._trace is not None:
                 self._trace.first_piece()
-        if delta.finish_reason is not None and self._trace is not None:
-            self._trace.finished(choice, delta.finish_reason)
-        self._meter.count(delta, choice)
+        if self._trace is not None and (reason := deltas[-1].finish_reason) is not None:
+            self._trace.finished(choice, reason)
+        self._meter.count(deltas, choice)
 
     async def confirm(self) -> None:
         """Return once a piece of the answer may go out; see `Booking.confirm`.

@@ -72,20 +72,22 @@ class ImageFile:
     """A picture as a file that every decoder reads alike, for a model that runs elsewhere.
 
     `type` is `png` or `jpeg`; `sha256` is of the bytes that the sender sent, which may be other ones; `detail` is what
-    the sender asked.
+    the sender asked. `base64` is that of `data`, where it is there already.
     """
 
     type: str
     data: bytes = field(repr=False)
     sha256: str
     detail: Detail
+    base64: bytes | memoryview | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
     """An image whose header was read and is within the limits; not one pixel was decoded yet.
 
-    `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored.
+    `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored. `base64` is what
+    they came as, where encoding them would give just that.
     """
 
     data: bytes = field(repr=False)
@@ -95,6 +97,7 @@ class EncodedImage:
     height: int
     detail: Detail
     param: str
+    base64: bytes | memoryview | None = field(default=None, repr=False)
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
@@ -165,7 +168,7 @@ class TokenLogprob(msgspec.Struct, frozen=True):
     top: tuple[TokenLogprob, ...] = ()
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer. `cached_tokens` of the prompt came from a cache.
 
     Here they are the image tokens of views that were encoded for an earlier request of the same owner; of an upstream
@@ -196,7 +199,7 @@ class EngineTimings(msgspec.Struct, frozen=True):
     decode_s: float
 
 
-class Delta(msgspec.Struct, frozen=True):
+class Delta(msgspec.Struct, frozen=True, gc=False):
     """A piece of an answer. `usage` is of the answer so far; the last one carries `finish_reason` and `timings` too."""
 
     text: str

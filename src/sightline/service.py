@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -18,18 +18,18 @@ from msgspec.structs import replace
 from sightline.account import Accounts, Call, Timings
 from sightline.admission.admit import Admission
 from sightline.core import ChatRequest, Delta, GenerateRequest, ImageFile, ModelInfo, Usage, ViewPixels
-from sightline.engines.base import Engine
+from sightline.engines.base import Engine, at_hand
 from sightline.engines.catalogue import Catalogue, check
 from sightline.images.receipt import ImageReceipt
 from sightline.images.viewer import Viewer
 from sightline.metering.prices import Cost
 
 
-class Piece(msgspec.Struct, frozen=True):
-    """The next piece of answer number `choice` (0-based)."""
+class Pieces(msgspec.Struct, frozen=True):
+    """The next pieces of answer number `choice` (0-based): at least one, and those that came together with it."""
 
     choice: int
-    delta: Delta
+    deltas: Sequence[Delta]
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class Service:
         """Whether every engine can answer and the service is not about to stop."""
         return self.catalogue.is_complete() and not self._admission.draining
 
-    async def run(self, request: ChatRequest, call: Call) -> AsyncGenerator[Piece | Completed, None]:
+    async def run(self, request: ChatRequest, call: Call) -> AsyncGenerator[Pieces | Completed, None]:
         """Carry out one request.
 
         The request is settled after `Completed`: only when the events have ended may an answer's last byte go out.
@@ -85,14 +85,14 @@ class Service:
                 account.saw(receipts)
                 # One answer is read from the engine itself: each generator in between would cost every request.
                 source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n)
+                more = at_hand(source)
                 try:
-                    async for piece in source:
-                        if isinstance(piece, Delta):
-                            piece = Piece(0, piece)
-                        account.count(piece.delta, piece.choice)
+                    async for came in source:
+                        pieces = Pieces(0, (came, *more())) if isinstance(came, Delta) else came
+                        account.count(pieces.deltas, pieces.choice)
                         if not account.is_confirmed:
                             await account.confirm()
-                        yield piece
+                        yield pieces
                 finally:
                     await source.aclose()
                 place.leave()
@@ -139,28 +139,29 @@ class Service:
         return work, receipts
 
 
-async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Piece, None]:
+async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Pieces, None]:
     """Run `n` answers side by side and yield their pieces as they come; a seed gives each its own."""
-    pieces: asyncio.Queue[Piece | asyncio.Task[None]] = asyncio.Queue()
+    came: asyncio.Queue[Pieces | asyncio.Task[None]] = asyncio.Queue()
 
     async def answer(choice: int) -> None:
         seed = request.sampling.seed
         sampling = replace(request.sampling, seed=None if seed is None else seed + choice)
         async with aclosing(engine.generate(replace(request, sampling=sampling))) as deltas:
+            more = at_hand(deltas)
             async for delta in deltas:
-                pieces.put_nowait(Piece(choice, delta))
+                came.put_nowait(Pieces(choice, (delta, *more())))
 
     tasks = [asyncio.create_task(answer(choice)) for choice in range(n)]
     for task in tasks:
-        task.add_done_callback(pieces.put_nowait)
+        task.add_done_callback(came.put_nowait)
     try:
         left = n
         while left:
-            piece = await pieces.get()
-            if isinstance(piece, Piece):
-                yield piece
+            pieces = await came.get()
+            if isinstance(pieces, Pieces):
+                yield pieces
             else:
-                piece.result()  # raises what ended this answer early
+                pieces.result()  # raises what ended this answer early
                 left -= 1
     finally:
         for task in tasks:

@@ -15,7 +15,8 @@ import pytest
 from msgspec.structs import replace
 
 from sightline.core import Delta
-from sightline.engines.process import Answer, ProcessEngine
+from sightline.engines.base import at_hand
+from sightline.engines.process import Answer, ProcessEngine, _Deltas
 from sightline.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable
 from sightline.settings import EngineSpec
 from support.asgi import until
@@ -59,6 +60,22 @@ async def test_an_answer_that_nobody_reads_before_its_end_comes_as_one_piece(eng
     assert Delta.join(pieces).text == whole.text == "one two three"
     assert [entry.token for entry in whole.logprobs] == ["one", " two", " three"]
     assert (whole.finish_reason, whole.usage) == (pieces[-1].finish_reason, pieces[-1].usage)
+
+
+async def test_pieces_that_have_come_are_taken_together(engine: ProcessEngine) -> None:
+    deltas = engine.generate(request(engine.models()[0], "one two three"))
+
+    first = await anext(deltas)
+    assert isinstance(deltas, _Deltas)
+    assert deltas._answer is not None
+    await until(lambda: deltas._answer.has_come)
+    rest = at_hand(deltas)()
+
+    assert first.text == "one"
+    assert [delta.text for delta in rest] == [" two", " three", ""]
+    assert [delta async for delta in deltas] == []
+    assert not at_hand(deltas)()
+    await deltas.aclose()
 
 
 async def test_death_of_the_process_is_503_for_those_that_run_and_it_comes_back(engine: ProcessEngine) -> None:

@@ -148,13 +148,22 @@ def test_model_with_closer_views_gets_the_shape_of_the_picture() -> None:
     assert made.views == views(encoding, again.width, again.height, "high").count == 5
 
 
+@pytest.mark.parametrize("behind", [b"", b"\0" * 100, b"\xd9" * 5, b"\xd9" * 50, b"\xff" * 9, b"\xff\xd9", b"\0\xd9\0"])
+def test_end_is_found_whatever_stands_behind_it(behind: bytes) -> None:
+    jpeg = encoded(quarters(64, 48), "jpeg")
+    assert jpeg.endswith(b"\xff\xd9")
+
+    assert plain(jpeg + behind)
+    assert plain(jpeg[:-2] + behind) == (b"\xff\xd9" in behind)
+
+
 @pytest.mark.anyio
 async def test_viewer_hands_on_what_is_plain_and_keeps_what_it_wrote(pool: ImagePool) -> None:
     viewer = Viewer(pool, ImageCache(1_000_000))
     jpeg, webp = encoded(quarters(64, 48), "jpeg"), encoded(quarters(64, 48), "webp")
     images = [
-        EncodedImage(jpeg, "image/jpeg", "jpeg", 64, 48, "auto", "messages"),
-        EncodedImage(webp, "image/webp", "webp", 64, 48, "low", "messages"),
+        EncodedImage(jpeg, "image/jpeg", "jpeg", 64, 48, "auto", "messages", b"the jpeg's"),
+        EncodedImage(webp, "image/webp", "webp", 64, 48, "low", "messages", b"the webp's"),
     ]
 
     first = await viewer.look(images, SQUARE, "key")
@@ -164,6 +173,8 @@ async def test_viewer_hands_on_what_is_plain_and_keeps_what_it_wrote(pool: Image
     assert isinstance(one, ImageFile)
     assert isinstance(other, ImageFile)
     assert one.data is jpeg
+    assert one.base64 == b"the jpeg's"
+    assert other.base64 is None
     assert one.detail == "auto"
     assert other.type == "png"
     assert first[0].receipt.actions == ("forwarded as sent", "resized")

@@ -15,6 +15,7 @@ from support.asgi import until
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 WORDS = ["one", " two", " three", " four"]
+MANY = 100
 PICTURE_TOKENS = 16
 MODEL = "them/model"
 RULE = ImageEncoding("square", 32, PICTURE_TOKENS)
@@ -121,7 +122,11 @@ class Rude:
         self._event(writer, {"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]})
         if self.manner == "cut before a word":
             return False
-        for at, word in enumerate(WORDS):
+        words = WORDS * MANY if self.manner == "many at once" else WORDS
+        for at, word in enumerate(words):
+            if self.manner == "many at once":
+                self._event(writer, {"choices": [{"delta": {"content": word}, "finish_reason": None}]})
+                continue
             done, _ = await asyncio.wait([left], timeout=self.pause_s or 0.001)
             if done:
                 self.left += 1
@@ -136,7 +141,7 @@ class Rude:
         if self.manner == "error inside":
             self._event(writer, {"error": {"message": "secret"}})
         self._event(writer, {"choices": [{"delta": {}, "finish_reason": "stop"}]})
-        self._event(writer, {"choices": [], **self._usage(body, len(WORDS))})
+        self._event(writer, {"choices": [], **self._usage(body, len(words))})
         writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
         left.cancel()
         return False

@@ -15,7 +15,7 @@ from sightline.api.failures import bug
 from sightline.core import ChatRequest, Delta
 from sightline.errors import ServiceError
 from sightline.metering.prices import Cost, dollars
-from sightline.service import Completed, Piece, Preview
+from sightline.service import Completed, Pieces, Preview
 from sightline.wire import sse
 from sightline.wire.render import (
     Head,
@@ -29,7 +29,7 @@ from sightline.wire.render import (
 )
 
 EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
-Events = AsyncGenerator[Piece | Completed, None]
+Events = AsyncGenerator[Pieces | Completed, None]
 
 _dollars = lru_cache(maxsize=4096)(dollars)  # of a model without a price it is always the same
 
@@ -40,8 +40,8 @@ async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> 
     answers: list[list[Delta]] = [[] for _ in range(chat.n)]
     try:
         async for event in events:
-            if isinstance(event, Piece):
-                answers[event.choice].append(event.delta)
+            if isinstance(event, Pieces):
+                answers[event.choice] += event.deltas
             else:
                 body = call.answer = encode(completion(head, answers, event.usage, extras(event)))
     finally:
@@ -50,16 +50,17 @@ async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> 
 
 
 async def frames(
-    head: Head, chat: ChatRequest, call: Call, first: Piece | Completed, rest: Events
+    head: Head, chat: ChatRequest, call: Call, first: Pieces | Completed, rest: Events
 ) -> AsyncGenerator[bytes, None]:
     """An answer as server-sent events. The receipt rides on the last chunk, which waits until it is settled."""
     stream = Stream(head, chat, is_kept=call.once is not None)
     try:
         async with aclosing(rest):
-            yield stream.opening()
+            made = stream.opening()
             event = first
-            while isinstance(event, Piece):
-                yield stream.piece(event)
+            while isinstance(event, Pieces):
+                yield made + stream.pieces(event)
+                made = b""
                 event = await anext(rest)
             end = stream.end(event)
             if call.once is not None:
@@ -87,18 +88,18 @@ class Stream:
         """Who speaks, of each choice."""
         return self._keep(b"".join([self._frame([role_choice(choice)]) for choice in range(self._chat.n)]))
 
-    def piece(self, piece: Piece) -> bytes:
-        """The next piece; the last one of a choice waits, for the receipt rides on the last of all."""
-        delta, held = piece.delta, self._last
-        before = b"" if held is None else sse.frame(held)
-        if delta.finish_reason is not None:
-            self._last = chunk(self._head, [delta_choice(piece.choice, delta)], **self._usage)
-            return self._keep(before)
-        self._last = None
-        if delta.logprobs or not delta.text:
-            made = self._frame([delta_choice(piece.choice, delta)])
+    def pieces(self, pieces: Pieces) -> bytes:
+        """The next pieces; the last one of a choice waits, for the receipt rides on the last of all."""
+        choice, deltas, held = pieces.choice, pieces.deltas, self._last
+        before, self._last = b"" if held is None else sse.frame(held), None
+        if deltas[-1].finish_reason is not None:
+            self._last = chunk(self._head, [delta_choice(choice, deltas[-1])], **self._usage)
+            deltas = deltas[:-1]
+        texts = [delta.text for delta in deltas if delta.text and not delta.logprobs]
+        if len(texts) == len(deltas):
+            made = self._texts[choice].frames(texts)
         else:
-            made = self._texts[piece.choice].frame(delta.text)
+            made = b"".join([self._frame([delta_choice(choice, delta)]) for delta in deltas])
         return self._keep(before + made if before else made)
 
     def end(self, event: Completed) -> bytes:

@@ -5,7 +5,6 @@ Straight from ASGI: every request passes here, and Starlette's `Request` would c
 
 from __future__ import annotations
 
-import io
 import re
 
 from starlette.types import Receive, Scope
@@ -14,6 +13,7 @@ from sightline.errors import SMALLER_IMAGES, RequestTooLarge, UnsupportedMediaTy
 
 _FIRSTS = "sightline.headers"
 _JSON = "application/json"
+_SMALL_BYTES = 4096
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
@@ -53,7 +53,7 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
     declared = header(scope, b"content-length")
     if _LENGTH.fullmatch(declared) and int(declared) >= limit_bytes:
         raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes, remedy)
-    body: io.BytesIO | None = None
+    pieces: list[bytes | bytearray] = []
     size = 0
     more = True
     while more:
@@ -63,9 +63,10 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
         if size >= limit_bytes:
             raise RequestTooLarge.by(f"{size:,} or more", limit_bytes, remedy)
         more = message.get("more_body", False)
-        if body is None:
-            if not more:
-                return bytes(chunk)  # most bodies come whole
-            body = io.BytesIO()  # not a list: pieces of one byte would take thirty times their size
-        body.write(chunk)
-    return b"" if body is None else body.getvalue()
+        if len(chunk) >= _SMALL_BYTES or not (pieces or more):
+            pieces.append(chunk)
+        elif pieces and isinstance(pieces[-1], bytearray):
+            pieces[-1] += chunk  # on their own, pieces of one byte would take thirty times their size
+        else:
+            pieces.append(bytearray(chunk))
+    return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)

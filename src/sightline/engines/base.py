@@ -6,10 +6,13 @@ An engine never sees HTTP, keys, prices or encoded images, and never fetches any
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
+
+MOST_AT_HAND = 256
+"""Pieces that are taken at once: what is made of them waits in memory for a client that reads slowly."""
 
 
 class Deltas(Protocol):
@@ -22,6 +25,15 @@ class Deltas(Protocol):
     def aclose(self) -> Awaitable[object]:
         """Cancel what is left; safe to call at any time, and twice."""
         ...
+
+
+def at_hand(deltas: object) -> Callable[[], Sequence[Delta]]:
+    """What takes the pieces that came together with the one that was taken last, and does not wait for any.
+
+    Deltas whose pieces often come together have a method of this name, which gives `MOST_AT_HAND` at most; of others
+    it takes none.
+    """
+    return getattr(deltas, "at_hand", tuple)
 
 
 class Engine(Protocol):

@@ -19,7 +19,7 @@ import msgspec
 
 from sightline import metrics
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
-from sightline.engines.base import Deltas
+from sightline.engines.base import MOST_AT_HAND, Deltas
 from sightline.engines.channel import Channel
 from sightline.engines.messages import (
     Cancel,
@@ -262,6 +262,15 @@ class Answer:
             raise event
         return event
 
+    def at_hand(self) -> list[Delta]:
+        """Take the pieces that have come already."""
+        deltas: list[Delta] = []
+        while self._events and len(deltas) < MOST_AT_HAND and isinstance(piece := self._events[0], Piece):
+            self._events.popleft()
+            self.is_whole = piece.delta.finish_reason is not None
+            deltas.append(piece.delta)
+        return deltas
+
 
 class _Deltas:
     """The deltas of one request. A class: the event loop keeps a book on every asynchronous generator."""
@@ -288,6 +297,10 @@ class _Deltas:
         piece = await answer.next()
         assert isinstance(piece, Piece)
         return piece.delta
+
+    def at_hand(self) -> Sequence[Delta]:
+        """See `base.at_hand`."""
+        return () if self._answer is None else self._answer.at_hand()
 
     async def aclose(self) -> None:
         """Tell the child to stop, unless it has said its last."""

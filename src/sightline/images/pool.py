@@ -6,7 +6,6 @@ A picture that kills or outlasts its process is that request's error alone; the 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import resource
 from concurrent.futures import TimeoutError as PoolTimeout
@@ -16,6 +15,7 @@ from multiprocessing import get_context
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
+from sightline.allocator import give_back
 from sightline.core import EncodedImage, ImageEncoding
 from sightline.errors import ConfigError
 from sightline.images.decode import Decoded, Undecodable, decode
@@ -26,8 +26,6 @@ _DECODE_S = 10.0
 _LARGE_PX = 4_000_000
 _MOST_PICTURES = 2_000
 _ADDRESS_SPACE_BYTES = 2 << 30
-# mallopt(3): M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX; setting one ends its growing with use.
-_MALLOC = {-1: 4 << 20, -3: 1 << 20, -8: 2}
 
 
 class ImagePool:
@@ -111,10 +109,7 @@ def _processes(workers: int) -> ProcessPool:
 def _bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE_BYTES, _ADDRESS_SPACE_BYTES))
     # Else glibc keeps what a large picture has freed, up to a hundred megabytes a process.
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in _MALLOC.items():
-            mallopt(parameter, value)
+    give_back(from_bytes=4 << 20, blocks_from_bytes=1 << 20, arenas=2)
 
 
 def _ready() -> None:

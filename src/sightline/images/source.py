@@ -50,7 +50,16 @@ def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> E
             param=reference.param,
         )
     declared = reference.head[5:].split(";", 1)[0].strip().lower()
-    image = EncodedImage(data, declared, header.type, header.width, header.height, reference.detail, reference.param)
+    image = EncodedImage(
+        data,
+        declared,
+        header.type,
+        header.width,
+        header.height,
+        reference.detail,
+        reference.param,
+        reference.payload if is_exact(reference.payload, data) else None,
+    )
     _check_size(image, header, number, limits)
     return image
 
@@ -91,6 +100,16 @@ def _decode(payload: bytes | memoryview) -> bytes:
         # Wrapped lines (GNU base64) and missing padding are harmless; anything else fails again.
         kept = bytes(payload).translate(None, _SPACE)
         return pybase64.b64decode(kept + b"=" * (-len(kept) % 4), validate=True)
+
+
+def is_exact(payload: bytes | memoryview, data: bytes) -> bool:
+    """Whether `payload`, which decoded to `data` with nothing passed over, is what encoding `data` gives.
+
+    Four characters of the alphabet and three bytes stand for each other, but for the last ones: there may be bits in
+    them that no byte has.
+    """
+    rest = (len(data) - 1) % 3 + 1
+    return len(payload) == (len(data) + 2) // 3 * 4 and payload[-4:] == pybase64.b64encode(data[-rest:])
 
 
 def _check_size(image: EncodedImage, header: Header, number: int, limits: ImageLimits) -> None:

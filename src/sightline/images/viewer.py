@@ -61,7 +61,9 @@ def _pixels(decoded: Decoded) -> ViewPixels:
 
 def _file(image: EncodedImage, decoded: Decoded, key: CacheKey) -> ImageFile:
     assert decoded.file_type is not None
-    return ImageFile(decoded.file_type, decoded.data, key.sha256, image.detail)
+    return ImageFile(
+        decoded.file_type, decoded.data, key.sha256, image.detail, image.base64 if decoded.data is image.data else None
+    )
 
 
 def _as_it_came(image: EncodedImage, seen: Views) -> Decoded:

@@ -5,6 +5,8 @@ Prompt tokens are counted once however many answers were asked for; completion t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sightline.core import Delta, EngineTimings, Usage
 from sightline.errors import EngineError
 
@@ -17,22 +19,24 @@ class Meter:
         self._usages: dict[int, Usage] = {}
         self.timings = EngineTimings(0.0, 0.0, 0.0)
 
-    def count(self, delta: Delta, choice: int = 0) -> None:
-        """Take note of a delta of answer number `choice`; it carries what that answer has used so far.
+    def count(self, deltas: Sequence[Delta], choice: int = 0) -> None:
+        """Take note of deltas of answer number `choice`; each carries what that answer has used so far.
 
         Raises:
             EngineError: the engine counted other image tokens than the receipt: it lost or invented an image.
         """
-        if delta.timings is not None:
-            self.timings = delta.timings
-        if delta.usage is None:
-            return
-        if delta.usage.image_tokens != self._image_tokens:
-            raise EngineError(
-                f"The engine saw {delta.usage.image_tokens} image tokens instead of {self._image_tokens}. "
-                "The answer was withheld and nothing was charged."
-            )
-        self._usages[choice] = delta.usage
+        for delta in deltas:
+            if delta.timings is not None:
+                self.timings = delta.timings
+            usage = delta.usage
+            if usage is None:
+                continue
+            if usage.image_tokens != self._image_tokens:
+                raise EngineError(
+                    f"The engine saw {usage.image_tokens} image tokens instead of {self._image_tokens}. "
+                    "The answer was withheld and nothing was charged."
+                )
+            self._usages[choice] = usage
 
     def usage(self) -> Usage:
         """What all answers of the request have used together so far."""

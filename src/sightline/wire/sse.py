@@ -5,6 +5,7 @@ Source: WHATWG HTML, section 9.2; OpenAI's streaming format.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sightline.core import Delta
@@ -22,10 +23,13 @@ class TextFrames:
         name = b'"content":'
         before, _, self._after = event.partition(name + encode(_SAMPLE))
         self._before = before + name
+        self._between = self._after + self._before
 
-    def frame(self, text: str) -> bytes:
-        """The event of one piece of text, which is not empty."""
-        return b"%b%b%b" % (self._before, encode(text), self._after)
+    def frames(self, texts: Sequence[str]) -> bytes:
+        """The events of pieces of text, none of which is empty."""
+        if not texts:
+            return b""
+        return b"%b%b%b" % (self._before, self._between.join(map(encode, texts)), self._after)
 
 
 def frame(value: Any) -> bytes:

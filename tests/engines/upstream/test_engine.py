@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from pydantic import SecretStr
 
+from sightline.engines.base import MOST_AT_HAND, at_hand
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import (
     ConfigError,
@@ -21,7 +24,7 @@ from sightline.errors import (
 from sightline.settings import UpstreamSettings
 from support.asgi import until
 from support.engines import answer, said
-from support.upstreams import MODEL, TEXT, WORDS, Rude, ask, engine_over, rude_servers
+from support.upstreams import FILE, MANY, MODEL, TEXT, WORDS, Rude, ask, engine_over, rude_servers
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +46,21 @@ async def test_answer_comes_piece_by_piece_with_its_usage() -> None:
     assert all(delta.usage for delta in deltas)
 
 
+async def test_pieces_that_came_together_are_taken_together_and_bounded() -> None:
+    async with rude_servers(1) as servers, engine_over(servers) as engine:
+        servers[0].manner = "many at once"
+        deltas = engine.generate(ask(max_tokens=500))
+        takes = []
+        async for delta in deltas:
+            takes.append([delta, *at_hand(deltas)()])
+
+    assert len(takes) < 20  # as many as the system made of it
+    assert max(len(taken) for taken in takes) <= 1 + MOST_AT_HAND
+    assert [delta.text for taken in takes for delta in taken] == [*WORDS * MANY, ""]
+    counts = [delta.usage.completion_tokens for taken in takes for delta in taken if delta.usage]
+    assert counts == [*range(1, MANY * len(WORDS) + 1), MANY * len(WORDS)]
+
+
 async def test_plain_answer_is_one_piece() -> None:
     async with rude_servers(1) as servers, engine_over(servers) as engine:
         (delta,) = await answer(engine, ask(stream=False))
@@ -62,6 +80,16 @@ async def test_request_carries_what_was_asked_and_the_picture_as_it_is() -> None
     picture, text = body["messages"][0]["content"]
     assert picture["image_url"] == {"url": "data:image/png;base64,YSBwaWN0dXJl"}
     assert text == {"type": "text", "text": "What is it?"}
+
+
+async def test_base64_that_is_there_goes_out_as_it_is() -> None:
+    async with rude_servers(1) as servers, engine_over(servers) as engine:
+        given = replace(FILE, base64=memoryview(b"YSBwaWN0dXJl"))
+        await answer(engine, structs.replace(ask(images=1), files=(given,)))
+
+        picture, _ = servers[0].asked()[0]["messages"][0]["content"]
+
+    assert picture["image_url"] == {"url": "data:image/png;base64,YSBwaWN0dXJl"}
 
 
 async def test_key_goes_into_the_header_and_is_not_shown() -> None:

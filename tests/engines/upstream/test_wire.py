@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from sightline.engines.upstream.wire import EventStream, decoder, logprobs_of
 
-STREAM = (
-    b': hello\n\ndata: {"a":1}\n\nevent: x\ndata: {"b":\ndata: 2}\n\nid: 7\r\n\r\ndata:{"c":3}\r\n\r\ndata: [DONE]\n\n'
+MIXED = (
+    b': hello\n\ndata: %b\n\nevent: x\ndata: {"choices":\ndata: [{"delta":{"content":"2"}}]}\n\nid: 7\r\n\r\n'
+    b"data:%b\r\n\r\ndata: [DONE]\n\n"
 )
-EVENTS = [b'{"a":1}', b'{"b":\n2}', b'{"c":3}', b"[DONE]"]
+USUAL = b"data: %b\n\ndata: %b\n\ndata: %b\n\ndata: [DONE]\n\n"
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, len(STREAM)])
-def test_events_are_the_same_in_pieces_of_any_size(size: int) -> None:
+def chunk(text: str) -> bytes:
+    return b'{"choices":[{"delta":{"content":%b}}]}' % msgspec.json.encode(text)
+
+
+STREAMS = {
+    "mixed": (MIXED % (chunk("1"), chunk("3")), ["1", "2", "3"]),
+    "usual": (USUAL % (chunk("1"), chunk("2"), chunk("3")), ["1", "2", "3"]),
+    "going on": ((USUAL % (chunk("1"), chunk("[DONE]"), chunk("2"))) * 2, ["1", "[DONE]", "2"] * 2),
+    "text like events": (
+        USUAL % (chunk("\n\ndata: "), chunk("data: [DONE]"), chunk("\r\n")),
+        ["\n\ndata: ", "data: [DONE]", "\r\n"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 150, 10_000])
+def test_chunks_are_the_same_in_pieces_of_any_size(kind: str, size: int) -> None:
     stream = EventStream()
+    data, texts = STREAMS[kind]
 
-    events = [event for at in range(0, len(STREAM), size) for event in stream.feed(STREAM[at : at + size])]
+    answers = [answer for at in range(0, len(data), size) for answer in stream.feed(data[at : at + size])]
 
-    assert [event.strip() for event in events] == EVENTS
+    assert [answer.choices[0].delta.content for answer in answers] == texts
+
+
+@pytest.mark.parametrize("event", [b"data: {", b"data: 1", b"data: {}x", b"data: [DONE", b"data: x[DONE]"])
+def test_what_is_no_chunk_is_refused(event: bytes) -> None:
+    with pytest.raises(ValueError, match=r"JSON|Expected"):
+        EventStream().feed(b"data: {}\n\n" + event + b"\n\ndata: {}\n\ndata: [DONE]\n\n")
 
 
 def test_event_without_end_is_refused() -> None:

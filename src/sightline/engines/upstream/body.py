@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Any
 
 import msgspec
@@ -17,6 +17,8 @@ _MARK = b"\0"  # in no JSON
 _PICTURE = msgspec.Raw(_MARK)
 _encoder = msgspec.json.Encoder()
 
+Pieces = Sequence[bytes | memoryview]
+
 
 class BodyWriter:
     """Writes bodies for one upstream's model: `model` is its id there, `dialect` what kind of server it is.
@@ -30,7 +32,7 @@ class BodyWriter:
         self._dialect = dialect
         self._reserved = reserved
 
-    def write(self, request: GenerateRequest) -> list[bytes]:
+    def write(self, request: GenerateRequest) -> Pieces:
         """Return the body of `POST /v1/chat/completions`, in pieces: no picture is copied once it is base64.
 
         Raises:
@@ -46,7 +48,7 @@ class BodyWriter:
             body["stream_options"] = {"include_usage": True, **more}
         return _with_pictures(_encoder.encode(body), request)
 
-    def count(self, request: GenerateRequest) -> list[bytes]:
+    def count(self, request: GenerateRequest) -> Pieces:
         """Return the body that asks for the tokens of a prompt: vLLM's `/tokenize`."""
         body = {"model": self._model, "messages": self.messages(request), "add_generation_prompt": True}
         return _with_pictures(_encoder.encode(body), request)
@@ -77,7 +79,7 @@ def _part(part: Part, files: tuple[ImageFile, ...]) -> dict[str, Any]:
     return {"type": "image_url", "image_url": url}
 
 
-def _with_pictures(body: bytes, request: GenerateRequest) -> list[bytes]:
+def _with_pictures(body: bytes, request: GenerateRequest) -> Pieces:
     """The pieces of a body, with pictures where their marks stand."""
     if not request.files:
         return [body]
@@ -85,10 +87,11 @@ def _with_pictures(body: bytes, request: GenerateRequest) -> list[bytes]:
     texts = body.split(_MARK)
     if len(texts) != len(places) + 1:
         raise EngineError("The images of the request and their places in the messages do not match.")
-    pieces = []
+    pieces: list[bytes | memoryview] = []
     for text, place in zip(texts, places, strict=False):
         file = request.files[place]
-        pieces += [text + b'"data:image/' + file.type.encode() + b";base64,", pybase64.b64encode(file.data), b'"']
+        picture = pybase64.b64encode(file.data) if file.base64 is None else file.base64
+        pieces += [text + b'"data:image/' + file.type.encode() + b";base64,", picture, b'"']
     return [*pieces, texts[-1]]
 
 

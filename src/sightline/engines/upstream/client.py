@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
         self._unfinished_bytes = 0  # since the parser last made something of them
         self._says_where_it_ends = self._is_good = False
 
-    def ask(self, message: list[bytes]) -> Reply:
+    def ask(self, message: Sequence[bytes | memoryview]) -> Reply:
         """Send a request; what comes back goes into the reply."""
         self._reply = Reply(self.transport)
         self._head_bytes = self._unfinished_bytes = 0
@@ -262,7 +262,7 @@ class Client:
         for connection in list(self._open_ones):
             connection.transport.abort()
 
-    def send(self, method: str, path: str, body: Sequence[bytes] | None = None) -> Sending:
+    def send(self, method: str, path: str, body: Sequence[bytes | memoryview] | None = None) -> Sending:
         """Send a request, its body in pieces, for the length of an `async with`.
 
         Leaving before its answer is read to the end closes the connection at once.
@@ -321,7 +321,7 @@ class Sending:
 
     __slots__ = ("_client", "_connection", "_message", "_reply")
 
-    def __init__(self, client: Client, message: list[bytes]) -> None:
+    def __init__(self, client: Client, message: Sequence[bytes | memoryview]) -> None:
         self._client = client
         self._message = message
         self._connection: Connection | None = None
@@ -351,6 +351,10 @@ class Sending:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Keep the connection for the next request if all of the answer was read, else close it at once."""
         connection, self._connection = self._connection, None
         if connection is None:
             return

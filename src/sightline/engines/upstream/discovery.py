@@ -24,7 +24,7 @@ from sightline.core import (
 )
 from sightline.engines.upstream.body import BodyWriter
 from sightline.engines.upstream.client import Broken
-from sightline.engines.upstream.exchange import exchange
+from sightline.engines.upstream.exchange import Asking
 from sightline.engines.upstream.failures import Failure, Refused
 from sightline.engines.upstream.reserved import Reserved
 from sightline.engines.upstream.server import Served, Server
@@ -157,8 +157,8 @@ async def greet(server: Server, served: Served) -> None:
         Failure: the server cannot, or not truthfully.
         ServiceError: it refuses.
     """
-    request = warm_up(served.info)
-    async for _ in exchange(server, served, request):
+    asking = Asking(server, served, warm_up(served.info))
+    while await asking.more():
         pass
 
 

@@ -7,15 +7,17 @@ another server once, within the same call, so it has one row in the ledger howev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections import deque
+from collections.abc import Sequence
 
 import msgspec
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, SamplingParams, Usage
+from sightline.engines.base import MOST_AT_HAND, Deltas
+from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Client, Unreachable
 from sightline.engines.upstream.discovery import Discovery, greet
-from sightline.engines.upstream.exchange import exchange
+from sightline.engines.upstream.exchange import Asking
 from sightline.engines.upstream.failures import Failure, Refused, of_status
 from sightline.engines.upstream.pool import Pool
 from sightline.engines.upstream.server import Served, Server
@@ -77,49 +79,9 @@ class UpstreamEngine:
         except (Unreachable, Broken, TimeoutError, msgspec.DecodeError) as error:
             raise EngineUnavailable("The model's server cannot count at this moment.", retry_after_s=1) from error
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> Deltas:
         """Answer one request; see `Engine.generate`."""
-        server = self.pool.choose(request)
-        _check_supported(request.sampling, server.served[request.model].info)
-        self.pool.budget.earn()
-        failed: list[tuple[Server, Failure]] = []
-        has_begun = False
-        while True:
-            try:
-                async with aclosing(exchange(server, server.served[request.model], request)) as deltas:
-                    async for delta in deltas:
-                        has_begun = True
-                        yield delta
-                return
-            except Failure as failure:
-                failed.append((server, failure))
-                server.did_badly(failure.kind)
-            other = self._next(request, failed, has_begun=has_begun)
-            if other is None:
-                break
-            server = other
-        last = failed[-1][1]
-        if last.instead is None:
-            raise last.error
-        yield last.instead
-
-    def _next(
-        self, request: GenerateRequest, failed: list[tuple[Server, Failure]], *, has_begun: bool
-    ) -> Server | None:
-        """The server that a failed request moves to; None where it is to end."""
-        if len(failed) > 1 and all(failure.kind in ("failed", "cut") for _, failure in failed):
-            for server, _ in failed:
-                server.forgive()
-        if has_begun or len(failed) > 1:
-            return None
-        avoid, failure = failed[0]
-        try:
-            other = self.pool.choose(request, avoid=avoid)
-        except ServiceError:
-            return None
-        # Who has no room says so at once, and rests: such a request costs a pool that has room nothing.
-        is_free = failure.kind == "busy" and not other.is_resting
-        return other if is_free or self.pool.budget.spend() else None
+        return Relay(self.pool, request)
 
     async def _revive(self, server: Server) -> None:
         """Ask a server that is out whether it can answer.
@@ -143,6 +105,89 @@ class UpstreamEngine:
             raise Failure("dead") from error
         if ready is not None and not ready.done():
             ready.set_result(None)
+
+
+class Relay:
+    """The answer to one request as its servers give it. A class for the reason that `exchange.Asking` is one."""
+
+    _server: Server
+    _asking: Asking
+
+    def __init__(self, pool: Pool, request: GenerateRequest) -> None:
+        """Take note of the request; it goes out when the first piece is asked for."""
+        self._pool = pool
+        self._request = request
+        self._came: deque[Delta] = deque()  # and has not been taken
+        self._failed: list[tuple[Server, Failure]] = []
+        self._is_asked = self._has_begun = self._is_over = False
+
+    def __aiter__(self) -> Relay:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if not self._came and not self._is_over:
+            self._came.extend(await self._more())
+        if not self._came:
+            raise StopAsyncIteration
+        return self._came.popleft()
+
+    def at_hand(self) -> Sequence[Delta]:
+        """See `base.at_hand`."""
+        return [self._came.popleft() for _ in range(min(len(self._came), MOST_AT_HAND))]
+
+    async def aclose(self) -> None:
+        """End the work there."""
+        self._is_over = True
+        self._came.clear()
+        if self._is_asked:
+            self._asking.leave()
+
+    async def _more(self) -> list[Delta]:
+        if not self._is_asked:
+            server = self._pool.choose(self._request)
+            _check_supported(self._request.sampling, server.served[self._request.model].info)
+            self._pool.budget.earn()
+            self._ask(server)
+        while True:
+            try:
+                deltas = await self._asking.more()
+            except Failure as failure:
+                self._failed.append((self._server, failure))
+                self._server.did_badly(failure.kind)
+                other = self._other()
+                if other is None:
+                    return self._instead(failure)
+                self._ask(other)
+            else:
+                self._has_begun = True
+                return deltas
+
+    def _ask(self, server: Server) -> None:
+        self._is_asked = True
+        self._server, self._asking = server, Asking(server, server.served[self._request.model], self._request)
+
+    def _instead(self, failure: Failure) -> list[Delta]:
+        self._is_over = True
+        if failure.instead is None:
+            raise failure.error
+        return [failure.instead]
+
+    def _other(self) -> Server | None:
+        """The server that a failed request moves to; None where it is to end."""
+        failed = self._failed
+        if len(failed) > 1 and all(failure.kind in ("failed", "cut") for _, failure in failed):
+            for server, _ in failed:
+                server.forgive()
+        if self._has_begun or len(failed) > 1:
+            return None
+        avoid, failure = failed[0]
+        try:
+            other = self._pool.choose(self._request, avoid=avoid)
+        except ServiceError:
+            return None
+        # Who has no room says so at once, and rests: such a request costs a pool that has room nothing.
+        is_free = failure.kind == "busy" and not other.is_resting
+        return other if is_free or self._pool.budget.spend() else None
 
 
 def _check_supported(sampling: SamplingParams, info: ModelInfo) -> None:
@@ -189,7 +234,7 @@ async def _count(server: Server, served: Served, request: GenerateRequest) -> Us
     return Usage(count, 0, request.image_tokens)
 
 
-async def _ask(server: Server, path: str, body: list[bytes]) -> bytes:
+async def _ask(server: Server, path: str, body: Pieces) -> bytes:
     async with server.client.send("POST", path, body) as reply:
         if reply.status != 200:
             refusal = of_status(reply.status, await reply.error())

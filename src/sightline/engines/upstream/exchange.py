@@ -3,91 +3,104 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from types import TracebackType
 
 import msgspec
 from msgspec.structs import replace
 
 from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest
-from sightline.engines.upstream.client import Broken, Reply, Unreachable
+from sightline.engines.upstream.body import Pieces
+from sightline.engines.upstream.client import Broken, Reply, Sending, Unreachable
 from sightline.engines.upstream.failures import Failure, of_status
 from sightline.engines.upstream.reckoning import ImagesLost, Reckoning
 from sightline.engines.upstream.server import Exchange, Served, Server
-from sightline.engines.upstream.wire import Answer, Choice, EventStream, UsageBody, decoder, logprobs_of
+from sightline.engines.upstream.wire import Choice, EventStream, UsageBody, decoder, logprobs_of
 from sightline.errors import EngineError
 
 _CHARACTERS_A_TOKEN = 4
 CHAT = "/v1/chat/completions"
-_DONE = b"[DONE]"
 _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 _FILTERED = "The model's server withheld its answer by a filter of its own; nothing was charged."
 
 
-async def exchange(server: Server, served: Served, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-    """Send a request and yield its answer; closing ends the connection at once, and so the work.
+class Asking:
+    """A request to one upstream and its answer as it comes: `more` until it gives nothing, `leave` at any time.
 
-    Raises:
-        Failure: the upstream failed.
-        ServiceError: it refused the request, and would again.
-    """
-    body = served.writer.write(request)
-    async with _Asking(server, body, streams=request.stream) as asking:
-        talk = Conversation(request, served, asking.running)
-        if request.stream:
-            while data := await asking.reply.read():
-                for delta in talk.feed(data):
-                    yield delta
-            yield talk.end()
-        else:
-            asking.running.hear(asking.running.heard_s)
-            yield talk.whole(await asking.reply.body())
-        server.did_well()
-
-
-class _Asking:
-    """A body that was sent and the reply to it, held among the exchanges of the server.
-
-    What goes wrong within becomes a `Failure`. A class: of the two generators that it would be, each costs a request
-    as much as reading its answer.
+    A class, and errors explained where they are caught: each generator on the way costs a request as much as reading
+    its answer does, and each piece of a stream its part.
     """
 
-    reply: Reply
+    _reply: Reply
+    _talk: Conversation
 
-    def __init__(self, server: Server, body: list[bytes], *, streams: bool) -> None:
-        self.running = Exchange(asyncio.get_running_loop().time(), streams=streams)
+    def __init__(self, server: Server, served: Served, request: GenerateRequest) -> None:
+        """Take note of what is to be sent; it is with the first `more`."""
         self._server = server
-        self._sending = server.client.send("POST", CHAT, body)
+        self._served = served
+        self._request = request
+        self._running: Exchange | None = None
+        self._sending: Sending | None = None
+        self._is_over = False
 
-    async def __aenter__(self) -> _Asking:
-        self._server.exchanges.add(self.running)
+    async def more(self) -> list[Delta]:
+        """Return the next pieces: all that came at once, none when there are no more.
+
+        Raises:
+            Failure: the upstream failed.
+            ServiceError: it refused the request, and would again.
+        """
+        if self._is_over:
+            return []
+        body = None if self._sending is not None else self._served.writer.write(self._request)
         try:
-            self.reply = await self._sending.__aenter__()
-            if self.reply.status != 200:
-                raise of_status(self.reply.status, await self.reply.error())
+            if body is not None:
+                await self._send(body)
+            return await self._read()
         except BaseException as error:
-            await self.__aexit__(type(error), error, error.__traceback__)
-            raise
-        return self
+            self.leave()
+            failure = self._failure(error)
+            if failure is None:
+                raise
+            raise failure from error
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.exchanges.discard(self.running)
-        await self._sending.__aexit__(kind, error, trace)
-        if error is not None:
-            self._explain(error)
+    def leave(self) -> None:
+        """End the connection at once, and so the work, unless the answer is whole. Twice does no harm."""
+        self._is_over = True
+        if self._sending is not None and self._running is not None:
+            self._server.exchanges.discard(self._running)
+            self._sending.leave()
 
-    def _explain(self, error: BaseException) -> None:
-        """Raise the `Failure` that `error` means, if it means one."""
+    async def _send(self, body: Pieces) -> None:
+        running = self._running = Exchange(asyncio.get_running_loop().time(), streams=self._request.stream)
+        self._talk = Conversation(self._request, self._served, running)
+        self._sending = self._server.client.send("POST", CHAT, body)
+        self._server.exchanges.add(running)
+        reply = self._reply = await self._sending.__aenter__()
+        if reply.status != 200:
+            raise of_status(reply.status, await reply.error())
+
+    async def _read(self) -> list[Delta]:
+        if self._request.stream:
+            while data := await self._reply.read():
+                if deltas := self._talk.feed(data):
+                    return deltas
+            last = self._talk.end()
+        else:
+            last = self._talk.whole(await self._reply.body())
+        self.leave()
+        self._server.did_well()
+        return [last]
+
+    def _failure(self, error: BaseException) -> Failure | None:
+        """What `error` means of the upstream, if anything."""
         if isinstance(error, Unreachable):
-            raise Failure("dead") from error
+            return Failure("dead")
         if isinstance(error, Broken):
-            raise Failure("cut") from error
+            return Failure("cut")
         if isinstance(error, msgspec.DecodeError | ValueError):
-            raise Failure("lying") from error
-        if isinstance(error, asyncio.CancelledError) and self.running.was_given_up():
-            raise Failure("slow") from error
+            return Failure("lying")
+        if isinstance(error, asyncio.CancelledError) and self._running is not None and self._running.was_given_up():
+            return Failure("slow")
+        return None
 
 
 class Conversation:
@@ -110,15 +123,15 @@ class Conversation:
             Failure: the server says that it failed.
         """
         self._hear()
-        deltas = []
-        for event in self._events.feed(data):
-            if event == _DONE:
+        deltas: list[Delta] = []
+        for answer in self._events.feed(data):
+            if answer.usage is not None:
+                self._said = answer.usage
+            if answer.error is not None:
+                raise Failure("failed")
+            if not answer.choices:
                 continue
-            answer = decoder.decode(event)
-            self._said = answer.usage or self._said
-            choice = _choice(answer)
-            if choice is None:
-                continue
+            choice = answer.choices[0]
             if choice.finish_reason is not None:
                 self._end = choice
             elif choice.delta.content or choice.logprobs:
@@ -168,7 +181,7 @@ class Conversation:
         """The next piece, with what was used up to it."""
         self._pieces += 1
         usage = self._reckoning.checked(said, self._pieces) if said else self._reckoning.own(self._pieces)
-        return Delta(choice.delta.content or "", logprobs_of(choice), usage=usage)
+        return Delta(choice.delta.content or "", logprobs_of(choice), None, usage)
 
     def _last(self, text: str, choice: Choice, said: UsageBody | None) -> Delta:
         """The last piece, with the usage of all.
@@ -190,9 +203,3 @@ class Conversation:
         except Failure as failure:
             failure.instead = made
             raise
-
-
-def _choice(answer: Answer) -> Choice | None:
-    if answer.error is not None:
-        raise Failure("failed")
-    return answer.choices[0] if answer.choices else None

@@ -1,4 +1,4 @@
-"""What of an upstream's answers is read, and how its event stream is cut into events, many at once.
+"""What of an upstream's answers is read, and how chunks are read out of its event stream, many at once.
 
 Source: OpenAI's OpenAPI description; WHATWG HTML, section 9.2.
 """
@@ -10,16 +10,19 @@ import msgspec
 from sightline.core import TokenLogprob
 
 _LONGEST_EVENT_BYTES = 1 << 22
+_DONE = b"[DONE]"
+_FIELD = b"data: "
+_BETWEEN = b"\n\ndata: "
 
 
-class PromptDetails(msgspec.Struct):
+class PromptDetails(msgspec.Struct, gc=False):
     """`usage.prompt_tokens_details`."""
 
     cached_tokens: int | None = None
     image_tokens: int | None = None
 
 
-class UsageBody(msgspec.Struct):
+class UsageBody(msgspec.Struct, gc=False):
     """`usage`."""
 
     prompt_tokens: int
@@ -27,7 +30,7 @@ class UsageBody(msgspec.Struct):
     prompt_tokens_details: PromptDetails | None = None
 
 
-class TopToken(msgspec.Struct):
+class TopToken(msgspec.Struct, gc=False):
     """One of the likely tokens."""
 
     token: str
@@ -35,25 +38,25 @@ class TopToken(msgspec.Struct):
     bytes: tuple[int, ...] | None = None
 
 
-class Token(TopToken):
+class Token(TopToken, gc=False):
     """The chosen token, and its rivals."""
 
     top_logprobs: tuple[TopToken, ...] | None = None
 
 
-class Logprobs(msgspec.Struct):
+class Logprobs(msgspec.Struct, gc=False):
     """`logprobs` of a choice."""
 
     content: tuple[Token, ...] | None = None
 
 
-class Content(msgspec.Struct, frozen=True):
+class Content(msgspec.Struct, frozen=True, gc=False):
     """`message` or `delta` of a choice."""
 
     content: str | None = None
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, gc=False):
     """One choice, of a whole answer or of a chunk."""
 
     message: Content = Content()
@@ -62,7 +65,7 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, gc=False):
     """A whole answer or a chunk; `error` in a stream ends it."""
 
     choices: tuple[Choice, ...] = ()
@@ -88,30 +91,42 @@ def _top(token: TopToken) -> TokenLogprob:
 
 
 class EventStream:
-    """Cuts bytes as they arrive into the data of events; comments and other fields are dropped."""
+    """Reads a stream of chunks as it arrives, what came at once in one go; comments and other fields are dropped."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._half = b""  # of a line break in two characters
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Return the data of the events that are complete now.
+    def feed(self, data: bytes) -> list[Answer]:
+        """Return the chunks that are complete now.
 
         Raises:
-            ValueError: an event is longer than any can be.
+            ValueError: an event is longer than any can be, or no chunk.
         """
         if self._half or b"\r" in data:
             data = self._half + data
             self._half = b"\r" if data.endswith(b"\r") else b""
             data = data.removesuffix(b"\r").replace(b"\r\n", b"\n")
-        *events, self._rest = (self._rest + data if self._rest else data).split(b"\n\n")
+        whole, _, self._rest = (self._rest + data if self._rest else data).rpartition(b"\n\n")
         if len(self._rest) > _LONGEST_EVENT_BYTES:
             raise ValueError("an event without end")
-        return [found for event in events if (found := _data_of(event))]
+        lines = _lines_of(whole).removesuffix(_DONE)
+        try:
+            return decoder.decode_lines(lines)
+        except msgspec.DecodeError:
+            if _DONE not in lines:
+                raise
+            return decoder.decode_lines(b"\n".join([line for line in lines.split(b"\n") if line != _DONE]))
+
+
+def _lines_of(events: bytes) -> bytes:
+    """The data of whole events, a line each: JSON needs no line break."""
+    lines = events.replace(_BETWEEN, b"\n")
+    breaks = (len(events) - len(lines)) // (len(_BETWEEN) - 1)
+    if events.startswith(_FIELD) and lines.count(b"\n") == breaks:
+        return lines[len(_FIELD) :]  # each is one line of data and nothing else, as they nearly always are
+    return b"\n".join([_data_of(event) for event in events.split(b"\n\n")])
 
 
 def _data_of(event: bytes) -> bytes:
-    if event.startswith(b"data: ") and b"\n" not in event:
-        return event[6:]
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines)
+    return b" ".join([line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")])

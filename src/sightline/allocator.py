@@ -1,0 +1,25 @@
+"""When glibc's allocator gives freed memory back to the system; elsewhere nothing happens.
+
+Source: mallopt(3).
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+
+
+def give_back(*, from_bytes: int, blocks_from_bytes: int, arenas: int | None = None) -> None:
+    """Keep up to `from_bytes` that are free at the heap's end; blocks of `blocks_from_bytes` or more are given back.
+
+    Both stay as they are set here, where glibc would let them grow with use. `arenas` bounds how many threads have a
+    heap of their own.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    mallopt(_TRIM_THRESHOLD, from_bytes)
+    mallopt(_MMAP_THRESHOLD, blocks_from_bytes)
+    if arenas is not None:
+        mallopt(_ARENA_MAX, arenas)
