@@ -150,7 +150,7 @@ async def _transcribe(engine: TranscriptionEngine, page: Page) -> str:
         page.name,
         MODEL_ID,
         (Message("user", (ImagePart(0),)),),
-        (page.pixels,),
+        (page.pixels[np.newaxis],),
         SamplingParams(),
         image_tokens=documented_estimate(width, height),
     )

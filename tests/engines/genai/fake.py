@@ -113,11 +113,16 @@ class Vision:
 
 
 def job(
-    prompt: str = "good", length: int = 3, prompt_tokens: int = 10, pictures: Sequence[int] = (), owner: str = "one"
+    prompt: str = "good",
+    length: int = 3,
+    prompt_tokens: int = 10,
+    pictures: Sequence[int] = (),
+    owner: str = "one",
+    stream: bool = True,
 ) -> Job:
     work = Work(prompt, length, prompt_tokens, 9 * len(pictures), max_tokens=length)  # type: ignore[arg-type]
     pixels = [np.full((1, 1, 3), value, np.uint8) for value in pictures]
-    return Job(work, Answer(VOCABULARY, AnswerRules()), asyncio.Queue[Event](), pixels, owner)
+    return Job(work, Answer(VOCABULARY, AnswerRules()), asyncio.Queue[Event](), pixels, owner, stream)
 
 
 async def cached_tokens(running: Job) -> int:

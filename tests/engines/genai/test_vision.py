@@ -52,6 +52,18 @@ def test_a_batch_is_each_of_its_pictures() -> None:
         assert np.array_equal(one, pack(((np.full((1, 2), at, np.float32) / 255) - 0.5) / 0.5))
 
 
+def test_every_level_of_every_colour_is_what_working_it_out_gives() -> None:
+    mean, std = np.array([0.48, 0.5, 0.41], np.float32), np.array([0.27, 0.26, 0.5], np.float32)
+    settings: Any = SimpleNamespace(pixel_mean=tuple(mean), pixel_std=tuple(std))
+    pixels = np.random.default_rng(2).integers(0, 256, (32, 24, 3), np.uint8)
+    taken: list[Floats] = []
+
+    VisionEncoder(lambda given: taken.append(given) or given[:, 0], settings).encode([pixels, pixels[::-1]])
+
+    expected = (np.stack([pixels, pixels[::-1]]).astype(np.float32) / np.float32(255) - mean) / std
+    assert np.array_equal(taken[0], expected.transpose(0, 3, 1, 2))
+
+
 def test_no_pictures_need_no_model() -> None:
     assert VisionEncoder(lambda _: pytest.fail("it ran"), SETTINGS).encode([]) == []
 

@@ -143,7 +143,8 @@ class GenAIEngine:
             max_tokens=max_tokens,
         )
         rules = AnswerRules(stop=sampling.stop, logprobs=sampling.logprobs, form=form)
-        return Job(work, Answer(loaded.vocabulary, rules), asyncio.Queue[Event](), pictures, request.owner)
+        answer = Answer(loaded.vocabulary, rules)
+        return Job(work, answer, asyncio.Queue[Event](), pictures, request.owner, request.stream)
 
     def _ready(self) -> tuple[Model, Loaded]:
         if self._model is None or self._loaded is None:

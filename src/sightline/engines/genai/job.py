@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import openvino
     import openvino_genai
 
+PIECES_APART_S = 0.25
+"""Where nobody reads an answer before its end: how often a piece is sent all the same, as a sign of life."""
+
 Event = Delta | ServiceError
 """What a waiting request receives: pieces of its answer, or the failure that ends it."""
 
@@ -41,7 +44,8 @@ class Work:
 class Job:
     """A request's work, the views of its pictures and what the encoder made of them, its answer and its clock.
 
-    `owner` is whose request it is: features are shared among the requests of one owner only.
+    `owner` is whose request it is: features are shared among the requests of one owner only. Where an answer does not
+    `stream`, the tokens of many steps make one piece.
     """
 
     work: Work
@@ -49,6 +53,7 @@ class Job:
     events: asyncio.Queue[Event]
     pictures: Sequence[Pixels] = ()
     owner: str = ""
+    stream: bool = True
     features: dict[int, openvino.Tensor] = field(default_factory=dict)
     known: int = 0
     """How many of the views had been encoded for an earlier request."""
@@ -60,6 +65,8 @@ class Job:
     admitted_s: float = 0.0
     first_token_s: float = 0.0
     _keys: list[FeatureKey] | None = None
+    _held: list[Delta] = field(default_factory=list)
+    _sent_s: float = field(default_factory=time.perf_counter)
 
     @property
     def is_seen(self) -> bool:
@@ -78,7 +85,7 @@ class Job:
         return {at: key for at, key in enumerate(self._keys) if at not in self.features}
 
     def add(self, token_ids: Sequence[int], logprobs: Sequence[float]) -> Delta | None:
-        """Take the tokens of one step.
+        """Take the tokens of one step; None while there is nothing to send.
 
         Raises:
             EngineError: see `Answer.feed`.
@@ -86,7 +93,12 @@ class Job:
         if token_ids and not self.first_token_s:
             self.first_token_s = time.perf_counter()
         delta = self.answer.feed(token_ids, logprobs)
-        return None if delta is None else replace(delta, usage=self._usage())
+        if delta is None:
+            return None
+        self._held.append(delta)
+        if not self.stream and time.perf_counter() - self._sent_s < PIECES_APART_S:
+            return None
+        return replace(self._release(), usage=self._usage())
 
     def close(self, reason: FinishReason) -> Delta:
         """Return the last delta.
@@ -94,12 +106,13 @@ class Job:
         Raises:
             EngineError: see `Answer.finish`.
         """
-        rest = self.answer.finish(reason)
+        self._held.append(self.answer.finish(reason) or Delta(""))
+        rest = self._release()
         now = time.perf_counter()
         first_token_s = self.first_token_s or now
         return Delta(
-            rest.text if rest else "",
-            logprobs=rest.logprobs if rest else (),
+            rest.text,
+            logprobs=rest.logprobs,
             finish_reason=reason,
             usage=self._usage(),
             timings=EngineTimings(
@@ -108,6 +121,12 @@ class Job:
                 decode_s=now - first_token_s,
             ),
         )
+
+    def _release(self) -> Delta:
+        """Return all that is held as one piece."""
+        held, self._held = self._held, []
+        self._sent_s = time.perf_counter()
+        return Delta.join(held)
 
     def _usage(self) -> Usage:
         work = self.work

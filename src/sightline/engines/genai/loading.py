@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig
+from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig, Tokenizer
 
 from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model
@@ -76,9 +76,10 @@ def load(model: Model, limits: Limits) -> Loaded:
                 _ALONE,
                 {"INFERENCE_PRECISION_HINT": "f32"} | alone,
             )
+        # The folder's own tokenizer, since the pipeline's, which looks for a salt to take off, is half as quick.
+        writer, counter = prepare(Tokenizer(model.path, **_ALONE), model)
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
-    writer, counter = prepare(pipeline.get_tokenizer(), model)
     salts = Salts(model.quiet_controls) if limits.prefix_caching else None
     return Loaded(pipeline, capacity, vision, writer, counter, vocabulary, salts)
 

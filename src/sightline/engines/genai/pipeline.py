@@ -297,7 +297,7 @@ class Stepper:
             return
         self._outbox.append((job.events, event))
         is_last = isinstance(event, ServiceError) or event.finish_reason is not None
-        if is_last or not job.has_spoken:
+        if is_last or (job.stream and not job.has_spoken):
             job.has_spoken = self._is_urgent = True
 
     def _deliver(self) -> None:

