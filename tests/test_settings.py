@@ -111,6 +111,12 @@ def test_value_without_sense_is_refused(name: str, value: object) -> None:
         load_settings({name: value}, environ={})
 
 
+@pytest.mark.parametrize("price", ["-0.1", "1.0000001", "nan", "a dollar"])
+def test_price_that_no_token_has_is_refused(tmp_path: Path, price: str) -> None:
+    with pytest.raises(ConfigError, match=r"prices\.a\.prompt"):
+        load(tmp_path, f"[prices.a]\nprompt = '{price}'\n")
+
+
 @pytest.mark.parametrize("toml", ["server = 3", "[server]\nport = {}", "[[server]]", "data = 5"])
 def test_value_in_the_place_of_a_section_is_named(tmp_path: Path, toml: str) -> None:
     with pytest.raises(ConfigError, match=r"server|data"):

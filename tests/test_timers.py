@@ -48,3 +48,17 @@ async def test_it_goes_on_after_a_pause_and_after_a_failure() -> None:
 
     assert seen == ["bad", "beside it", "after a pause"]
     assert [type(context["exception"]) for context in complaints] == [ZeroDivisionError]
+
+
+def test_what_a_loop_that_has_ended_left_behind_is_forgotten() -> None:
+    seen: list[str] = []
+    later: Later[str] = Later(0.01, seen.append)
+
+    async def add(thing: str, wait_s: float) -> None:
+        later.add(thing)
+        await asyncio.sleep(wait_s)
+
+    asyncio.run(add("left behind", 0))
+    asyncio.run(add("new", 0.1))
+
+    assert seen == ["new"]

@@ -130,12 +130,12 @@ class LedgerSettings:
 
 @dataclass(frozen=True, slots=True)
 class PriceSettings:
-    """The price of a model in US dollars a token."""
+    """The price of a model in US dollars a token: at most one dollar, for a column holds nine billion dollars."""
 
     __pydantic_config__ = _STRICT
 
-    prompt: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
-    completion: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] = Decimal(0)
+    prompt: Annotated[Decimal, Field(ge=0, le=1, allow_inf_nan=False)] = Decimal(0)
+    completion: Annotated[Decimal, Field(ge=0, le=1, allow_inf_nan=False)] = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,14 @@ class Later(Generic[T]):
         self._due = due
         self._things: deque[tuple[float, T]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, thing: T) -> None:
         """Have `due` called with `thing` in a while."""
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # what an earlier one left behind is over with it
+            self._loop, self._timer = loop, None
+            self._things.clear()
         self._things.append((loop.time() + self._after_s, thing))
         if self._timer is None:
             self._timer = loop.call_later(self._after_s, self._look)

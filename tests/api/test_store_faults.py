@@ -30,7 +30,7 @@ from support.asgi import until
 from support.bodies import CHAT, chat, events
 from support.databases import fresh_database, postgres_process
 from support.failures import assert_error, assert_error_body
-from support.pace import stalls, within
+from support.pace import Stalls, stalls, within
 
 pytestmark = pytest.mark.anyio
 Make = Callable[..., str]
@@ -85,6 +85,11 @@ def locked(database: Database) -> Iterator[None]:
     other.close()
 
 
+def slowest(times: list[tuple[float, float]], stalled: Stalls) -> float:
+    """The longest of some times, without what the machine itself took from it."""
+    return max(ended - began - stalled.during(began, ended) for began, ended in times)
+
+
 FAULTS: dict[str, Callable[[Database], Any]] = {
     "write": lambda database: armed(database, "store.write=error"),
     "commit": lambda database: armed(database, "store.commit=error"),
@@ -106,13 +111,13 @@ async def test_a_database_that_fails_is_503_at_once_and_heals(
     rounds = 12 if fault == "disk full" else 1  # it may have room for a few rows
     heads = [({}, strange, limited, {"idempotency-key": f"k{at}"}) for at in range(rounds)]
     refused: list[httpx2.Response] = []
-    slowest = 0.0
+    times: list[tuple[float, float]] = []
 
     with stalls() as stalled, FAULTS[fault](database):
         for head in chain.from_iterable(heads):
-            began = time.perf_counter()
+            began = time.monotonic()
             answer = await client.post(CHAT, json=chat("a", stream=stream), headers=head)
-            slowest = max(slowest, time.perf_counter() - began)
+            times.append((began, time.monotonic()))
             if answer.status_code != 200 or b"store_unavailable" in answer.content:
                 refused.append(answer)
     began = time.perf_counter()
@@ -127,7 +132,7 @@ async def test_a_database_that_fails_is_503_at_once_and_heals(
             assert_error_body(last, 503, "store_unavailable")
         else:
             assert_error(answer, 503, "store_unavailable")
-    assert slowest < within(0.9, 0.1) + stalled.total_s
+    assert slowest(times, stalled) < within(0.9, 0.1)
     assert healed.status_code == 200
     completed = [row for row in rows(database) if row.outcome == "completed"]
     assert len(completed) == 4 * rounds - len(refused) + 1
@@ -136,20 +141,20 @@ async def test_a_database_that_fails_is_503_at_once_and_heals(
 
 async def test_who_waits_behind_a_lock_is_refused_in_time_too(client: httpx2.AsyncClient, database: Database) -> None:
     await client.get("/v1/models")
-    took: list[float] = []
+    times: list[tuple[float, float]] = []
 
     async def one(pause_s: float) -> int:
         await asyncio.sleep(pause_s)
-        began = time.perf_counter()
+        began = time.monotonic()
         answer = await client.post(CHAT, json=chat("a"))
-        took.append(time.perf_counter() - began)
+        times.append((began, time.monotonic()))
         return answer.status_code
 
     with stalls() as stalled, locked(database):
         statuses = await asyncio.gather(*(one(at / 10) for at in range(8)))
 
     assert set(statuses) == {503}
-    assert max(took) < within(0.9, 0.1) + stalled.total_s
+    assert slowest(times, stalled) < within(0.9, 0.1)
 
 
 async def test_a_slow_disk_is_waited_for(client: httpx2.AsyncClient, database: Database) -> None:
@@ -260,13 +265,13 @@ class TestPostgres:
 
         await asyncio.to_thread(server.stop)
         refused = []
-        slowest = 0.0
+        times: list[tuple[float, float]] = []
         try:
             with stalls() as stalled:
                 for head in ({}, strange, {"idempotency-key": "k"}, {}):
-                    began = time.perf_counter()
+                    began = time.monotonic()
                     refused.append(await known.post(CHAT, json=chat("a"), headers=head))
-                    slowest = max(slowest, time.perf_counter() - began)
+                    times.append((began, time.monotonic()))
         finally:
             await asyncio.to_thread(server.start)
         began = time.perf_counter()
@@ -277,7 +282,7 @@ class TestPostgres:
         assert first.status_code == 200
         for answer in refused:
             assert_error(answer, 503, "store_unavailable")
-        assert slowest < within(0.9, 0.1) + stalled.total_s
+        assert slowest(times, stalled) < within(0.9, 0.1)
         await until(lambda: _outcomes(database)["completed"] == 2 and not _outcomes(database)["reserved"], 20)
 
 

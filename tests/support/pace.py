@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import threading
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 _WORK_S = 0.02
 _NAP_S = 0.01
+_NAPS = """
+import sys, time
+nap_s = float(sys.argv[1])
+print("naps", flush=True)
+while True:
+    began = time.monotonic()
+    time.sleep(nap_s)
+    ended = time.monotonic()
+    if ended - began > 2 * nap_s:
+        print(began + nap_s, ended, flush=True)
+"""
 
 
 def within(waits_s: float, work_s: float) -> float:
@@ -17,38 +28,42 @@ def within(waits_s: float, work_s: float) -> float:
     return waits_s + work_s * max(_slowness() for _ in range(3))
 
 
-@dataclass(slots=True)
 class Stalls:
-    """What the machine took from us: seconds for which nothing of this process ran although it was due."""
+    """When the machine ran nobody for a while, by the clock `time.monotonic`."""
 
-    total_s: float = 0.0
+    def __init__(self) -> None:
+        self._found: list[tuple[float, float]] = []
+
+    def during(self, began: float, ended: float) -> float:
+        """Seconds of stall between two times, once it has been looked."""
+        return sum(max(0.0, min(last, ended) - max(first, began)) for first, last in self._found)
+
+    def read(self, lines: str) -> None:
+        """Take what the one that naps has written."""
+        for line in lines.splitlines():
+            first, last = line.split()
+            self._found.append((float(first), float(last)))
 
 
 @contextmanager
 def stalls() -> Iterator[Stalls]:
-    """Gather the machine's stalls meanwhile.
+    """Gather the machine's stalls meanwhile; they are known afterwards.
 
-    A thread that only sleeps tells them: our own code cannot hold it up for longer than the interpreter takes to switch
-    threads, so that what the service loses by its own fault does not count.
+    A process that only naps tells them: whatever the service does wrong, on its event loop or with the interpreter,
+    does not hold that one up.
     """
-    found, over = Stalls(), threading.Event()
-
-    def nap() -> None:
-        while True:
-            began = time.perf_counter()
-            if over.wait(_NAP_S):
-                return
-            late_s = time.perf_counter() - began - _NAP_S
-            if late_s > _NAP_S:
-                found.total_s += late_s
-
-    thread = threading.Thread(target=nap, name="stalls")
-    thread.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        thread.join()
+    found = Stalls()
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", _NAPS, str(_NAP_S)], stdout=subprocess.PIPE, text=True
+    ) as napper:
+        assert napper.stdout is not None
+        napper.stdout.readline()
+        try:
+            yield found
+        finally:
+            time.sleep(5 * _NAP_S)  # one that is not over yet is told, too
+            napper.terminate()
+            found.read(napper.stdout.read())
 
 
 def _slowness() -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import OrderedDict
 from typing import Protocol
 
 import msgspec
@@ -77,7 +78,7 @@ class MemoryBuckets:
     long. On one event loop nothing comes between two lines that do not wait."""
 
     def __init__(self) -> None:
-        self._full_s: dict[str, float] = {}
+        self._full_s: OrderedDict[str, float] = OrderedDict()
 
     async def take(self, name: str, limit: int, cost: int) -> Window:
         """See `Buckets.take`."""
@@ -86,7 +87,8 @@ class MemoryBuckets:
         remaining = limit - cost - math.ceil((full_s - now_s) / interval_s)
         if remaining < 0:
             retry_s = full_s - now_s - (limit - cost) * interval_s
-            return Window(limit, min(limit, cost + remaining), full_s - now_s, True, abs(retry_s))
+            left = max(0, min(limit, cost + remaining))
+            return Window(limit, left, full_s - now_s, True, abs(retry_s))
         full_s += cost * interval_s
         self._keep(name, full_s)
         return Window(limit, remaining, full_s - now_s)
@@ -102,5 +104,6 @@ class MemoryBuckets:
 
     def _keep(self, name: str, full_s: float) -> None:
         self._full_s[name] = full_s
-        if len(self._full_s) > _MAX_NAMES:  # the first that came begins anew
-            del self._full_s[next(iter(self._full_s))]
+        self._full_s.move_to_end(name)
+        if len(self._full_s) > _MAX_NAMES:  # who has not come for longest begins anew
+            self._full_s.popitem(last=False)

@@ -83,7 +83,7 @@ class EndWithClient:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Taken out: the cycle holds the scope, and a ring of them would keep bodies until the collector comes by.
-        watch = Watch(self._read, receive, scope.get("extensions", _NONE).pop(ON_LEAVE, None))
+        watch = Watch(self._read, receive, (scope.get("extensions") or _NONE).pop(ON_LEAVE, None))
         try:
             await self._app(scope, watch.receive, send)
         except asyncio.CancelledError:

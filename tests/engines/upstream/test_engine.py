@@ -108,13 +108,15 @@ async def test_request_of_which_nothing_went_out_moves_to_another(manner: str, s
         if manner == "no usage" and stream:
             pytest.skip("pieces have gone out by then")
 
-        for number in range(8):
-            deltas = await answer(engine, ask(f"question {number}", stream=stream))
+        asked = 0
+        while asked < 8 or not (servers[0].asked() or asked == 64):  # whose turn it is depends on their ports
+            deltas = await answer(engine, ask(f"question {asked}", stream=stream))
             assert said(deltas) == TEXT
             assert deltas[-1].usage.completion_tokens == len(WORDS)  # type: ignore[union-attr]
+            asked += 1
 
     assert len(servers[0].asked()) > 0
-    assert len(servers[1].asked()) == 8
+    assert len(servers[1].asked()) == asked
 
 
 async def test_dead_server_is_out_at_once_and_comes_back(stream: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
+from sightline.engines.upstream import server as server_module
 from sightline.errors import EngineError, EngineOverloaded
 from support.asgi import until
 from support.engines import answer, said
@@ -42,7 +43,10 @@ async def test_only_so_many_are_sent_twice() -> None:
     assert 50 <= sum(len(server.asked()) for server in servers) <= 55
 
 
-async def test_server_without_room_is_left_alone_for_a_moment_and_tried_with_one_request() -> None:
+async def test_server_without_room_is_left_alone_for_a_moment_and_tried_with_one_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "_FIRST_REST_S", 1.0)  # longer than twenty requests take anywhere
     async with rude_servers(2) as servers, engine_over(servers) as engine:
         servers[0].manner = "503"
         await asyncio.gather(*(answer(engine, ask(str(number))) for number in range(20)))
