@@ -108,6 +108,9 @@ class Rude:
             case "garbage":
                 self._send(writer, "not an answer")
                 return True
+            case "error first" if not body.get("stream"):
+                self._send(writer, {"error": {"message": "secret"}})
+                return True
         if self.pause_s and not body.get("stream"):
             await asyncio.sleep(self.pause_s)
         if body.get("stream"):
@@ -122,6 +125,8 @@ class Rude:
         self._event(writer, {"choices": [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]})
         if self.manner == "cut before a word":
             return False
+        if self.manner == "error first":
+            self._event(writer, {"error": {"message": "secret"}})
         words = WORDS * MANY if self.manner == "many at once" else WORDS
         for at, word in enumerate(words):
             if self.manner == "many at once":

@@ -68,8 +68,11 @@ def spare_collector() -> None:
 
 
 def keep_memory() -> None:
-    """Keep the memory of one body for the next: else each large one has its pages taken away and zeroed anew."""
-    give_back(from_bytes=_KEPT_BYTES, blocks_from_bytes=_LARGEST_KEPT_BYTES)
+    """Keep the memory of one body for the next: else each large one has its pages taken away and zeroed anew.
+
+    Each arena keeps as much, so that there are few.
+    """
+    give_back(from_bytes=_KEPT_BYTES, blocks_from_bytes=_LARGEST_KEPT_BYTES, arenas=2)
 
 
 class Server(uvicorn.Server):

@@ -203,19 +203,31 @@ async def test_answer_that_lost_a_picture_is_withheld(lie: dict[str, object], st
             await answer(engine, ask(images=1, stream=stream))
 
 
-@pytest.mark.parametrize("manner", ["cut", "error inside"])
-async def test_stream_that_breaks_off_ends_in_an_error_and_is_not_sent_twice(manner: str) -> None:
+@pytest.mark.parametrize(("manner", "words"), [("cut", "broke off its answer"), ("error inside", "failed on this")])
+async def test_stream_that_breaks_off_ends_in_an_error_and_is_not_sent_twice(manner: str, words: str) -> None:
     async with rude_servers(2) as servers, engine_over(servers) as engine:
         for server in servers:
             server.manner = manner
         deltas = engine.generate(ask())
 
         first = await anext(deltas)
-        with pytest.raises(EngineError, match="nothing was charged"):
+        with pytest.raises(EngineError, match=f"{words}.*nothing was charged"):
             [delta async for delta in deltas]
 
     assert first.text == WORDS[0]
     assert sum(len(server.asked()) for server in servers) == 1
+
+
+async def test_request_that_servers_answer_with_an_error_puts_none_of_them_out(stream: bool) -> None:
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        for server in servers:
+            server.manner = "error first"
+
+        for number in range(4):
+            with pytest.raises(EngineError, match="failed on this request"):
+                await answer(engine, ask(f"question {number}", stream=stream))
+
+        assert all(server.is_in for server in engine.pool.servers)
 
 
 async def test_stream_that_stands_still_is_given_up() -> None:

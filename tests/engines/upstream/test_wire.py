@@ -40,9 +40,15 @@ def test_chunks_are_the_same_in_pieces_of_any_size(kind: str, size: int) -> None
     assert [answer.choices[0].delta.content for answer in answers] == texts
 
 
-@pytest.mark.parametrize("event", [b"data: {", b"data: 1", b"data: {}x", b"data: [DONE", b"data: x[DONE]"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(b"data: {", b"data: 1", b"data: {}x", b"data: [DONE", b"data: x[DONE]"),
+        *(b"data: {}[DONE]", b"data: {} {}", b"data:  ", b'data: {"choices":\n\ndata: []}'),
+    ],
+)
 def test_what_is_no_chunk_is_refused(event: bytes) -> None:
-    with pytest.raises(ValueError, match=r"JSON|Expected"):
+    with pytest.raises(ValueError, match=r"JSON|Expected|no chunk"):
         EventStream().feed(b"data: {}\n\n" + event + b"\n\ndata: {}\n\ndata: [DONE]\n\n")
 
 

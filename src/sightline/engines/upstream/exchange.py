@@ -77,6 +77,8 @@ class Asking:
         reply = self._reply = await self._sending.__aenter__()
         if reply.status != 200:
             raise of_status(reply.status, await reply.error())
+        if not self._request.stream:
+            running.hear(running.heard_s)  # it works on it: nobody else is to do so, too
 
     async def _read(self) -> list[Delta]:
         if self._request.stream:
@@ -154,9 +156,11 @@ class Conversation:
         """A plain answer, which is one piece.
 
         Raises:
-            Failure: as `end`.
+            Failure: as `feed` and `end`.
         """
         answer = decoder.decode(body)
+        if answer.error is not None:
+            raise Failure("failed")
         if len(answer.choices) != 1:
             raise Failure("lying")
         choice = answer.choices[0]

@@ -5,6 +5,8 @@ Source: OpenAI's OpenAPI description; WHATWG HTML, section 9.2.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from sightline.core import TokenLogprob
@@ -70,7 +72,7 @@ class Answer(msgspec.Struct, gc=False):
 
     choices: tuple[Choice, ...] = ()
     usage: UsageBody | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None  # of `Raw | None` msgspec takes only null
 
 
 decoder = msgspec.json.Decoder(Answer)
@@ -110,13 +112,13 @@ class EventStream:
         whole, _, self._rest = (self._rest + data if self._rest else data).rpartition(b"\n\n")
         if len(self._rest) > _LONGEST_EVENT_BYTES:
             raise ValueError("an event without end")
-        lines = _lines_of(whole).removesuffix(_DONE)
-        try:
-            return decoder.decode_lines(lines)
-        except msgspec.DecodeError:
-            if _DONE not in lines:
-                raise
-            return decoder.decode_lines(b"\n".join([line for line in lines.split(b"\n") if line != _DONE]))
+        lines = _lines_of(whole)
+        if _DONE in lines or lines.startswith(b"\n") or b"\n\n" in lines:
+            lines = b"\n".join([line for line in lines.split(b"\n") if line and line != _DONE])
+        answers = decoder.decode_lines(lines)
+        if lines and len(answers) != lines.count(b"\n") + 1:
+            raise ValueError("an event that is no chunk")
+        return answers
 
 
 def _lines_of(events: bytes) -> bytes:
