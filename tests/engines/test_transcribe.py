@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -286,6 +287,26 @@ def test_requests_take_turns(bench: Bench, pages: list[Page]) -> None:
     bench.run(ask_all())
 
     assert finished[0] == "line"
+
+
+def test_a_long_row_holds_up_no_thread(bench: Bench, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one thread reads the first row the other reads on, and lines still come in order."""
+    rows_begun = 0
+    third_begun = threading.Event()
+    read_row = engine_module.read_row
+
+    def hold_first(networks: Networks, row: Row) -> str:
+        nonlocal rows_begun
+        rows_begun += 1
+        if rows_begun == 1:
+            assert third_begun.wait(20)
+        elif rows_begun == 3:
+            third_begun.set()
+        return read_row(networks, row)
+
+    monkeypatch.setattr(engine_module, "read_row", hold_first)
+
+    assert bench.text(page.pixels) == page.text
 
 
 def test_a_stopped_engine_is_unavailable_and_stops_twice(page: Page) -> None:

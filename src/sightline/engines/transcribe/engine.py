@@ -2,7 +2,8 @@
 
 It reads whatever the prompt says; there is no language model in it. Every step of a request (looking at a
 picture, reading a row) is one job for a pool of as many threads as cores, first come, first served. A request
-has at most that many jobs waiting, so requests take turns row by row and a cancelled one ends with its row.
+has at most one job running and one waiting for each of them, so requests take turns row by row and a cancelled one
+ends with the rows that are being read.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ from sightline.errors import (
 )
 
 _WARM_UP = "Sightline 2026"
+_ROWS_PER_THREAD = 2
+"""One being read and one waiting: with fewer a thread idles until the rows before its own are done."""
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -149,7 +152,7 @@ class TranscriptionEngine:
         try:
             for row in rows:
                 waiting.append(self._submit(read_row, row, clock))
-                if len(waiting) == self._threads and (text := await waiting.popleft()):
+                if len(waiting) == _ROWS_PER_THREAD * self._threads and (text := await waiting.popleft()):
                     yield text
             while waiting:
                 if text := await waiting.popleft():

@@ -114,13 +114,13 @@ class Networks:
         (scores,) = self._run(self._recogniser, crop[np.newaxis])
         best = scores.argmax(axis=2)
         ((text, _),), _ = self._decode(best, remove_duplicate=True)
-        written = scores[0, (best[0] != 0) & (np.diff(best[0], prepend=0) != 0)]
-        return Read(text, _confidence(written))
+        return Read(text, _confidence(scores[0], best[0]))
 
     @staticmethod
     def _run(network: ov.CompiledModel, batch: npt.NDArray[np.uint8]) -> list[Any]:
-        # A request each: they are cheap beside the work, and the compiled model's own is shared by threads.
-        results = network.create_infer_request().infer([batch], share_inputs=True)
+        # A request each: they are cheap beside the work, and the compiled model's own is shared by threads. Its outputs
+        # are not copied, for a line's scores are 12 MB; they live as long as the arrays.
+        results = network.create_infer_request().infer([batch], share_inputs=True, share_outputs=True)
         return [results[output] for output in network.outputs]
 
 
@@ -139,9 +139,10 @@ def _scores_only(recogniser: ov.Model) -> ov.Model:
     return ov.Model([scores], recogniser.get_parameters(), "recogniser")
 
 
-def _confidence(scores: npt.NDArray[np.float32]) -> float:
-    """Average the chance of the best character over steps; 0 if there is no step."""
-    if not len(scores):
+def _confidence(scores: npt.NDArray[np.float32], best: npt.NDArray[np.intp]) -> float:
+    """Average the chance of the best character over the steps that write one; 0 if there is none."""
+    steps = np.flatnonzero((best != 0) & (np.diff(best, prepend=0) != 0))
+    if not len(steps):
         return 0.0
-    scores = scores[:: -(-len(scores) // _CONFIDENCE_STEPS)]
-    return float(np.mean(1.0 / np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)))
+    written = scores[steps[:: -(-len(steps) // _CONFIDENCE_STEPS)]]
+    return float(np.mean(1.0 / np.exp(written - written.max(axis=1, keepdims=True)).sum(axis=1)))
