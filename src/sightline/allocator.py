@@ -10,7 +10,7 @@ import ctypes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
-def give_back(*, from_bytes: int, blocks_from_bytes: int, arenas: int | None = None) -> None:
+def give_back(*, from_bytes: int, blocks_from_bytes: int, arenas: int) -> None:
     """Keep up to `from_bytes` that are free at the heap's end; blocks of `blocks_from_bytes` or more are given back.
 
     Both stay as they are set here, where glibc would let them grow with use. `arenas` bounds how many threads have a
@@ -21,5 +21,4 @@ def give_back(*, from_bytes: int, blocks_from_bytes: int, arenas: int | None = N
         return
     mallopt(_TRIM_THRESHOLD, from_bytes)
     mallopt(_MMAP_THRESHOLD, blocks_from_bytes)
-    if arenas is not None:
-        mallopt(_ARENA_MAX, arenas)
+    mallopt(_ARENA_MAX, arenas)

@@ -17,7 +17,7 @@ from sightline.metering import leases
 from sightline.metering.audit import check
 from sightline.metering.booking import Booking
 from sightline.metering.books import open_ledger
-from sightline.metering.ledger import Once
+from sightline.metering.ledger import Entry, Once
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from support.asgi import until
@@ -225,14 +225,20 @@ def fail_by_a_bug(_: object) -> None:
     raise ValueError("a bug")
 
 
-async def test_answer_that_is_not_covered_any_more_is_nobody_elses_refusal(process: Process, other: Process) -> None:
-    """A process that was taken for dead, its lease spent by another, has an answer to write beside others."""
+async def promise_that_is_gone(process: Process, other: Process) -> Entry:
+    """A request that `process` has granted; then `other` takes it for dead, and spends what its lease held."""
     limit = SpendingLimit(20_000, "total")
     await crowd(process, 3, limit=limit)
     (promised,) = granted(process, 1, limit=limit)
     other.presence.dead = lambda numbers: {process.presence.number}  # type: ignore[method-assign]
     other.ledger.clear()
     await other.ledger.reserve(entry(limit=limit, estimated_nanos=19_500))
+    return promised
+
+
+async def test_answer_that_is_not_covered_any_more_is_nobody_elses_refusal(process: Process, other: Process) -> None:
+    """A process that was taken for dead, its lease spent by another, has an answer to write beside others."""
+    promised = await promise_that_is_gone(process, other)
 
     for at in range(2):  # the second time nothing is promised to it any more
         writes = [process.ledger.write(promised, DONE), process.ledger.reserve(entry(key_id=f"key_{at + 2}"))]
@@ -292,12 +298,7 @@ async def test_a_dead_process_that_had_only_a_lease_is_cleared_away_too(
 
 async def test_who_was_taken_for_dead_promises_nothing_that_is_gone(process: Process, other: Process) -> None:
     """Its lease was given back and another process has spent it: of its requests none may be charged."""
-    limit = SpendingLimit(20_000, "total")
-    await crowd(process, 3, limit=limit)
-    (quick,) = granted(process, 1, limit=limit)
-    other.presence.dead = lambda numbers: {process.presence.number}  # type: ignore[method-assign]
-    other.ledger.clear()
-    await other.ledger.reserve(entry(limit=limit, estimated_nanos=19_500))
+    quick = await promise_that_is_gone(process, other)
 
     with pytest.raises(StoreUnavailable):
         await process.ledger.write(quick, DONE)

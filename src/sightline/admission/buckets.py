@@ -74,8 +74,8 @@ def open_buckets(redis_url: str) -> Buckets:
 
 
 class MemoryBuckets:
-    """In this process: the library's arithmetic, for a request passes here three times and its way takes four times as
-    long. On one event loop nothing comes between two lines that do not wait."""
+    """In this process: throttled's arithmetic without its layers, which take four times as long; a request passes here
+    three times. On one event loop nothing comes between two lines that do not wait."""
 
     def __init__(self) -> None:
         self._full_s: OrderedDict[str, float] = OrderedDict()
@@ -88,7 +88,7 @@ class MemoryBuckets:
         if remaining < 0:
             retry_s = full_s - now_s - (limit - cost) * interval_s
             left = max(0, min(limit, cost + remaining))
-            return Window(limit, left, full_s - now_s, True, abs(retry_s))
+            return Window(limit, left, full_s - now_s, True, retry_s)
         full_s += cost * interval_s
         self._keep(name, full_s)
         return Window(limit, remaining, full_s - now_s)
