@@ -9,8 +9,9 @@ Sources: PNG 3rd edition section 5; GIF89a; ITU-T T.81 annex B; RFC 9649 (WebP).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +20,9 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NO_MARKERS = frozenset({0x00, 0xFF, *range(0xD0, 0xD8)})
 _SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_WORD = np.dtype("<u2")
 _START_OF_SCAN = 0xDAFF  # the pair as a little-endian word
+_SIZE, _FRAME = struct.Struct(">H"), struct.Struct(">HHB")
 _MOST_GIF_BLOCKS = 5_000  # before the first frame; a whole body of full ones are 4,096
 # Walked before the size, and again after it; files of cameras have some twenty, a JPEG of 100 scans at most 600.
 _MOST_JPEG_SEGMENTS = 600
@@ -46,8 +49,7 @@ _OTHERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """Format (`png`, `jpeg`, `webp`, `gif`), stored size in pixels, and the number of JPEG scans, up to 10,001.
 
     `scans` is never too low; of a JPEG of more than 20 scans and 600 segments it may be too high.
@@ -72,11 +74,15 @@ def read_header(data: bytes) -> Header | None:
     Raises:
         Broken: one of the four, cut short or inconsistent.
     """
-    reader = next((read for magic, read in _READERS if data.startswith(magic)), None)
-    if reader is None or (reader is _webp and data[8:12] != b"WEBP"):
-        return None
+    for magic, read in _READERS:
+        if data.startswith(magic):
+            return _read(data, read) if read is not _webp or data[8:12] == b"WEBP" else None
+    return None
+
+
+def _read(data: bytes, read: Callable[[bytes], Header]) -> Header:
     try:
-        header = reader(data)
+        header = read(data)
     except (struct.error, IndexError) as error:
         raise Broken from error
     if header.width < 1 or header.height < 1:
@@ -170,12 +176,12 @@ def _jpeg(data: bytes) -> Header:
     for _ in range(_MOST_JPEG_SEGMENTS):
         at = markers.find(at)
         if data[at] in _JPEG_SIZES:
-            height, width, channels = struct.unpack_from(">HHB", data, at + 4)
+            height, width, channels = _FRAME.unpack_from(data, at + 4)
             scans = _scans(data, markers, at + 1)
             # Coefficients of two bytes, kept until the last scan.
             kept = width * height * channels * 2 if scans > 1 else 0
             return Header("jpeg", width, height, scans, kept)
-        at += 1 + struct.unpack_from(">H", data, at + 1)[0]
+        at += 1 + _SIZE.unpack_from(data, at + 1)[0]
     raise Broken
 
 
@@ -190,7 +196,7 @@ def _scans(data: bytes, markers: _Markers, at: int) -> int:
     for _ in range(_MOST_JPEG_SEGMENTS):
         try:
             at = markers.find(at)
-            length = struct.unpack_from(">H", data, at + 1)[0]
+            length = _SIZE.unpack_from(data, at + 1)[0]
         except (struct.error, IndexError):
             return count
         if data[at] == _END_OF_IMAGE:
@@ -205,8 +211,12 @@ def _scan_starts(data: bytes, at: int) -> int:
 
     `bytes.count` would take ten times as long, as long as all else that a request needs.
     """
-    words = (np.frombuffer(data, "<u2", (len(data) - start) // 2, start) for start in (at, at + 1) if start < len(data))
-    return sum(int(np.count_nonzero(word == _START_OF_SCAN)) for word in words)
+    count = 0
+    for start in (at, at + 1):
+        if start < len(data):
+            words = np.frombuffer(data, _WORD, (len(data) - start) // 2, start)
+            count += int(np.count_nonzero(words == _START_OF_SCAN))
+    return count
 
 
 class _Markers:
@@ -257,8 +267,8 @@ def _webp(data: bytes) -> Header:
 
 
 _READERS = (
-    (b"\x89PNG\r\n\x1a\n", _png),
     (b"\xff\xd8\xff", _jpeg),
+    (b"\x89PNG\r\n\x1a\n", _png),
     (b"RIFF", _webp),
     (b"GIF87a", _gif),
     (b"GIF89a", _gif),

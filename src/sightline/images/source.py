@@ -113,12 +113,18 @@ def is_exact(payload: bytes | memoryview, data: bytes) -> bool:
 
 
 def _check_size(image: EncodedImage, header: Header, number: int, limits: ImageLimits) -> None:
-    problem = _too_large(header, limits)
-    if problem:
+    if (
+        header.width * header.height > limits.max_pixels
+        or max(header.width, header.height) > limits.max_side_px
+        or header.scans > limits.max_jpeg_scans
+        or header.kept_bytes > limits.max_kept_bytes
+    ):
+        problem = _too_large(header, limits)
         raise ImageTooLarge(f"image {number} is {problem}, or run `sightline fit`.", param=image.param)
 
 
-def _too_large(header: Header, limits: ImageLimits) -> str | None:
+def _too_large(header: Header, limits: ImageLimits) -> str:
+    """Say which limit a picture is over, and how to come below it."""
     pixels = header.width * header.height
     size = f"{header.width:,} × {header.height:,}"
     megapixels = f"{pixels / 1e6:.1f} megapixels"
@@ -131,13 +137,11 @@ def _too_large(header: Header, limits: ImageLimits) -> str | None:
     if header.scans > limits.max_jpeg_scans:
         scans = f"{header.scans:,}" if header.scans <= MOST_SCANS else f"more than {MOST_SCANS:,}"
         return f"a JPEG of {scans} scans, the limit is {limits.max_jpeg_scans:,}; save it again as a baseline JPEG"
-    if header.kept_bytes > limits.max_kept_bytes:
-        kind, plain = _KEPT_WHOLE[header.type]
-        return (
-            f"{kind} of {megapixels} that is decoded whole, in {header.kept_bytes / 1e6:,.1f} MB, the limit "
-            f"is {limits.max_kept_bytes / 1e6:g}; save it again as {plain}"
-        )
-    return None
+    kind, plain = _KEPT_WHOLE[header.type]
+    return (
+        f"{kind} of {megapixels} that is decoded whole, in {header.kept_bytes / 1e6:,.1f} MB, the limit "
+        f"is {limits.max_kept_bytes / 1e6:g}; save it again as {plain}"
+    )
 
 
 def _resize(header: Header, limits: ImageLimits) -> str:
