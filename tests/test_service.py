@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from sightline.account import Call
 from sightline.admission.admit import Admission
@@ -70,7 +71,7 @@ async def test_preview_counts_what_a_run_then_uses(service: Service, engine: Scr
     last = (await events(service, request))[-1]
     assert isinstance(last, Completed)
     assert preview.usage.prompt_tokens == last.usage.prompt_tokens
-    assert preview.images == tuple(replace(one, cache_hit=False) for one in last.images)
+    assert preview.images == tuple(structs.replace(one, cache_hit=False) for one in last.images)
 
 
 @pytest.mark.parametrize(("detail", "views"), [("low", 1), ("auto", 1), ("high", 4)])

@@ -2,13 +2,13 @@
 
 All are frozen: a stage that changes one uses `msgspec.structs.replace`. Nothing here validates (the wire did)
 and nothing here does work. What every request makes are msgspec structs: they are made in a tenth of a frozen
-dataclass's time, and cross process boundaries. What must not show its bytes, or is made once, is a dataclass.
+dataclass's time, and cross process boundaries. What is made once is a dataclass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -53,22 +53,29 @@ class Message(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReference:
+class _Veiled(msgspec.Struct, frozen=True):
+    """Shows everything but bytes: a picture is in no log."""
+
+    def __repr__(self) -> str:
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        fields = ", ".join(f"{name}={value!r}" for name, value in shown if not isinstance(value, bytes | memoryview))
+        return f"{type(self).__name__}({fields})"
+
+
+class ImageReference(_Veiled, frozen=True):
     """An image as the request names it: `head` up to the comma of the data URI, `payload` the base64 after it.
 
     `param` is where it stood, e.g. `messages.[1].content.[0].image_url.url`; `of` how many images the request has.
     """
 
     head: str
-    payload: bytes | memoryview = field(repr=False)
+    payload: bytes | memoryview
     detail: Detail
     param: str
     of: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFile:
+class ImageFile(_Veiled, frozen=True):
     """A picture as a file that every decoder reads alike, for a model that runs elsewhere.
 
     `type` is `png` or `jpeg`; `sha256` is of the bytes that the sender sent, which may be other ones; `detail` is what
@@ -76,28 +83,27 @@ class ImageFile:
     """
 
     type: str
-    data: bytes = field(repr=False)
+    data: bytes
     sha256: str
     detail: Detail
-    base64: bytes | memoryview | None = field(default=None, repr=False)
+    base64: bytes | memoryview | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedImage:
+class EncodedImage(_Veiled, frozen=True):
     """An image whose header was read and is within the limits; not one pixel was decoded yet.
 
     `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored. `base64` is what
     they came as, where encoding them would give just that.
     """
 
-    data: bytes = field(repr=False)
+    data: bytes
     declared_type: str
     type: str
     width: int
     height: int
     detail: Detail
     param: str
-    base64: bytes | memoryview | None = field(default=None, repr=False)
+    base64: bytes | memoryview | None = None
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from PIL import Image
 
@@ -40,8 +41,7 @@ _WIDE_PX = 6_000  # rows of such are many bytes each: eight bits a sample are en
 _BAND_ROWS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """RGB bytes of `views` pictures one after the other, each `height` rows of `width` pixels, and what was done.
 
     The first shows the whole, the others its closer views. Where `file_type` is named, `data` is a file of that type

@@ -5,16 +5,16 @@ Source: contract.md section 6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from sightline.core import EncodedImage, ImageEncoding, documented_estimate
 from sightline.images.decode import Decoded
 from sightline.images.tokens import views
 
 
-@dataclass(frozen=True, slots=True)
-class ImageReceipt:
+class ImageReceipt(msgspec.Struct, frozen=True):
     """One image of an answer. `sha256` is of the bytes as sent; sizes are (width, height) in pixels.
 
     The model took `views` looks at it, each at the seen size: the whole (`detail` is `low`), or closer views as well

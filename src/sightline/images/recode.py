@@ -7,8 +7,8 @@ own resizing to do; where that model takes closer views, the whole picture keeps
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
+from msgspec.structs import replace
 from PIL import Image
 
 from sightline.core import Detail, ImageEncoding

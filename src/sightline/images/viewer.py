@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from sightline.core import EncodedImage, ImageEncoding, ImageFile, ViewPixels
@@ -17,9 +17,11 @@ from sightline.images.pool import ImagePool
 from sightline.images.receipt import ImageReceipt, write_receipt
 from sightline.images.tokens import Views, views
 
+_AS_SENT = ("forwarded as sent",)
+_RESIZED = (*_AS_SENT, "resized")
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+
+class Seen(msgspec.Struct, frozen=True, eq=False):
     """One image: the pixels of its views for the model, or its file for a model elsewhere; the entry of the receipt."""
 
     shown: ViewPixels | ImageFile
@@ -68,5 +70,5 @@ def _file(image: EncodedImage, decoded: Decoded, key: CacheKey) -> ImageFile:
 
 def _as_it_came(image: EncodedImage, seen: Views) -> Decoded:
     width, height = seen.whole.width, seen.whole.height
-    actions = ("forwarded as sent", *["resized"] * ((width, height) != (image.width, image.height)))
-    return Decoded(image.data, width, height, actions, seen.count, image.type)
+    is_resized = width != image.width or height != image.height
+    return Decoded(image.data, width, height, _RESIZED if is_resized else _AS_SENT, seen.count, image.type)

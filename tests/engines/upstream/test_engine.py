@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import replace
 
 import pytest
 from msgspec import structs
@@ -85,7 +84,7 @@ async def test_request_carries_what_was_asked_and_the_picture_as_it_is() -> None
 
 async def test_base64_that_is_there_goes_out_as_it_is() -> None:
     async with rude_servers(1) as servers, engine_over(servers) as engine:
-        given = replace(FILE, base64=memoryview(b"YSBwaWN0dXJl"))
+        given = structs.replace(FILE, base64=memoryview(b"YSBwaWN0dXJl"))
         await answer(engine, structs.replace(ask(images=1), files=(given,)))
 
         picture, _ = servers[0].asked()[0]["messages"][0]["content"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 from msgspec import structs
@@ -92,7 +91,7 @@ async def test_server_that_fails_every_other_request_is_put_out() -> None:
 async def test_same_picture_goes_to_the_same_server_and_work_is_shared() -> None:
     async with rude_servers(3) as servers, engine_over(servers) as engine:
         for number in range(12):
-            file = replace(FILE, sha256=f"{number % 4}")
+            file = structs.replace(FILE, sha256=f"{number % 4}")
             await answer(engine, structs.replace(ask(images=1), files=(file,)))
         alone = [len(server.asked()) for server in servers]
         for server in servers:
