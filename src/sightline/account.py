@@ -148,8 +148,8 @@ class Account:
         """Take note of what the model sees; answers are held to its count of image tokens."""
         if receipts:
             self._receipts = receipts
-            metrics.images_taken(sum(receipt.bytes for receipt in receipts))
-            self._meter = Meter(sum(receipt.image_tokens for receipt in receipts))
+            metrics.images_taken(sum([receipt.bytes for receipt in receipts]))
+            self._meter = Meter(sum([receipt.image_tokens for receipt in receipts]))
 
     def count(self, deltas: Sequence[Delta], choice: int) -> None:
         """Take note of pieces of answer number `choice`.
@@ -243,10 +243,9 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     An answer without a stated maximum is taken to be `assumed_tokens` long.
     """
     image_tokens = 0
-    if model.image is not None and request.images:
-        image_tokens = sum(
-            views(model.image, image.width, image.height, image.detail).tokens for image in request.images
-        )
+    if model.image is not None:
+        for image in request.images:
+            image_tokens += views(model.image, image.width, image.height, image.detail).tokens
     characters = 0
     for message in request.messages:
         for part in message.parts:

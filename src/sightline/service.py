@@ -122,9 +122,9 @@ class Service:
         files: tuple[ImageFile, ...] = ()
         if request.images and model.image:
             seen = await self._viewer.look(request.images, model.image, call.key.id)
-            receipts = tuple(one.receipt for one in seen)
-            images = tuple(one.shown for one in seen if not isinstance(one.shown, ImageFile))
-            files = tuple(one.shown for one in seen if isinstance(one.shown, ImageFile))
+            receipts = tuple([one.receipt for one in seen])
+            images = tuple([one.shown for one in seen if not isinstance(one.shown, ImageFile)])
+            files = tuple([one.shown for one in seen if isinstance(one.shown, ImageFile)])
         work = GenerateRequest(
             request_id=call.request_id,
             model=model.id,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 from sightline.core import Detail, ImageEncoding, PanAndScan, documented_estimate
@@ -32,24 +32,27 @@ class View:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Views:
-    """All looks that a model takes at one picture: the whole, then crops, from left to right or top to bottom."""
+    """All looks that a model takes at one picture: the whole, then crops, from left to right or top to bottom.
+
+    A picture is looked up several times a request, and `views` keeps them: what is worked out is worked out once.
+    """
 
     whole: View
     crops: tuple[View, ...] = ()
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many they are."""
         return 1 + len(self.crops)
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         """Exact tokens of all of them."""
         return self.whole.tokens + sum(crop.tokens for crop in self.crops)
 
-    @property
+    @cached_property
     def detail(self) -> Literal["low", "high"]:
         """What was taken, whatever was asked: `high` where there are closer views."""
         return "high" if self.crops else "low"

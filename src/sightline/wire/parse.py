@@ -153,7 +153,7 @@ def _images(wire: ChatBody) -> Iterator[tuple[int, int, ImageContent]]:
     for at, message in enumerate(wire.messages):
         if not isinstance(message.content, str):
             for place, part in enumerate(message.content):
-                if isinstance(part, ImageContent):
+                if part.type == "image_url":  # pydantic's `isinstance` is slow to deny
                     yield at, place, part
 
 
