@@ -32,6 +32,9 @@ from sightline.core import (
 from sightline.errors import ImageError, InvalidRequest, Problem
 from sightline.wire.problems import describe, refusals
 from sightline.wire.protocol import ChatBody, ImageContent, JsonSchemaFormat
+from sightline.wire.usual import UsualBody, UsualImage, read_usual
+
+Wire = ChatBody | UsualBody
 
 OpenImage = Callable[[ImageReference, int], EncodedImage]
 """Opens image `number` (1-based) of a request up to its header; raises `ImageError`."""
@@ -51,11 +54,14 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     """
     nonce = secrets.token_hex(8) if _BASE64 in body else ""
     small, runs = _cut(body, nonce) if nonce else (body, [])
-    try:
-        raw = _load(small)
-    except InvalidRequest:
-        raw = _load(body)  # fails too, and names the place in what was sent rather than in the cut text
-    wire, problems = _validate(raw)
+    wire: Wire | None = read_usual(small)
+    problems: list[Problem] = []
+    if wire is None:
+        try:
+            raw = _load(small)
+        except InvalidRequest:
+            raw = _load(body)  # fails too, and names the place in what was sent rather than in the cut text
+        wire, problems = _validate(raw)
     if runs and (wire is None or sum(_is_cut(image, nonce) for image in _images(wire)) != len(runs)):
         # A run stood somewhere else than in an image's url: it is somebody's text, so put nothing in its place.
         runs = []
@@ -149,7 +155,7 @@ def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
     return wire, problems
 
 
-def _images(wire: ChatBody) -> Iterator[tuple[int, int, ImageContent]]:
+def _images(wire: Wire) -> Iterator[tuple[int, int, ImageContent | UsualImage]]:
     for at, message in enumerate(wire.messages):
         if not isinstance(message.content, str):
             for place, part in enumerate(message.content):
@@ -157,12 +163,12 @@ def _images(wire: ChatBody) -> Iterator[tuple[int, int, ImageContent]]:
                     yield at, place, part
 
 
-def _is_cut(image: tuple[int, int, ImageContent], nonce: str) -> bool:
+def _is_cut(image: tuple[int, int, ImageContent | UsualImage], nonce: str) -> bool:
     return f",@{nonce}:" in image[2].image_url.url
 
 
 def _open_all(
-    wire: ChatBody, nonce: str | None, runs: list[memoryview], open_image: OpenImage
+    wire: Wire, nonce: str | None, runs: list[memoryview], open_image: OpenImage
 ) -> tuple[list[EncodedImage], list[Problem]]:
     opened: list[EncodedImage] = []
     problems: list[Problem] = []
@@ -187,17 +193,18 @@ def _open_all(
     return opened, problems
 
 
-def _request(wire: ChatBody, images: list[EncodedImage]) -> ChatRequest:
+def _request(wire: Wire, images: list[EncodedImage]) -> ChatRequest:
     numbers = iter(range(len(images)))
+    sent = wire.model_fields_set
     return ChatRequest(
         model=wire.model,
         messages=tuple([Message(message.role, _parts(message.content, numbers)) for message in wire.messages]),
         images=tuple(images),
-        sampling=_sampling(wire),
+        sampling=_AS_USUAL if _SAMPLING.isdisjoint(sent) else _sampling(wire),
         n=wire.n or 1,
         stream=bool(wire.stream),
         include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
-        params_sent=frozenset([name for name in wire.model_fields_set if getattr(wire, name) is not None]),
+        params_sent=frozenset([name for name in sent if getattr(wire, name) is not None]),
     )
 
 
@@ -207,9 +214,7 @@ def _parts(content: Any, numbers: Iterator[int]) -> tuple[Part, ...]:
     return tuple([TextPart(part.text) if part.type == "text" else ImagePart(next(numbers)) for part in content])
 
 
-def _sampling(wire: ChatBody) -> SamplingParams:
-    if _SAMPLING.isdisjoint(wire.model_fields_set):
-        return _AS_USUAL
+def _sampling(wire: Wire) -> SamplingParams:
     stop = (wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ())
     form = wire.response_format
     schema = to_json(form.json_schema.schema_).decode() if isinstance(form, JsonSchemaFormat) else None
