@@ -35,6 +35,8 @@ class Neutraliser:
 
     def __call__(self, text: str) -> str:
         """Return `text` with no control spelling left in it; half a surrogate pair, which is no text, is replaced."""
+        if self.is_neutral(text):
+            return text
         text = text.encode("utf-8", errors="replace").decode()
         parts: list[str] = []
         last = 0
@@ -42,6 +44,10 @@ class Neutraliser:
             parts += [text[last:cut], ZERO_WIDTH_SPACE]
             last = cut
         return "".join([*parts, text[last:]])
+
+    def is_neutral(self, text: str) -> bool:
+        """Whether there is surely nothing to break or replace in `text`; only of ASCII that is known at once."""
+        return text.isascii() and self._start.search(text) is None
 
     def cuts(self, text: str) -> Iterator[int]:
         """Yield the places in `text` where it has to be broken."""

@@ -78,7 +78,7 @@ class Asking:
         if reply.status != 200:
             raise of_status(reply.status, await reply.error())
         if not self._request.stream:
-            running.hear(running.heard_s)  # it works on it: nobody else is to do so, too
+            running.has_begun = True  # it works on it: nobody else is to do so, too
 
     async def _read(self) -> list[Delta]:
         if self._request.stream:

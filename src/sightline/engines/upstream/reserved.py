@@ -41,7 +41,13 @@ class Reserved:
 
     def messages(self, messages: Sequence[Message]) -> list[Message]:
         """Return the messages with no control spelling left, within a part or across neighbouring ones."""
-        return [replace(message, parts=tuple(self._parts(message.parts))) for message in messages]
+        return [self._message(message) for message in messages]
+
+    def _message(self, message: Message) -> Message:
+        parts = message.parts
+        if len(parts) == 1 and isinstance(parts[0], TextPart) and self._neutralise.is_neutral(parts[0].text):
+            return message  # as nearly every one is
+        return replace(message, parts=tuple(self._parts(parts)))
 
     def _parts(self, parts: Sequence[Part]) -> list[Part]:
         made: list[Part] = []
