@@ -229,3 +229,14 @@ def test_upstream_argument_is_a_pool() -> None:
     assert pool.urls == ("http://one", "http://two")
     assert pool.key is not None
     assert upstream_pool("http://one", environ={}).key is None
+
+
+def test_upstream_model_that_has_pictures_read_brings_the_transcriber_once(tmp_path: Path) -> None:
+    model = '[[upstreams]]\nurls = ["http://one"]\n[upstreams.models."a/b"]\nid = "b"\nread_characters = {}\n'
+
+    kinds = [
+        [spec.kind for spec in engine_specs(load(tmp_path, extra + model.format(most)))]
+        for extra, most in (("", 0), ("", 900), ('[[engines]]\nkind = "transcribe"\n', 900))
+    ]
+
+    assert kinds == [[], ["transcribe"], ["transcribe"]]

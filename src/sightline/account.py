@@ -246,7 +246,7 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     if model.image is not None:
         for image in request.images:
             image_tokens += views(model.image, image.width, image.height, image.detail).tokens
-    characters = 0
+    characters = model.read_characters * len(request.images)
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, TextPart):

@@ -263,7 +263,10 @@ class ImageEncoding:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What one model is and takes. `image` None means text only."""
+    """What one model is and takes. `image` None means text only.
+
+    Up to `read_characters` of each picture's text, read by the transcriber, stand beside it in the prompt; 0: none.
+    """
 
     id: str
     owned_by: str
@@ -273,6 +276,7 @@ class ModelInfo:
     image: ImageEncoding | None
     max_images: int
     supported_parameters: frozenset[str]
+    read_characters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,13 @@ from msgspec.structs import replace
 
 from sightline.account import Accounts, Call, Timings
 from sightline.admission.admit import Admission
-from sightline.core import ChatRequest, Delta, GenerateRequest, ImageFile, ModelInfo, Usage, ViewPixels
+from sightline.core import ChatRequest, Delta, GenerateRequest, ImageFile, Message, ModelInfo, Usage, ViewPixels
 from sightline.engines.base import Engine, at_hand
 from sightline.engines.catalogue import Catalogue, check
 from sightline.images.receipt import ImageReceipt
 from sightline.images.viewer import Viewer
 from sightline.metering.prices import Cost
+from sightline.reading import Reader, beside
 
 
 class Pieces(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class Service:
         self.catalogue = catalogue
         self.prices = accounts.prices
         self._viewer = viewer
+        self._reader = Reader(catalogue, viewer)
         self._admission = admission
         self._accounts = accounts
 
@@ -120,15 +122,18 @@ class Service:
         receipts: tuple[ImageReceipt, ...] = ()
         images: tuple[ViewPixels, ...] = ()
         files: tuple[ImageFile, ...] = ()
+        messages = request.messages
         if request.images and model.image:
             seen = await self._viewer.look(request.images, model.image, call.key.id)
             receipts = tuple([one.receipt for one in seen])
             images = tuple([one.shown for one in seen if not isinstance(one.shown, ImageFile)])
             files = tuple([one.shown for one in seen if isinstance(one.shown, ImageFile)])
+            if model.read_characters:
+                messages, receipts = await self._read(request, receipts, model.read_characters, call)
         work = GenerateRequest(
             request_id=call.request_id,
             model=model.id,
-            messages=request.messages,
+            messages=messages,
             images=images,
             files=files,
             image_tokens=sum([receipt.image_tokens for receipt in receipts]),
@@ -137,6 +142,17 @@ class Service:
             owner=call.key.id,
         )
         return work, receipts
+
+    async def _read(
+        self, request: ChatRequest, receipts: tuple[ImageReceipt, ...], most: int, call: Call
+    ) -> tuple[tuple[Message, ...], tuple[ImageReceipt, ...]]:
+        """Put the text of each image beside it; the receipts say how much that is."""
+        texts = [
+            await self._reader.read(image, receipt.sha256, most, request_id=call.request_id, owner=call.key.id)
+            for image, receipt in zip(request.images, receipts, strict=True)
+        ]
+        told = [replace(receipt, read_characters=len(text)) for receipt, text in zip(receipts, texts, strict=True)]
+        return beside(request.messages, texts), tuple(told)
 
 
 async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Pieces, None]:

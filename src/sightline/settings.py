@@ -143,6 +143,7 @@ class UpstreamModel:
     """A model of an upstream: its id there, and what is not to be asked of the upstream or cannot be.
 
     `image` is how it turns pictures into tokens, or the name of a family that is known (`IMAGE_RULES` of the engine).
+    Up to `read_characters` of each picture's text are read here and stand beside it in the prompt.
     """
 
     __pydantic_config__ = _STRICT
@@ -153,6 +154,7 @@ class UpstreamModel:
     max_images: AtLeastOne = 2
     supported_parameters: frozenset[str] | None = None
     description: str = ""
+    read_characters: Annotated[int, Field(ge=0, le=100_000)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +326,14 @@ def engine_spec(model: str) -> EngineSpec:
 
 
 def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
-    """The engines to run here: those of the settings, or, where they name no models at all, all that come with us."""
+    """The engines to run here: those of the settings, or, where they name no models at all, all that come with us.
+
+    The transcriber is among them where a model of an upstream has pictures read.
+    """
     specs = settings.engines or (() if settings.upstreams else default_engines())
+    reads = any(model.read_characters for pool in settings.upstreams for model in pool.models.values())
+    if reads and all(spec.kind != "transcribe" for spec in specs):
+        specs = (*specs, engine_spec(TRANSCRIBER))
     shares = {"features_bytes": settings.images.features_bytes}
     return tuple(replace(spec, options=shares | spec.options) if spec.kind == "genai" else spec for spec in specs)
 

@@ -19,6 +19,7 @@ SCRIPTED = {
     "description": "A scripted engine for tests.",
     "context_length": 4096,
     "max_images": 2,
+    "read_characters": 0,
     "architecture": {
         "input_modalities": ["text", "image"],
         "image": {

@@ -36,7 +36,7 @@ class ScriptedEngine:
     A text that contains `<crash>` ends the process, `<fail>` raises.
     """
 
-    def __init__(self, *, step_s: float = 0.0, answer: str = "", model: str = MODEL) -> None:
+    def __init__(self, *, step_s: float = 0.0, answer: str = "", model: str = MODEL, read_characters: int = 0) -> None:
         self.step_s = step_s
         self.steps = 0
         self.running = 0
@@ -50,6 +50,7 @@ class ScriptedEngine:
             image=ImageEncoding("square", 32, IMAGE_TOKENS, PanAndScan(min_crop_px=32)),
             max_images=2,
             supported_parameters=frozenset({"max_tokens", "seed", "stop", "temperature", "logprobs"}),
+            read_characters=read_characters,
         )
         self._up = False
 

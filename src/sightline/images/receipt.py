@@ -18,7 +18,8 @@ class ImageReceipt(msgspec.Struct, frozen=True):
     """One image of an answer. `sha256` is of the bytes as sent; sizes are (width, height) in pixels.
 
     The model took `views` looks at it, each at the seen size: the whole (`detail` is `low`), or closer views as well
-    (`high`), whatever was asked; `image_tokens` are those of all of them.
+    (`high`), whatever was asked; `image_tokens` are those of all of them. `read_characters` of its text stood beside
+    it in the prompt, for a model that has pictures read; the tokens of these are text tokens.
     """
 
     sha256: str
@@ -35,6 +36,7 @@ class ImageReceipt(msgspec.Struct, frozen=True):
     image_tokens: int
     documented_estimate: int
     cache_hit: bool
+    read_characters: int = 0
 
 
 def write_receipt(

@@ -15,6 +15,7 @@ from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model, read_model
 from sightline.engines.genai.template import PromptWriter
 from sightline.engines.genai.tokens import TokenCounter, prepare, room
 from sightline.engines.transcribe.model import INFO as TRANSCRIBER_INFO
+from sightline.errors import InvalidRequest
 from sightline.images.tokens import Views, views
 from sightline.settings import BUNDLED, TRANSCRIBER, engine_spec
 
@@ -53,9 +54,13 @@ class KnownModel:
 
         Raises:
             ContextLengthExceeded: the prompt leaves no room for an answer.
+            InvalidRequest: the model has the pictures' text read, which is not done here.
         """
         if self._model is None:
             return self.image_tokens(request)
+        if self.info.read_characters and request.images:
+            message = f"{self.info.id} has pictures read first, so only the service can count: ask its preview."
+            raise InvalidRequest(message, param="model")
         self._tools = self._tools or _load_tools(self._model)
         writer, counter = self._tools
         tokens = counter.count(writer.write(request.messages, [seen.count for seen in self._views(request)]))

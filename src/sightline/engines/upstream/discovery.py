@@ -137,6 +137,7 @@ class Discovery:
             image=changed(image, forwarded=True) if image else None,
             max_images=(entry.max_images or model.max_images) if image else 0,
             supported_parameters=model.supported_parameters or entry.supported_parameters or SUPPORTED,
+            read_characters=model.read_characters if image else 0,
         )
         return Served(info, BodyWriter(model.id, kind, info.supported_parameters, self._reserved), kind)
 

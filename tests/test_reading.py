@@ -1,0 +1,202 @@
+"""Pictures read by the transcriber for a model that takes their text beside them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from PIL import Image, ImageDraw, ImageFont
+
+from sightline.account import Call, estimate
+from sightline.admission.keys import ApiKey
+from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, KeyLimits, Message, TextPart
+from sightline.engines.scripted import ScriptedEngine
+from sightline.engines.transcribe import TranscriptionEngine
+from sightline.errors import EngineUnavailable
+from sightline.images.source import open_image
+from sightline.reading import beside, whole_lines
+from sightline.service import Completed, Pieces, Service
+from sightline.settings import ImageLimits, Settings
+from sightline.wire.parse import parse_chat
+from support.bodies import image, raw
+from support.pictures import encoded, picture
+
+pytestmark = [pytest.mark.anyio, pytest.mark.engine]
+MOST = 200
+
+
+class Transcriber(TranscriptionEngine):
+    """The real one; it notes how many pictures it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(threads=2)
+        self.read = 0
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        self.read += len(request.images)
+        async with aclosing(super().generate(request)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+
+@pytest.fixture(scope="module")
+async def loaded() -> AsyncIterator[Transcriber]:
+    transcriber = Transcriber()
+    await transcriber.start()
+    yield transcriber
+    await transcriber.stop()
+
+
+@pytest.fixture
+def transcriber(loaded: Transcriber) -> Transcriber:
+    loaded.read = 0
+    return loaded
+
+
+@pytest.fixture
+async def reading() -> AsyncIterator[ScriptedEngine]:
+    """A model that repeats its prompt, and has its pictures read."""
+    engine = ScriptedEngine(read_characters=MOST)
+    await engine.start()
+    yield engine
+    await engine.stop()
+
+
+@pytest.fixture
+def service(
+    settings: Settings, build: Callable[..., Service], reading: ScriptedEngine, transcriber: Transcriber
+) -> Service:
+    return build(settings, reading, transcriber)
+
+
+def page(*lines: str) -> bytes:
+    """A picture of some lines of print."""
+    paper = Image.new("RGB", (480, 40 + 50 * len(lines)), "white")
+    pen = ImageDraw.Draw(paper)
+    for number, line in enumerate(lines):
+        pen.text((20, 20 + 50 * number), line, "black", ImageFont.load_default(30))
+    return encoded(paper)
+
+
+def chat(*parts: Any) -> ChatRequest:
+    return parse_chat(raw(*parts), partial(open_image, limits=ImageLimits()))
+
+
+def call(owner: str = "key_1") -> Call:
+    usual = (frozenset({"inference"}), None, KeyLimits(), None)
+    return Call("req_1", ApiKey(owner, "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None, *usual))
+
+
+async def answer(service: Service, request: ChatRequest, owner: str = "key_1") -> tuple[str, Completed]:
+    async with aclosing(service.run(request, call(owner))) as events:
+        came = [event async for event in events]
+    deltas = [delta for event in came if isinstance(event, Pieces) for delta in event.deltas]
+    assert isinstance(came[-1], Completed)
+    return "".join(delta.text for delta in deltas), came[-1]
+
+
+async def test_text_stands_in_quotes_behind_its_picture(service: Service) -> None:
+    request = chat("first", image(page("Total 41.50")), image(page("Total 7.20", "Paid")), "last")
+
+    text, end = await answer(service, request)
+
+    one, two = "Total 41.50", "Total 7.20\nPaid"
+    assert text == f'first [32x32] """\n{one}\n""" [32x32] """\n{two}\n""" last'
+    assert [receipt.read_characters for receipt in end.images] == [len(one), len(two)]
+
+
+async def test_what_is_read_is_counted_as_text_and_previewed(service: Service) -> None:
+    request = chat("What?", image(page("Total 41.50")))
+
+    preview = await service.preview(request, call())
+    _, end = await answer(service, request)
+
+    assert preview.usage.prompt_tokens == end.usage.prompt_tokens
+    assert end.usage.image_tokens == end.images[0].image_tokens
+    assert end.usage.text_tokens == len(["What?", '"""', "Total", "41.50", '"""'])
+    assert preview.images == tuple(replace(receipt, cache_hit=False) for receipt in end.images)
+
+
+async def test_a_picture_without_text_stands_alone(service: Service) -> None:
+    text, end = await answer(service, chat(image(picture()), "What?"))
+
+    assert text == "[32x32] What?"
+    assert end.images[0].read_characters == 0
+
+
+async def test_a_picture_is_read_once_for_a_key_and_again_for_another(
+    service: Service, transcriber: Transcriber
+) -> None:
+    request = chat(image(page("Gate 12")), "Which gate?")
+    for owner in ("key_1", "key_1", "key_2"):
+        text, _ = await answer(service, request, owner)
+        assert "Gate 12" in text
+
+    assert transcriber.read == 2
+
+
+async def test_long_text_ends_with_a_whole_line(service: Service) -> None:
+    lines = [f"Line {number} of what stands on it" for number in range(12)]
+
+    text, end = await answer(service, chat(image(page(*lines))))
+
+    read = text.split('"""')[1].strip("\n").split("\n")
+    assert read == lines[: len(read)]
+    assert MOST - len(lines[0]) <= end.images[0].read_characters <= MOST
+
+
+async def test_a_model_that_wants_no_text_has_nothing_read(
+    settings: Settings, build: Callable[..., Service], transcriber: Transcriber
+) -> None:
+    plain = ScriptedEngine()
+    await plain.start()
+
+    text, _ = await answer(build(settings, plain, transcriber), chat(image(page("Gate 12"))))
+
+    assert (text, transcriber.read) == ("[32x32]", 0)
+
+
+async def test_without_a_transcriber_the_request_is_refused_and_says_which(
+    settings: Settings, build: Callable[..., Service], reading: ScriptedEngine
+) -> None:
+    service = build(settings, reading)
+
+    with pytest.raises(EngineUnavailable, match=r"reads pictures with paddleocr/.* load it"):
+        await answer(service, chat(image(page("Gate 12"))))
+    assert (await answer(service, chat("no picture")))[0] == "no picture"
+
+
+def test_what_may_be_read_is_set_aside() -> None:
+    request = chat(image(picture()), image(picture()), "What?")
+    model, plain = (ScriptedEngine(read_characters=most)._info for most in (MOST, 0))
+
+    more, less = (estimate(request, one, assumed_tokens=10).prompt_tokens for one in (model, plain))
+
+    assert more - less == 2 * MOST // 4
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "kept"),
+    [
+        ("a\nb\n", 10, "a\nb"),
+        ("abc\ndef", 7, "abc\ndef"),
+        ("abc\ndef", 6, "abc"),
+        ("abc\ndef", 4, "abc"),
+        ("abc\ndef", 3, "abc"),
+        ("abc\ndef", 2, "ab"),
+        ("", 5, ""),
+    ],
+)
+def test_whole_lines(text: str, most: int, kept: str) -> None:
+    assert whole_lines(text, most) == kept
+
+
+def test_messages_without_pictures_stay_as_they_are() -> None:
+    messages = (Message("system", (TextPart("a"),)), Message("user", (ImagePart(0), TextPart("b"))))
+
+    assert beside(messages, [""]) == messages
