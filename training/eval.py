@@ -161,8 +161,17 @@ def main() -> None:
     if not kinds and options.folder.name == SHAPES_ONLY:
         kinds = {SCENES: 1.0}  # It knows nothing else.
     mix = Mix(config["image_size"], config["image_size"] // config["patch_size"], kinds or None)
-    asked = items(mix, asked=options.asked, seed=options.seed, most_pictures=options.most_pictures)
-    beside = transcriber() if options.transcriber and set(kinds) != {SCENES} else None
+    characters = int(json.loads((options.folder / "sightline.json").read_text()).get("read_characters", 0))
+    reads = transcriber() if characters or (options.transcriber and set(kinds) != {SCENES}) else None
+    asked = items(
+        mix,
+        asked=options.asked,
+        seed=options.seed,
+        most_pictures=options.most_pictures,
+        transcribe=reads,
+        characters=characters,
+    )
+    beside = reads if options.transcriber and set(kinds) != {SCENES} else None
     marks = list(examine(Served(options.folder), asked, seed=options.seed, mix=mix, transcribe=beside))
     needed, single, below = table(marks)
     print(show([HEAD, *needed, [""] * len(HEAD), *single]))

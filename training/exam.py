@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pictures
 from judge import is_right
 from phrasing import Turn
 from PIL import Image
+from reading import whole_lines
 from samples import SCENES, Mix, Sample, sample
 from served import Ask, Served
 
@@ -48,16 +49,25 @@ class Mark:
     transcribed: bool | None = None
 
 
-def items(mix: Mix, *, asked: int, seed: int, most_pictures: int) -> list[Item]:
-    """Draw pictures until every skill met has `asked` questions, or `most_pictures` are drawn."""
+def items(
+    mix: Mix, *, asked: int, seed: int, most_pictures: int, transcribe: Transcribe | None = None, characters: int = 0
+) -> list[Item]:
+    """Draw pictures until every skill met has `asked` questions, or `most_pictures` are drawn.
+
+    Where the model has pictures read, `characters` of what `transcribe` reads on them stand beside them, as the
+    service puts them.
+    """
     chosen: list[Item] = []
     counts: Counter[str] = Counter()
     for index in range(most_pictures):
         drawn = sample("eval", index, seed, mix)
         fitting = [turn for turn in drawn.turns if turn.skill not in IGNORED and counts[skill_of(turn)] < asked]
+        readings: tuple[str, ...] = ()
+        if fitting and transcribe is not None and characters:
+            readings = tuple(whole_lines(transcribe(image), characters) for image in originals(drawn, index, seed, mix))
         for turn in sorted(fitting, key=lambda turn: counts[skill_of(turn)])[:MOST_A_PICTURE]:
             counts[skill_of(turn)] += 1
-            chosen.append(Item(index, drawn.kind, turn, ask_of(drawn, turn)))
+            chosen.append(Item(index, drawn.kind, turn, replace(ask_of(drawn, turn), readings=readings)))
         if index > 200 and min(counts.values()) >= asked:
             break
     return chosen
@@ -100,6 +110,13 @@ def examine(
             text = transcribe(original(item, seed=seed, mix=mix))
             found = " ".join(item.turn.answer.split()) in " ".join(text.split())
         yield Mark(item, answer, is_right(item.turn, answer), found)
+
+
+def originals(drawn: Sample, index: int, seed: int, mix: Mix) -> list[Image.Image]:
+    """Draw a sample's pictures again, at their own size."""
+    if drawn.kind == SCENES:
+        return [Image.fromarray(views[0].pixels) for views in drawn.images]
+    return [image.convert("RGB") for image in pictures.draw("eval", index, seed, mix.drawn_kinds).images]
 
 
 def original(item: Item, *, seed: int, mix: Mix) -> Image.Image:

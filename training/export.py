@@ -19,6 +19,7 @@ from agreement import compare
 from model import SIZES, Sizes, build_model
 from optimum.exporters.openvino import main_export
 from optimum.intel.openvino import OVConfig
+from reading import MOST_CHARACTERS
 from runs import load_shards
 from samples import Mix
 from transformers import AutoTokenizer, Gemma3ImageProcessorPil, Gemma3Processor
@@ -36,6 +37,7 @@ CARD = {
     "words or JSON. It says so when a picture does not tell.",
     "context_length": 4096,
     "max_images": 4,
+    "read_characters": MOST_CHARACTERS,
     "license": "Apache-2.0",
 }
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from phrasing import Turn
+from reading import quoted
 from samples import Sample
 from tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, IMAGE, PAD, START_OF_IMAGE, START_OF_TURN
 from tokenizers import Tokenizer
@@ -108,7 +109,10 @@ class RowWriter:
     def begin(self, rows: Rows, sample: Sample, slot: int, rng: np.random.Generator) -> Group | None:
         """Place a sample's common part in the emptiest row; None if its first turn would not fit there."""
         head = f"{START_OF_TURN}user\n" + (f"{sample.system}\n\n" if sample.system else "")
-        pictures = "".join(spell_views([PICTURE] * len(views)) for views in sample.images)
+        pictures = "".join(
+            spell_views([PICTURE] * len(views)) + quoted(reading)
+            for views, reading in zip(sample.images, sample.readings, strict=True)
+        )
         first = sample.layout != "after"
         doubled = 2 if rng.random() < 0.15 else 1  # Some servers' templates write <bos>, their tokenizers another.
         common = [self.bos] * doubled + self.encode(head + pictures if first else head)

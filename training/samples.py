@@ -1,7 +1,8 @@
 """Drawn pictures → samples: what is seen, what its patches show, what is asked, in which layout.
 
 In: a split and an index. Out: a `Sample`. Two sources: `pictures.draw` (text, forms, charts, screens and more), and
-the scenes of shapes beside it (scenes.py, talks.py), whose patches are labelled with shapes too. Knows no tokens.
+the scenes of shapes beside it (scenes.py, talks.py), whose patches are labelled with shapes too. Of each picture the
+text is told as well, as the service's transcriber reads it for the model (reading.py). Knows no tokens.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from drawing import PatchLabels, draw_worn, label_patches, rng_for
 from labels import Characters, label_characters
 from phrasing import SYSTEM, Turn
 from PIL import Image
+from reading import junk, read
 from talks import sample_talk
 from views import Box, Pixels, crop_boxes, see
 
@@ -39,10 +41,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Images in the order shown, each as its views (the whole first); questions; the system prompt; the layout."""
+    """Images in the order shown, each as its views (the whole first); the text read on each; questions; the system
+    prompt; the layout."""
 
     kind: str
     images: tuple[tuple[Seen, ...], ...]
+    readings: tuple[str, ...]
     turns: tuple[Turn, ...]
     system: str
     layout: str
@@ -78,11 +82,12 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
         views_of(image.convert("RGB"), glyphs, mix, closer=closer)
         for image, glyphs in zip(drawn.images, drawn.glyphs, strict=True)
     )
+    readings = tuple(read(glyphs, image.size, rng) for image, glyphs in zip(drawn.images, drawn.glyphs, strict=True))
     turns = [turn_of(question) for question in drawn.questions]
     order = rng.permutation(len(turns))
     system = SYSTEM[int(rng.integers(len(SYSTEM)))] if rng.random() < 0.5 else ""
     layout = str(rng.choice(list(LAYOUTS), p=list(LAYOUTS.values())))
-    return Sample(drawn.kind, images, tuple(turns[i] for i in order), system, layout)
+    return Sample(drawn.kind, images, readings, tuple(turns[i] for i in order), system, layout)
 
 
 def turn_of(question: pictures.Question) -> Turn:
@@ -114,4 +119,4 @@ def sample_scenes(rng: np.random.Generator, mix: Mix) -> Sample:
     images = tuple(
         (Seen(draw_worn(scene, rng, mix.side), blank, label_patches(scene, mix.grid)),) for scene in talk.scenes
     )
-    return Sample(SCENES, images, talk.turns, talk.system, talk.layout)
+    return Sample(SCENES, images, tuple(junk(rng) for _ in images), talk.turns, talk.system, talk.layout)

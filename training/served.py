@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import openvino
 import openvino_genai
+from reading import quoted
 from views import Pixels, spell_views
 
 MOST_TOKENS = 320
@@ -22,13 +24,14 @@ IN_FLIGHT = 32
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One first-turn request; `schema` forces JSON by grammar."""
+    """One first-turn request: images as their views, the text read on each; `schema` forces JSON by grammar."""
 
     images: tuple[tuple[Pixels, ...], ...]
     question: str
     system: str = ""
     layout: str = "before"
     schema: dict[str, Any] | None = None
+    readings: tuple[str, ...] = ()
 
     @property
     def views(self) -> list[Pixels]:
@@ -38,10 +41,10 @@ class Ask:
 def prompt_of(ask: Ask, tag: str = "<ov_genai_image_{}>") -> str:
     """Return the prompt; `tag` is written where a view stands."""
     pictures, number = "", 0
-    for views in ask.images:
+    for views, reading in zip_longest(ask.images, ask.readings, fillvalue=""):
         tags = [tag.format(number + i) for i in range(len(views))]
         number += len(views)
-        pictures += spell_views(tags)
+        pictures += spell_views(tags) + quoted(reading)
     text = ask.question + pictures if ask.layout == "after" else pictures + ask.question
     system = f"{ask.system}\n\n" if ask.system else ""
     return f"<start_of_turn>user\n{system}{text}<end_of_turn>\n<start_of_turn>model\n"

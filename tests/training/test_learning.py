@@ -111,7 +111,8 @@ def test_a_first_turn_is_written_as_the_server_asks_it(runs: Path, recipe: Recip
     drawn = one_sample(recipe.mix)
     rows = writer.write([drawn], 1, np.random.default_rng(3)).columns[0]
     images = tuple(tuple(view.pixels for view in views) for views in drawn.images)
-    prompt = prompt_of(Ask(images, drawn.turns[0].question, drawn.system, drawn.layout), tag="\n\n<start_of_image>\n\n")
+    ask = Ask(images, drawn.turns[0].question, drawn.system, drawn.layout, readings=drawn.readings)
+    prompt = prompt_of(ask, tag="\n\n<start_of_image>\n\n")
 
     first = [
         token
@@ -121,6 +122,7 @@ def test_a_first_turn_is_written_as_the_server_asks_it(runs: Path, recipe: Recip
     written = writer.tokenizer.decode(first, skip_special_tokens=False).removeprefix("<bos>").removeprefix("<bos>")
 
     assert written.replace("<start_of_image><end_of_image>", "<start_of_image>").startswith(prompt)
+    assert drawn.readings == ("A\nb",)
     assert sum(slot >= 0 for slot in rows["slots"]) == recipe.sizes.image_tokens * len(images[0])
 
 

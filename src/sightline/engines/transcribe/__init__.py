@@ -1,13 +1,15 @@
-"""Text in pictures: PP-OCRv6 on OpenVINO behind the engine contract. `model.py` can be had without the engine."""
+"""Text in pictures: PP-OCRv6 on OpenVINO behind the engine contract.
+
+`model.py` can be had without the engine, and the geometry of reading order (`reading.py`) with numpy alone.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sightline.engines.transcribe.model import MODEL_ID
-
 if TYPE_CHECKING:
     from sightline.engines.transcribe.engine import TranscriptionEngine
+    from sightline.engines.transcribe.model import MODEL_ID
 
 __all__ = ["MODEL_ID", "TranscriptionEngine", "create"]
 
@@ -20,6 +22,10 @@ def create(*, threads: int | None = None, precision: str | None = None) -> Trans
 
 
 def __getattr__(name: str) -> Any:
+    if name == "MODEL_ID":
+        from sightline.engines.transcribe.model import MODEL_ID
+
+        return MODEL_ID
     if name == "TranscriptionEngine":
         from sightline.engines.transcribe.engine import TranscriptionEngine
 

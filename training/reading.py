@@ -1,0 +1,172 @@
+"""The characters of a drawn picture → its text as the service's transcriber reads it to the model, without running it.
+
+In: glyphs, each with its box, in the order they were written. Out: rows of text in reading order, cells parted by
+tabs. Boxes are made as the transcriber's detector makes them, a stretch of a line each, and put in order by the
+transcriber's own code, which needs numpy alone; what it misreads is drawn at random. Reading a picture for real takes
+ten times as long as drawing it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pictures import Glyph
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "src"))  # Training runs without the service installed.
+
+from sightline.engines.transcribe.reading import reading_order
+
+MOST_CHARACTERS = 1100
+"""What of a picture's text the model is told, as its card says."""
+# In text heights, measured beside the transcriber on drawn pictures of all kinds.
+BREAK, JOIN, BLANK, REACH = 1.1, 0.8, 0.26, 0.16
+"""A gap that ends a stretch, one that the detector overlooks, a blank; how far its boxes reach beyond their letters."""
+LOST_ROW, LOST_CHARACTER, WRONG, STRAY = 0.01, 0.002, 0.004, 0.04
+ALIKE = {"O": "0", "0": "O", "l": "I", "I": "l", "1": "l", ",": ".", ".": ",", "S": "5", "5": "S", "B": "8", "é": "e"}
+ALIKE |= {"ü": "u", "ö": "o", "ä": "a", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "·": ".", "•": "·"}
+JUNK = "O0D1lo•.-一口IAVX+*C"
+"""What the transcriber takes shapes and pictograms for."""
+JUNK_ROWS = [0.6, 0.25, 0.1, 0.05]
+"""Shares of the pictures without text on which it reads none, one, two or three of these."""
+
+
+class Placed(NamedTuple):
+    """A character and its box in pixels."""
+
+    character: str
+    left: float
+    right: float
+    top: float
+    end: float
+
+    @property
+    def middle(self) -> float:
+        return (self.top + self.end) / 2
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Characters of one line that follow one another; pixels. `middles` are theirs, from left to right."""
+
+    text: str
+    left: float
+    right: float
+    middles: list[float]
+    height: float
+
+
+def read(glyphs: Sequence[Glyph], size: tuple[int, int], rng: np.random.Generator) -> str:
+    """Return the text; `size` is the picture's (width, height) in pixels."""
+    stretches = joined([stretch(run) for run in runs_of(glyphs, *size)])
+    if not stretches:
+        return junk(rng)
+    rows = []
+    for cells in reading_order(np.array([box_of(one) for one in stretches])):
+        row = "\t".join(" ".join(stretches[index].text for index in cell) for cell in cells).rstrip()
+        if row and rng.random() >= LOST_ROW:
+            rows.append(misread(row, rng))
+    if rng.random() < STRAY:
+        rows.insert(int(rng.integers(len(rows) + 1)), JUNK[int(rng.integers(len(JUNK)))])
+    return whole_lines("\n".join(rows), MOST_CHARACTERS)
+
+
+def junk(rng: np.random.Generator) -> str:
+    """Return what the transcriber makes of a picture without text: mostly nothing."""
+    count = int(rng.choice(range(len(JUNK_ROWS)), p=JUNK_ROWS))
+    return "\n".join(JUNK[int(rng.integers(len(JUNK)))] for _ in range(count))
+
+
+def whole_lines(text: str, most: int) -> str:
+    """Return the lines of `text` that fit into `most` characters, as the service cuts it."""
+    if len(text) <= most:
+        return text
+    end = text.rfind("\n", 0, most + 1)
+    return text[: end if end > 0 else most]
+
+
+def quoted(reading: str) -> str:
+    """Return how what was read stands in the prompt behind its picture, as the service puts it."""
+    return f'"""\n{reading}\n"""' if reading else ""
+
+
+def runs_of(glyphs: Sequence[Glyph], width: int, height: int) -> list[list[Placed]]:
+    """Part the characters, in the order they were written, where a line ends or a wide gap is; names are not text."""
+    runs: list[list[Placed]] = []
+    for glyph in glyphs:
+        if len(glyph.character) != 1 or glyph.character.isspace():
+            continue
+        x, y, wide, high = glyph.x * width, glyph.y * height, glyph.width * width, glyph.height * height
+        placed = Placed(glyph.character, x - wide / 2, x + wide / 2, y - high / 2, y + high / 2)
+        if runs and follows(runs[-1], placed):
+            runs[-1].append(placed)
+        else:
+            runs.append([placed])
+    return runs
+
+
+def follows(run: Sequence[Placed], placed: Placed) -> bool:
+    """Say whether a character goes on with a run."""
+    tall = max(one.end - one.top for one in run[-8:])
+    gap, last = placed.left - run[-1].right, run[-1]
+    on_line = abs(placed.middle - last.middle) <= 0.75 * max(tall, placed.end - placed.top)
+    return on_line and -0.6 * tall <= gap <= BREAK * tall
+
+
+def stretch(run: Sequence[Placed]) -> Stretch:
+    """Join the characters of a run; blanks are where the gaps are wide, beside the others of the run."""
+    tall = max(one.end - one.top for one in run)
+    gaps = [after.left - before.right for before, after in pairwise(run)]
+    usual = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
+    blank = max(BLANK * tall, 1.9 * usual + 0.04 * tall)
+    text = run[0].character
+    for gap, placed in zip(gaps, run[1:], strict=True):
+        text += (" " if gap > blank else "") + placed.character
+    return Stretch(text, run[0].left, run[-1].right, [placed.middle for placed in run], tall)
+
+
+def joined(stretches: Sequence[Stretch]) -> list[Stretch]:
+    """Join stretches that the detector would not tell apart: of one size, side by side on one line."""
+    found: list[Stretch] = []
+    for one in sorted(stretches, key=lambda one: one.left):
+        other = next((other for other in found if goes_on(other, one)), None)
+        if other is None:
+            found.append(one)
+            continue
+        tall = max(one.height, other.height)
+        other.text += (" " if one.left - other.right > BLANK * tall else "") + one.text
+        other.right, other.middles, other.height = one.right, other.middles + one.middles, tall
+    return found
+
+
+def goes_on(left: Stretch, right: Stretch) -> bool:
+    tall, small = max(left.height, right.height), min(left.height, right.height)
+    near = -0.3 * tall < right.left - left.right < JOIN * tall
+    return near and small > 0.6 * tall and abs(right.middles[0] - left.middles[-1]) < 0.35 * tall
+
+
+def box_of(one: Stretch) -> list[tuple[float, float]]:
+    """Return the detector's box: (4, 2) pixels, clockwise from the upper left, leaning as its text does."""
+    reach = REACH * one.height
+    left, right, half = one.left - reach, one.right + reach, one.height / 2 + reach
+    few = max(1, len(one.middles) // 4)
+    rise = sum(one.middles[-few:]) / few - sum(one.middles[:few]) / few if len(one.middles) > 3 else 0.0
+    middle = sum(one.middles) / len(one.middles)
+    before, after = middle - rise / 2, middle + rise / 2
+    return [(left, before - half), (right, after - half), (right, after + half), (left, before + half)]
+
+
+def misread(row: str, rng: np.random.Generator) -> str:
+    """Take single characters for others or leave them out, about as often as the transcriber does."""
+    made = []
+    for character, chance in zip(row, rng.random(len(row)), strict=True):
+        if character == "\t" or chance >= LOST_CHARACTER + WRONG:
+            made.append(character)
+        elif chance >= LOST_CHARACTER:
+            made.append(ALIKE.get(character, character))
+    return "".join(made)
