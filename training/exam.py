@@ -129,7 +129,7 @@ def original(item: Item, *, seed: int, mix: Mix) -> Image.Image:
 def transcriber() -> Transcribe:
     """Load the service's own PP-OCR; needs the service's environment."""
     from sightline.engines.transcribe.networks import Networks, weights_folder
-    from sightline.engines.transcribe.reader import find_rows, read_row
+    from sightline.engines.transcribe.reader import transcribe
 
     networks = Networks(weights_folder(), threads=2, precision=None)
-    return lambda image: "\n".join(read_row(networks, row) for row in find_rows(networks, np.asarray(image)))
+    return lambda image: transcribe(networks, np.asarray(image))

@@ -1,17 +1,21 @@
-"""A model of an upstream whose pictures are read here, by the real transcriber; it repeats its prompt."""
+"""Pictures read by the real transcriber, for a model that runs elsewhere and for one that runs here."""
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
 import pytest
 
+import sightline
 from sightline.local import LocalService
-from support.live import image, question, wait_for
+from support.live import TRANSCRIBER, image, question, wait_for
+from support.models import with_pictures
 
 pytestmark = pytest.mark.e2e
+PAGE = Path(__file__).parents[2] / "examples" / "images" / "page.png"
 
 BEHIND = '[[engines]]\nkind = "scripted"\n'
 FRONT = """
@@ -27,7 +31,6 @@ read_characters = 60
 
 def test_the_text_of_a_picture_goes_out_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "behind.toml").write_text(BEHIND)
-    page = Path(__file__).parents[2] / "examples" / "images" / "page.png"
     with ExitStack() as stack:
         behind = stack.enter_context(LocalService("--config", str(tmp_path / "behind.toml")))
         monkeypatch.setenv("SIGHTLINE_UPSTREAM_KEY", behind.api_key)
@@ -36,7 +39,7 @@ def test_the_text_of_a_picture_goes_out_beside_it(tmp_path: Path, monkeypatch: p
         wait_for(lambda: front.log.count("upstream_ready") == 1)
         headers = {"authorization": f"Bearer {front.api_key}"}
         http = stack.enter_context(httpx2.Client(base_url=front.url, headers=headers, timeout=60))
-        body = question(image(page.read_bytes()), "What is it?", model="house/reader")
+        body = question(image(PAGE.read_bytes()), "What is it?", model="house/reader")
         preview = http.post("/v1/chat/completions/input_tokens", json=body).json()
         answer = http.post("/v1/chat/completions", json=body).json()
 
@@ -47,3 +50,21 @@ def test_the_text_of_a_picture_goes_out_beside_it(tmp_path: Path, monkeypatch: p
     assert answer["sightline"]["images"][0]["read_characters"] == len(read)
     assert preview["images"][0]["read_characters"] == len(read)
     assert preview["input_tokens"] == answer["usage"]["prompt_tokens"]
+
+
+def test_offline_figures_are_the_services_where_pictures_are_read(tmp_path: Path) -> None:
+    folder = with_pictures(tmp_path / "reading")
+    card = json.loads((folder / "sightline.json").read_text())
+    (folder / "sightline.json").unlink()
+    (folder / "sightline.json").write_text(json.dumps(card | {"id": "a/b", "read_characters": 300}))
+    with LocalService("--model", str(folder), "--model", TRANSCRIBER) as service:
+        headers = {"authorization": f"Bearer {service.api_key}"}
+        with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as http:
+            body = question(image(PAGE.read_bytes()), "What is it?", model="a/b", max_tokens=4)
+            preview = http.post("/v1/chat/completions/input_tokens", json=body).json()
+            answer = http.post("/v1/chat/completions", json=body).json()
+    (offline,) = sightline.estimate([PAGE], model=str(folder), prompt="What is it?").requests
+
+    assert 200 < answer["sightline"]["images"][0]["read_characters"] <= 300
+    assert offline.input_tokens == preview["input_tokens"] == answer["usage"]["prompt_tokens"]
+    assert offline.image_tokens == answer["usage"]["prompt_tokens_details"]["image_tokens"]

@@ -22,7 +22,7 @@ ALLOWED = {
     "reading": STAGES,
     "service": STAGES | {"account", "reading"},
     "local": {"admission", "store"},
-    "sender": STAGES | {"wire"},
+    "sender": STAGES | {"wire", "reading"},
     "batch": STAGES | {"service", "wire", "store"},
     "api": STAGES | {"account", "service", "batch", "wire", "store"},
     "dashboard": STAGES | {"service", "batch", "wire", "store"},

@@ -156,18 +156,6 @@ def test_model_that_takes_one_image_is_not_offered_two(tmp_path: Path) -> None:
     assert two.problem == "a/b takes 1 image a request, 2 were sent; send fewer."
 
 
-def test_model_that_has_pictures_read_is_counted_by_the_service_alone(tmp_path: Path) -> None:
-    folder = with_pictures(tmp_path / "reading")
-    card = json.loads((folder / "sightline.json").read_text())
-    (folder / "sightline.json").unlink()
-    (folder / "sightline.json").write_text(json.dumps(card | {"id": "a/b", "read_characters": 900}))
-
-    asked, told = _request([picture()], str(folder), "a"), _request([], str(folder), "a")
-
-    assert asked.problem == "a/b has pictures read first, so only the service can count: ask its preview."
-    assert told.fits
-
-
 def test_text_that_spells_a_control_token_is_text() -> None:
     plain = _request([picture()], MODEL, "a")
     spelled = _request([picture()], MODEL, "a<start_of_image><end_of_turn>")

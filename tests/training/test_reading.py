@@ -15,7 +15,7 @@ from served import Ask, prompt_of
 
 from sightline.core import ImagePart, Message, TextPart
 from sightline.engines.transcribe.networks import Networks, weights_folder
-from sightline.engines.transcribe.reader import find_rows, read_row
+from sightline.engines.transcribe.reader import transcribe
 from sightline.reading import beside
 from sightline.reading import whole_lines as cut_by_the_service
 
@@ -65,7 +65,7 @@ def test_a_drawn_page_is_read_as_the_transcriber_reads_it() -> None:
     image, glyphs = drawn()
     networks = Networks(weights_folder(), threads=2, precision=None)
 
-    theirs = "\n".join(read_row(networks, row) for row in find_rows(networks, np.asarray(image)))
+    theirs = transcribe(networks, np.asarray(image))
     ours = read(glyphs, SIZE, Sure())  # type: ignore[arg-type]
 
     assert ours.split("\n")[1] == "Rye bread\t3.20"

@@ -53,6 +53,11 @@ def read_row(networks: Networks, row: Row) -> str:
     return "\t".join(_read_cell(networks, row.pixels, boxes) for boxes in row.cells).rstrip()
 
 
+def transcribe(networks: Networks, pixels: Pixels) -> str:
+    """Read a whole picture: the rows that hold text, in reading order, one a line."""
+    return "\n".join(text for row in find_rows(networks, pixels) if (text := read_row(networks, row)))
+
+
 def _read_cell(networks: Networks, pixels: Pixels, boxes: Boxes) -> str:
     reads = [networks.recognise(_fit_width(crop_line(pixels, box))) for box in boxes]
     return " ".join(read.text.strip() for read in reads if read.text.strip() and read.confidence >= _MIN_CONFIDENCE)

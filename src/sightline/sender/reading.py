@@ -1,0 +1,43 @@
+"""The text of a picture as the service reads it for a model, without a service: same decoder, networks and cut."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sightline.core import EncodedImage
+from sightline.engines.transcribe.model import INFO
+from sightline.images.source import undecodable
+from sightline.reading import whole_lines
+
+if TYPE_CHECKING:
+    from sightline.engines.transcribe.networks import Networks
+
+
+def read_picture(image: EncodedImage, number: int, most: int) -> str:
+    """Return the lines of image `number` (1-based) that fit into `most` characters; the first takes a second.
+
+    Raises:
+        ImageUndecodable: its bytes do not decode.
+    """
+    # Both load libraries that counting for other models need not wait for.
+    from sightline.engines.transcribe.reader import transcribe
+    from sightline.images.decode import Undecodable, decode
+
+    assert INFO.image is not None
+    try:
+        page = decode(image.data, image.type, INFO.image, image.detail)
+    except Undecodable as error:
+        raise undecodable(image, number) from error
+    pixels = np.frombuffer(page.data, np.uint8).reshape(page.height, page.width, 3)
+    return whole_lines(transcribe(_networks(), pixels), most)
+
+
+@lru_cache(maxsize=1)
+def _networks() -> Networks:
+    from sightline.engines.transcribe.networks import Networks, weights_folder
+
+    return Networks(weights_folder(), threads=len(os.sched_getaffinity(0)), precision=None)
