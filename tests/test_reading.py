@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from sightline.errors import EngineUnavailable
 from sightline.images.source import open_image
 from sightline.reading import beside, whole_lines
 from sightline.service import Completed, Pieces, Service
-from sightline.settings import ImageLimits, Settings
+from sightline.settings import RUNNING, ImageLimits, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import image, raw
 from support.pictures import encoded, picture
@@ -31,17 +32,22 @@ MOST = 200
 
 
 class Transcriber(TranscriptionEngine):
-    """The real one; it notes how many pictures it was given."""
+    """The real one; it notes how many pictures it was given, and how many of them at once."""
 
     def __init__(self) -> None:
         super().__init__(threads=2)
-        self.read = 0
+        self.read = self.running = self.most = 0
 
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         self.read += len(request.images)
-        async with aclosing(super().generate(request)) as deltas:
-            async for delta in deltas:
-                yield delta
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            async with aclosing(super().generate(request)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        finally:
+            self.running -= 1
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +60,7 @@ async def loaded() -> AsyncIterator[Transcriber]:
 
 @pytest.fixture
 def transcriber(loaded: Transcriber) -> Transcriber:
-    loaded.read = 0
+    loaded.read = loaded.most = 0
     return loaded
 
 
@@ -200,3 +206,18 @@ def test_messages_without_pictures_stay_as_they_are() -> None:
     messages = (Message("system", (TextPart("a"),)), Message("user", (ImagePart(0), TextPart("b"))))
 
     assert beside(messages, [""]) == messages
+
+
+async def test_no_more_pages_are_read_at_once_than_a_model_runs(service: Service, transcriber: Transcriber) -> None:
+    requests = [chat(image(page(f"Gate {number}"))) for number in range(2 * RUNNING)]
+
+    reading = service._reader.read
+    texts = await asyncio.gather(
+        *(
+            reading(request.images[0], str(number), MOST, request_id="req_1", owner="key_1")
+            for number, request in enumerate(requests)
+        )
+    )
+
+    assert [text.split()[-1] for text in texts] == [str(number) for number in range(2 * RUNNING)]
+    assert 1 < transcriber.most <= RUNNING

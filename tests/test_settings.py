@@ -13,6 +13,7 @@ from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
 from sightline.settings import (
     BUNDLED,
+    RUNNING,
     TRANSCRIBER,
     EngineSpec,
     ImageLimits,
@@ -240,3 +241,4 @@ def test_upstream_model_that_has_pictures_read_brings_the_transcriber_once(tmp_p
     ]
 
     assert kinds == [[], ["transcribe"], ["transcribe"]]
+    assert [load(tmp_path, model.format(most)).max_running for most in (0, 900)] == [256, RUNNING]

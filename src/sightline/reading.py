@@ -8,6 +8,7 @@ control token. Every failure to read is the request's, for a model is never sile
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -27,6 +28,7 @@ from sightline.engines.catalogue import Catalogue
 from sightline.engines.transcribe import MODEL_ID
 from sightline.errors import EngineUnavailable, ModelNotFound
 from sightline.images.viewer import Viewer
+from sightline.settings import RUNNING
 
 MOST_HELD = 512
 """Texts kept for the next question about the same pictures: half a megabyte at a thousand characters each."""
@@ -48,6 +50,8 @@ class Reader:
         self._catalogue = catalogue
         self._viewer = viewer
         self._held: OrderedDict[_Key, str] = OrderedDict()
+        # A page is up to 13 MB of pixels, and models elsewhere take hundreds of requests at once.
+        self._places = asyncio.Semaphore(RUNNING)
 
     async def read(self, image: EncodedImage, sha256: str, most: int, *, request_id: str, owner: str) -> str:
         """Return the text of a picture in reading order: whole lines, of `most` characters together.
@@ -59,7 +63,8 @@ class Reader:
         key = _Key(sha256, most, owner)
         text = self._held.pop(key, None)
         if text is None:
-            text = await self._transcribe(image, most, request_id, owner)
+            async with self._places:
+                text = await self._transcribe(image, most, request_id, owner)
         self._held[key] = text
         while len(self._held) > MOST_HELD:
             self._held.popitem(last=False)

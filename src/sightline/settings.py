@@ -212,7 +212,7 @@ class Settings:
         """How many requests of one model run at once."""
         if self.limits.max_running is not None:
             return self.limits.max_running
-        if self.engines or not self.upstreams:
+        if engine_specs(self):
             return RUNNING
         return max(len(pool.urls) * pool.max_outstanding for pool in self.upstreams)
 
