@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionMessage
 from pydantic import ValidationError
 
 from sightline.errors import InvalidRequest, Problem
@@ -16,6 +17,11 @@ from sightline.wire.parse import parse_chat
 from sightline.wire.problems import describe
 from sightline.wire.protocol import ChatBody
 from support.bodies import chat, raw, text
+
+CITATION = {
+    "type": "url_citation",
+    "url_citation": {"url": "https://a", "title": "A", "start_index": 0, "end_index": 1},
+}
 
 
 def problems(body: Any) -> list[Problem]:
@@ -110,6 +116,14 @@ def test_null_asks_for_nothing() -> None:
     echoed = {"role": "assistant", "content": "a", "tool_calls": None, "function_call": None, "audio": None}
 
     assert not refused(chat(messages=[echoed, {"role": "user", "content": "b"}]))
+
+
+@pytest.mark.parametrize("annotations", [None, [], [CITATION]])
+def test_answer_is_taken_back_with_all_that_the_client_knows_of_it(annotations: Any) -> None:
+    echoed = ChatCompletionMessage(role="assistant", content="a", annotations=annotations).model_dump()
+
+    assert not refused(chat(messages=[echoed, {"role": "user", "content": "b"}]))
+    assert refused(chat(messages=[{**echoed, "annotations": "none"}]))
 
 
 def test_other_problems_of_a_message_that_calls_tools_are_told_too() -> None:
