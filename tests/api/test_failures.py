@@ -127,6 +127,7 @@ async def test_wrong_method_is_405_and_says_which_is_right(client: httpx2.AsyncC
 
     assert_error(response, 405, "method_not_allowed")
     assert response.headers["allow"]
+    assert response.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "multipart/form-data; boundary=x", "image/png", "é" * 500])
