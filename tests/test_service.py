@@ -300,3 +300,27 @@ def test_model_that_takes_no_images_names_the_part() -> None:
 def test_more_images_than_the_model_takes_are_refused() -> None:
     with pytest.raises(TooManyImages, match="takes 2 images a request, 3 were sent"):
         check(chat(image(), image(), image()), ScriptedEngine()._info)
+
+
+def test_everything_that_a_model_lacks_is_named_at_once() -> None:
+    model = replace(ScriptedEngine()._info, supported_parameters=frozenset())
+
+    with pytest.raises(InvalidRequest) as caught:
+        check(chat(image(), image(), image(), top_p=0.5, seed=1), model)
+
+    found = [(problem.param, problem.code) for problem in caught.value.details]
+    lacking = [("seed", "unsupported_parameter"), ("top_p", "unsupported_parameter")]
+    assert found == [("messages", "too_many_images"), *lacking]
+    assert caught.value.code == "too_many_images"
+
+
+async def test_every_picture_that_does_not_decode_is_named(service: Service) -> None:
+    cut_short = picture()[:-20]
+
+    with pytest.raises(InvalidRequest) as caught:
+        await service.preview(chat(image(cut_short), "a", image(cut_short)), call())
+
+    parts = [f"messages.[0].content.[{place}].image_url.url" for place in (0, 2)]
+    assert [(problem.param, problem.code) for problem in caught.value.details] == [
+        (part, "invalid_image") for part in parts
+    ]

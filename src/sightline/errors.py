@@ -77,6 +77,13 @@ class InvalidRequest(ServiceError):
         first = problems[0]
         return cls(first.message, param=first.param, code=first.code, details=problems)
 
+    @classmethod
+    def together(cls, refusals: Sequence[InvalidRequest]) -> InvalidRequest:
+        """Several refusals as one that lists them all; a single one as it is."""
+        if len(refusals) == 1:
+            return refusals[0]
+        return cls.of([Problem(one.message, one.param, one.code) for one in refusals])
+
 
 class UnsupportedParameter(InvalidRequest):
     """The model or the service lacks what a parameter asks for, and says so instead of dropping it."""

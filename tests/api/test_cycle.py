@@ -44,8 +44,8 @@ class Flow:
     def resume_reading(self) -> None: ...
 
 
-def cycle(transport: Transport, *, method: str = "GET", keep_alive: bool = True) -> Cycle:
-    logger, scope = logging.getLogger(), {"method": method}
+def cycle(transport: Transport, *, method: str = "GET", keep_alive: bool = True, version: str = "1.1") -> Cycle:
+    logger, scope = logging.getLogger(), {"method": method, "http_version": version}
     more: dict[str, Any] = {"expect_100_continue": False, "keep_alive": keep_alive, "on_response": lambda: None}
     event, ours = asyncio.Event(), [(b"date", b"today")]
     return Cycle(scope, transport, Flow(), logger, logger, False, ours, event, **more)  # type: ignore[arg-type]
@@ -73,6 +73,16 @@ async def test_head_of_a_stream_goes_out_with_its_first_piece() -> None:
 
     head = b"HTTP/1.1 200 OK\r\ndate: today\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
     assert transport.writes == [head + b"3\r\none\r\n", b"0\r\n\r\n"]
+    assert transport.is_closed
+
+
+async def test_stream_to_an_http_1_0_client_has_no_chunks_and_ends_with_the_connection() -> None:
+    transport = Transport()
+
+    await answer(cycle(transport, keep_alive=False, version="1.0"), 200, [], b"one", b"two", b"three", b"")
+
+    head = b"HTTP/1.1 200 OK\r\ndate: today\r\nconnection: close\r\n\r\n"
+    assert b"".join(transport.writes) == head + b"onetwothree"
     assert transport.is_closed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -126,6 +127,7 @@ async def test_wrong_method_is_405_and_says_which_is_right(client: httpx2.AsyncC
 
     assert_error(response, 405, "method_not_allowed")
     assert response.headers["allow"]
+    assert response.headers["x-should-retry"] == "false"
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "multipart/form-data; boundary=x", "image/png", "é" * 500])
@@ -133,6 +135,25 @@ async def test_other_media_type_is_415(client: httpx2.AsyncClient, media_type: s
     response = await client.post(CHAT, content=raw("a"), headers={"content-type": media_type.encode("latin-1")})
 
     assert_error(response, 415, "unsupported_media_type")
+
+
+async def test_compressed_body_is_415(client: httpx2.AsyncClient) -> None:
+    response = await post(client, gzip.compress(raw("a")), **{"content-encoding": "gzip"})
+
+    assert_error(response, 415, "unsupported_media_type")
+    assert "gzip" in response.json()["error"]["message"]
+    assert (await post(client, raw("a"), **{"content-encoding": "Identity"})).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", f"{CHAT}/"), ("GET", "/v1/models/"), ("GET", "/health/live/")])
+async def test_slash_at_the_end_changes_nothing(client: httpx2.AsyncClient, method: str, path: str) -> None:
+    """No redirect: behind a proxy that ends TLS it would lead from https to http."""
+    body = {"content": raw("a")} if method == "POST" else {}
+
+    response = await client.request(method, path, **body)
+
+    assert response.status_code == 200
+    assert (await client.request(method, f"{path}/", **body)).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,10 @@ def test_expiry_is_a_span_or_a_moment(run: Run, tmp_path: Path, expires: str, ho
         (("--permission", "root"), ["--permission must be 'inference', 'usage' or 'admin'"]),
         (("--model", ""), ["--model must have 1 or more characters"]),
         (("--spend-period", "day"), ["--spend-period is only for a spending limit"]),
-        (("--spend-limit", "$5", "--requests-per-min", "0"), ["--spend-limit must match", "--requests-per-min must"]),
+        (
+            ("--spend-limit", "$5", "--requests-per-min", "0"),
+            ["--spend-limit must be US dollars", "--requests-per-min must"],
+        ),
     ],
 )
 def test_terms_that_cannot_be_are_named_by_their_flags(
@@ -159,6 +162,15 @@ def test_password_of_a_database_is_never_shown(run: Run, url: str, command: tupl
     assert result.stderr.startswith("error: ")
     assert "ter2" not in result.output
     assert "ter2" not in repr(load_settings({"database": url}))
+
+
+@pytest.mark.parametrize("command", [("list",), ("revoke", "key_1")])
+def test_mistyped_folder_is_named_and_not_made(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = run("keys", *command, "--data", str(tmp_path / "none"))
+
+    assert result.exit_code == 1
+    assert "There is no database in" in result.stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_folder_that_cannot_be_used_is_a_sentence(run: Run, tmp_path: Path) -> None:

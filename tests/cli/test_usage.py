@@ -179,6 +179,20 @@ def test_a_folder_without_database_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("command", [["usage"], ["ledger", "check"]])
+def test_database_of_the_environment_is_the_one_that_is_read(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the service does: another ledger than that of the service proves nothing."""
+    Database.in_folder(tmp_path).close()
+    monkeypatch.setenv("SIGHTLINE_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
+
+    result = CliRunner().invoke(app, [*command, "--data", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert "nobody@127.0.0.1:1" in result.stderr
+
+
 def test_a_postgres_is_read_by_its_url(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with fresh_database(postgres_server) as url:
         database = Database.at(url)

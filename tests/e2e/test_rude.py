@@ -17,6 +17,7 @@ BODY = raw("hello", max_tokens=1)
 GET = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n"
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer KEY\r\n"
 CLOSE = b"connection: close\r\n"
+H2C = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
 LENGTH = b"content-length: %d\r\n" % len(BODY)
 CHUNKED = b"transfer-encoding: chunked\r\n"
 CHUNKS = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
@@ -76,6 +77,19 @@ CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
     "unknown method": (b"BREW /v1/models HTTP/1.1\r\nhost: x\r\n\r\n", [BAD]),
     "websocket": (GET + b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: eA==\r\n\r\n", [NO_KEY]),
     "http/2 by upgrade": (GET + b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n\r\n" + GET, [NO_KEY]),
+    "http/2 by upgrade, with a body": (POST + H2C + LENGTH + b"\r\n" + BODY, [WELL]),
+    "http/2 by upgrade, body in chunks": (POST + H2C + CHUNKED + b"\r\n" + CHUNKS + b"\r\n", [WELL]),
+    "http/2 by upgrade, bytes behind the body": (POST + H2C + LENGTH + b"\r\n" + BODY + GET + b"\r\n", [WELL]),
+    "http/2 by upgrade, empty body": (POST + H2C + b"content-length: 0\r\n\r\n", [(400, "invalid_json")]),
+    "http/2 by upgrade, chunk size not a number": (POST + H2C + CHUNKED + b"\r\nzz\r\n", [BAD]),
+    "http/2 by upgrade, endless trailer": (
+        POST + H2C + CHUNKED + b"\r\n" + CHUNKS + b"x: " + b"y" * 300_000,
+        [LARGE],
+    ),
+    "websocket, with a body": (
+        POST + b"connection: upgrade\r\nupgrade: websocket\r\n" + LENGTH + b"\r\n" + BODY,
+        [WELL],
+    ),
     "http/2 at once": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [BAD]),
     "http/1.0": (b"GET /v1/models HTTP/1.0\r\n\r\n", [NO_KEY]),
     "http/0.9": (b"GET /v1/models\r\n", [(408, "request_timeout")]),

@@ -184,8 +184,38 @@ def test_all_problems_are_named_at_once() -> None:
         ("temperature", "invalid_value"),
         ("banana", "unknown_parameter"),
         ("tools", "unsupported_parameter"),
+        ("messages.[0].content.[1].image_url.url", "unsupported_image_format"),
     }
     assert error.message == error.details[0].message
+
+
+def test_images_are_looked_at_as_far_as_a_refused_body_can_be_read() -> None:
+    broken = {"type": "image_url", "image_url": {"url": 5}}
+    body = chat(broken, image(b"nothing"), "a", image(picture()))
+    body["messages"] += [{"role": "assistant", "content": [image()]}, {"role": "wizard", "content": [image()]}, 7]
+
+    error = refused(body)
+
+    assert {(problem.param, problem.code) for problem in error.details} == {
+        ("messages.[0].content.[0].image_url.url", "invalid_type"),
+        ("messages.[0].content.[1].image_url.url", "unsupported_image_format"),
+        ("messages.[1].content.[0].type", "invalid_image_role"),
+        ("messages.[2].role", "invalid_value"),
+        ("messages.[3]", "invalid_type"),
+    }
+    named = {problem.param: problem.message for problem in error.details}
+    assert named["messages.[0].content.[1].image_url.url"].startswith("image 2 is ")
+    assert "image 4 is in an assistant message" in named["messages.[1].content.[0].type"]
+
+
+ROLE = {"messages": [{"role": [], "content": [image()]}]}
+
+
+@pytest.mark.parametrize(
+    "body", [[], {"messages": 5}, {"messages": [{"content": [5, {}]}]}, {"messages": [None]}, ROLE]
+)
+def test_body_without_good_images_is_refused_all_the_same(body: Any) -> None:
+    assert refused(body).details
 
 
 def test_every_bad_image_is_named_beside_the_rest() -> None:

@@ -9,19 +9,25 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionMessage
 from pydantic import ValidationError
 
 from sightline.errors import InvalidRequest, Problem
 from sightline.wire.parse import parse_chat
 from sightline.wire.problems import describe
 from sightline.wire.protocol import ChatBody
-from support.bodies import chat, text
+from support.bodies import chat, raw, text
+
+CITATION = {
+    "type": "url_citation",
+    "url_citation": {"url": "https://a", "title": "A", "start_index": 0, "end_index": 1},
+}
 
 
-def problems(raw: Any) -> list[Problem]:
+def problems(body: Any) -> list[Problem]:
     with pytest.raises(ValidationError) as caught:
-        ChatBody.model_validate(raw)
-    return [describe(item, raw) for item in caught.value.errors(include_url=False)]
+        ChatBody.model_validate(body)
+    return [describe(item, body) for item in caught.value.errors(include_url=False)]
 
 
 def refused(body: Any) -> list[Problem]:
@@ -37,6 +43,7 @@ def refused(body: Any) -> list[Problem]:
     ("body", "message"),
     [
         (chat("a", temperature=3), "temperature must be 2 or less, and is 3."),
+        (chat("a", temperature=2.0000001), "temperature must be 2 or less, and is 2.0000001."),
         (chat("a", temperature=-1), "temperature must be 0 or more, and is -1."),
         (chat("a", top_p=-1), "top_p must be 0 or more, and is -1."),
         (chat("a", n="two"), "n must be an integer, and is a string."),
@@ -53,6 +60,10 @@ def refused(body: Any) -> list[Problem]:
         (
             chat("a", messages=[{"role": "bot"}]),
             "messages.[0].role must be one of 'system', 'developer', 'user', 'assistant', 'tool', and is 'bot'.",
+        ),
+        (
+            chat("a", messages=[{"role": None}]),
+            "messages.[0].role must be one of 'system', 'developer', 'user', 'assistant', 'tool', and is null.",
         ),
         (chat("a", modalities=["smell"]), "modalities.[0] must be 'text' or 'audio', and is 'smell'."),
         (chat("a", modalities=[["text"]]), "modalities.[0] must be 'text' or 'audio', and is an array."),
@@ -73,6 +84,11 @@ def refused(body: Any) -> list[Problem]:
 )
 def test_problem_says_what_was_expected_and_what_was_sent(body: Any, message: str) -> None:
     assert message in [problem.message for problem in problems(body)]
+
+
+def test_number_beyond_64_bits_is_said_to_be_one() -> None:
+    with pytest.raises(InvalidRequest, match="temperature must be a finite number"):
+        parse_chat(raw("a", temperature=7777).replace(b"7777", b"1e400"), lambda *_: pytest.fail("there is no image"))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +116,14 @@ def test_null_asks_for_nothing() -> None:
     echoed = {"role": "assistant", "content": "a", "tool_calls": None, "function_call": None, "audio": None}
 
     assert not refused(chat(messages=[echoed, {"role": "user", "content": "b"}]))
+
+
+@pytest.mark.parametrize("annotations", [None, [], [CITATION]])
+def test_answer_is_taken_back_with_all_that_the_client_knows_of_it(annotations: Any) -> None:
+    echoed = ChatCompletionMessage(role="assistant", content="a", annotations=annotations).model_dump()
+
+    assert not refused(chat(messages=[echoed, {"role": "user", "content": "b"}]))
+    assert refused(chat(messages=[{**echoed, "annotations": "none"}]))
 
 
 def test_other_problems_of_a_message_that_calls_tools_are_told_too() -> None:

@@ -13,6 +13,7 @@ from sightline.errors import SMALLER_IMAGES, RequestTooLarge, UnsupportedMediaTy
 
 _FIRSTS = "sightline.headers"
 _JSON = "application/json"
+_IDENTITY = "identity"
 _SMALL_BYTES = 4096
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -42,7 +43,7 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
     """Read a JSON body of fewer than `limit_bytes`; `remedy` says what to do about one that is longer.
 
     Raises:
-        UnsupportedMediaType: declared as something other than JSON.
+        UnsupportedMediaType: declared as something other than JSON, or as compressed.
         RequestTooLarge: by its `Content-Length`, before anything is read; or while reading, where there is none.
     """
     sent = header(scope, b"content-type", _JSON)
@@ -50,6 +51,9 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
         media_type = sent.split(";", 1)[0].strip().lower()
         if media_type != _JSON and not media_type.endswith("+json"):
             raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send {_JSON}.")
+    coding = header(scope, b"content-encoding", _IDENTITY)
+    if coding != _IDENTITY and coding.strip().lower() not in (_IDENTITY, ""):
+        raise UnsupportedMediaType(f"The content-encoding is {coding[:80]}; send the JSON as it is, not compressed.")
     declared = header(scope, b"content-length")
     if _LENGTH.fullmatch(declared) and int(declared) >= limit_bytes:
         raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes, remedy)

@@ -28,6 +28,7 @@ class Cycle(RequestResponseCycle):
     _leaving: Callable[[], None] | None = None
     _pieces: list[bytes] | None = None  # of a body that comes in pieces: those of the same moment go out together
     _pieces_bytes = 0
+    _is_framed = True
 
     def add(self, piece: bytes) -> None:
         """Take a piece of the request's body."""
@@ -96,7 +97,9 @@ class Cycle(RequestResponseCycle):
             head += b"connection: close\r\n"
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _WITHOUT_BODY:
             self.chunked_encoding = True
-            head += b"transfer-encoding: chunked\r\n"
+            self._is_framed = self.scope["http_version"] != "1.0"  # that knows no chunks: the connection's end ends it
+            if self._is_framed:
+                head += b"transfer-encoding: chunked\r\n"
         return head + b"\r\n"
 
     def _write(self, body: bytes, more: bool) -> None:
@@ -107,7 +110,7 @@ class Cycle(RequestResponseCycle):
             if more and not head and self._pieces_bytes + len(body) <= _MOST_TOGETHER_BYTES:
                 self._put_off(body)
                 return
-            body = self._joined(body) + (b"" if more else b"0\r\n\r\n")
+            body = self._joined(body) + (b"" if more or not self._is_framed else b"0\r\n\r\n")
         else:
             self.expected_content_length -= len(body)
         if self.expected_content_length < 0 or (self.expected_content_length and not more):
@@ -140,4 +143,4 @@ class Cycle(RequestResponseCycle):
             body = b"".join([*self._pieces, body])
             self._pieces.clear()
             self._pieces_bytes = 0
-        return b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+        return b"%x\r\n%b\r\n" % (len(body), body) if body and self._is_framed else body

@@ -65,7 +65,8 @@ def _answer_to(error: Exception) -> Response:
         return response_of(bug(error))
     message, code = _HTTP.get(error.status_code, ("The request cannot be served.", None))
     body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return Response(encode({"error": body}), error.status_code, error.headers, "application/json")
+    headers = {"x-should-retry": "false", **(error.headers or {})}
+    return Response(encode({"error": body}), error.status_code, headers, "application/json")
 
 
 def bug(error: BaseException) -> ServiceError:

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, parse_url
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -101,15 +101,32 @@ class Connection(HttpToolsProtocol):
             self.read_due_s = self.loop.time() + self.settings.head_s
         self._undelivered_bytes += len(data)
         try:
-            self.parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._is_deaf = True  # the request is answered as any other, and the connection ends
+            self._feed(data)
         except HttpParserError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, ServiceError) else MalformedHttp("This is no HTTP/1.1 request."))
         else:
             if self._undelivered_bytes > self.settings.max_head_bytes:
                 self._refuse(self._head_too_large())
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as offer:
+            # Another protocol was offered. The request is answered as any other, and the connection ends.
+            framing = self._framing()
+            if framing is None:
+                self._is_deaf = True
+                return
+            # The parser takes the body for the other protocol. Java's client offers HTTP/2 with every first request.
+            self.parser = HttpRequestParser(_Body(self))
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%b: %b\r\n\r\n" % framing)
+            self.parser.feed_data(data[offer.args[0] :])
+
+    def _framing(self) -> tuple[bytes, bytes] | None:
+        """The header by which a body's end is known; None for a request without a body."""
+        names = (b"content-length", b"transfer-encoding")
+        return next((header for header in self.headers if header[0] in names), None)
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -195,6 +212,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole. One that was answered before it was leaves the connection idle now."""
+        if self.parser.should_upgrade() and self._framing() is not None:
+            return  # its body comes yet: `_feed`
         self._is_receiving = False
         self._undelivered_bytes = 0
         self.read_due_s = _NEVER
@@ -299,3 +318,22 @@ class Connection(HttpToolsProtocol):
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)]))
         log.info("refused", status=error.status, code=error.code)
+
+
+class _Body:
+    """Hears of the body of a request that offered another protocol, and of nothing behind it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_whole = False
+
+    def on_body(self, body: bytes) -> None:
+        """Part of the body."""
+        if not self._is_whole:
+            self._connection.on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        if not self._is_whole:
+            self._is_whole = True
+            self._connection.on_message_complete()

@@ -30,16 +30,20 @@ ROUTES = [
 class Find:
     """Finds a request's route: a path without parameters in a table, any other by going through all of them.
 
+    A slash at a path's end changes nothing where the path has no parameters.
+
     The router below tries one pattern after the other, for as long as it takes to check a key.
     """
 
     def __init__(self, router: Router) -> None:
         self._router = router
+        router.redirect_slashes = False  # to an address made of the host header, and http where a proxy ends TLS
         routes = (route for route in router.routes if isinstance(route, Route) and not route.param_convertors)
         self._rows = {route.path: route for route in routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._rows.get(scope["path"])
+        path = scope["path"]
+        route = self._rows.get(path) or self._rows.get(path.removesuffix("/"))
         if route is None or (route.methods and scope["method"] not in route.methods):
             await self._router(scope, receive, send)
             return

@@ -13,12 +13,11 @@ import typer
 from rich.table import Table
 
 from sightline.admission.keys import ApiKey, Keys
+from sightline.cli.storage import find_database
 from sightline.cli.terminal import DatabaseUrl, err, fail, out
-from sightline.errors import ConfigError, InvalidRequest, StoreUnavailable
+from sightline.errors import InvalidRequest, StoreUnavailable
 from sightline.metering.prices import dollars
 from sightline.metering.spending import Spent, spent_by
-from sightline.settings import load_settings
-from sightline.store.database import Database
 from sightline.wire.admin import new_key
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
@@ -27,12 +26,8 @@ _FLAGS = {"name": "NAME", "expires_at": "--expires", "permissions": "--permissio
 
 
 @contextmanager
-def _keys(data: Path | None, url: str | None) -> Iterator[Keys]:
-    try:
-        settings = load_settings({"data": data, "database": url})
-        database = Database.open(settings.data.expanduser(), settings.database_url)
-    except ConfigError as error:
-        fail(str(error))
+def _keys(data: Path | None, url: str | None, *, make: bool = False) -> Iterator[Keys]:
+    database = find_database(data, url, make=make)
     try:
         yield Keys(database)
     except StoreUnavailable as error:
@@ -77,7 +72,7 @@ def create(
         new = new_key({field: value for field, value in fields.items() if value is not None})
     except InvalidRequest as error:
         fail("\n".join(_in_flags(problem.message, problem.param or "") for problem in error.details))
-    with _keys(data, database) as keys:
+    with _keys(data, database, make=True) as keys:
         key, secret = keys.create(new)
     err.print(f"{key.id} for {key.name}; the key is shown this once:", markup=False)
     out.print(secret, markup=False)

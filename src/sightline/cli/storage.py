@@ -20,16 +20,26 @@ DatabaseUrl = Annotated[
 ]
 
 
-@contextmanager
-def open_database(data: Path | None, url: str | None) -> Iterator[Database]:
-    """Open the database for one command; what fails ends the command with a sentence."""
+def find_database(data: Path | None, url: str | None, *, make: bool = False) -> Database:
+    """Open the database that the service would use; what fails ends the command with a sentence.
+
+    One that is not there is made only where `make` says so: a mistyped folder is not an empty ledger.
+    """
     try:
-        folder = load_settings({"data": data}).data.expanduser()
-        if not url and not (folder / "sightline.db").exists():
+        settings = load_settings({"data": data, "database": url})
+        folder = settings.data.expanduser()
+        is_there = settings.database_url or folder.is_file() or (folder / "sightline.db").exists()
+        if not (is_there or make):
             fail(f"There is no database in {folder} yet: sightline serve makes one. Is it elsewhere? Give --data.")
-        database = Database.open(folder, url or "")
+        return Database.open(folder, settings.database_url)
     except ConfigError as error:
         fail(str(error))
+
+
+@contextmanager
+def open_database(data: Path | None, url: str | None) -> Iterator[Database]:
+    """`find_database` for the length of one command."""
+    database = find_database(data, url)
     try:
         yield database
     except ServiceError as error:

@@ -72,16 +72,19 @@ def check(request: ChatRequest, model: ModelInfo) -> None:
     """Refuse what `model` cannot do before any work is done for it.
 
     Raises:
-        InvalidRequest: images it does not take, or too many.
+        InvalidRequest: images it does not take, or too many; or several problems, which `details` lists.
         UnsupportedParameter: a parameter it lacks; never silently dropped.
     """
+    refusals: list[InvalidRequest] = []
     if request.images and model.image is None:
         param = request.images[0].param.removesuffix(".image_url.url") + ".type"
-        raise InvalidRequest(f"{model.id} takes text only; send the image to another model.", param=param)
-    if len(request.images) > model.max_images:
+        refusals.append(InvalidRequest(f"{model.id} takes text only; send the image to another model.", param=param))
+    elif len(request.images) > model.max_images:
         limit = f"{model.max_images} image{'s' * (model.max_images != 1)}"
         message = f"{model.id} takes {limit} a request, {len(request.images)} were sent; send fewer."
-        raise TooManyImages(message, param="messages")
+        refusals.append(TooManyImages(message, param="messages"))
     lacking = request.params_sent - _ALWAYS - model.supported_parameters
     for name in sorted(lacking) if lacking else ():
-        raise UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name)
+        refusals.append(UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name))
+    if refusals:
+        raise InvalidRequest.together(refusals)

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from sightline.core import EncodedImage, ImageEncoding, ImageFile, ViewPixels
+from sightline.errors import InvalidRequest
 from sightline.images.cache import CacheKey, ImageCache
 from sightline.images.decode import Decoded
 from sightline.images.plain import is_plain
@@ -39,10 +40,23 @@ class Viewer:
         """Look at `images`, in order, as a model with `encoding` does; `owner` keeps callers' caches apart.
 
         Raises:
-            ImageUndecodable: one of them does not decode.
+            InvalidRequest: some of them do not decode; of several, `details` lists each.
         """
         looks = [self._one(image, encoding, owner, number) for number, image in enumerate(images, start=1)]
-        return [await looks[0]] if len(looks) == 1 else list(await asyncio.gather(*looks))
+        if len(looks) == 1:
+            return [await looks[0]]
+        seen: list[Seen] = []
+        refusals: list[InvalidRequest] = []
+        for found in await asyncio.gather(*looks, return_exceptions=True):
+            if isinstance(found, InvalidRequest):
+                refusals.append(found)
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                seen.append(found)
+        if refusals:
+            raise InvalidRequest.together(refusals)
+        return seen
 
     async def _one(self, image: EncodedImage, encoding: ImageEncoding, owner: str, number: int) -> Seen:
         seen = views(encoding, image.width, image.height, image.detail)

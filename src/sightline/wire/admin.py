@@ -22,6 +22,7 @@ from sightline.errors import InvalidRequest, Problem
 from sightline.wire.problems import SAID, describe
 
 T = TypeVar("T", bound=BaseModel)
+_DOLLARS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 KEY_ID = re.compile(r"key_[0-9a-f]{28}")
 _MOST_PROBLEMS = 100
 
@@ -36,6 +37,14 @@ def _in_future(seconds: int) -> int:
     if seconds > time.time():
         return seconds
     raise PydanticCustomError(SAID, "must be in the future, in unix seconds")
+
+
+def _dollars(text: str) -> str:
+    if _DOLLARS.fullmatch(text):
+        return text
+    raise PydanticCustomError(
+        SAID, 'must be US dollars, such as "5" or "0.25", with up to 9 digits before and after the point'
+    )
 
 
 class _Wire(BaseModel):
@@ -56,7 +65,7 @@ class NewKeyBody(_Wire):
     requests_per_min: Limit | None = None
     tokens_per_min: Limit | None = None
     max_in_flight: Limit | None = None
-    spend_limit: Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$")] | None = None
+    spend_limit: Annotated[str, AfterValidator(_dollars)] | None = None
     spend_period: Period | None = None
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
@@ -43,7 +43,22 @@ _BASE64 = b";base64,"
 _SHORTEST_CUT = 256
 _MOST_PROBLEMS = 100  # a body can hold a hundred thousand
 _AS_USUAL = SamplingParams()
+_WITHOUT_IMAGES = {
+    "system": "a system",
+    "developer": "a developer",
+    "assistant": "an assistant",
+    "tool": "a tool",
+}
 _SAMPLING = frozenset({*_AS_USUAL.__struct_fields__, "max_completion_tokens"})
+
+
+class _Placed(NamedTuple):
+    """Part `place` of message `at`, both from 0; `part` is None where it cannot be read."""
+
+    at: int
+    place: int
+    role: str
+    part: ImageContent | UsualImage | None
 
 
 def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
@@ -65,12 +80,12 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     if runs and (wire is None or sum(_is_cut(image, nonce) for image in _images(wire)) != len(runs)):
         # A run stood somewhere else than in an image's url: it is somebody's text, so put nothing in its place.
         runs = []
-        wire, problems = _validate(_load(body))
-    if wire is None:
-        raise InvalidRequest.of(problems)
-    images, image_problems = _open_all(wire, nonce if runs else None, runs, open_image)
+        raw = _load(body)
+        wire, problems = _validate(raw)
+    placed = list(_readable_images(raw)) if wire is None else list(_images(wire))
+    images, image_problems = _open_all(placed, nonce if runs else None, runs, open_image)
     problems += image_problems
-    if problems:
+    if wire is None or problems:
         raise InvalidRequest.of(problems[:_MOST_PROBLEMS])
     return _request(wire, images)
 
@@ -155,29 +170,44 @@ def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
     return wire, problems
 
 
-def _images(wire: Wire) -> Iterator[tuple[int, int, ImageContent | UsualImage]]:
+def _images(wire: Wire) -> Iterator[_Placed]:
     for at, message in enumerate(wire.messages):
         if not isinstance(message.content, str):
             for place, part in enumerate(message.content):
                 if part.type == "image_url":  # pydantic's `isinstance` is slow to deny
-                    yield at, place, part
+                    yield _Placed(at, place, message.role, part)
 
 
-def _is_cut(image: tuple[int, int, ImageContent | UsualImage], nonce: str) -> bool:
-    return f",@{nonce}:" in image[2].image_url.url
+def _readable_images(raw: Any) -> Iterator[_Placed]:
+    """The images of a body that is refused for something else, as far as they can be made out."""
+    messages = raw.get("messages") if isinstance(raw, dict) else None
+    for at, message in enumerate(messages if isinstance(messages, list) else ()):
+        content = message.get("content") if isinstance(message, dict) else None
+        role = str(message.get("role")) if isinstance(message, dict) else ""
+        for place, part in enumerate(content if isinstance(content, list) else ()):
+            if isinstance(part, dict) and part.get("type") == "image_url":
+                try:
+                    yield _Placed(at, place, role, ImageContent.model_validate(part))
+                except ValidationError:
+                    yield _Placed(at, place, role, None)  # counts, and is named already
+
+
+def _is_cut(image: _Placed, nonce: str) -> bool:
+    return image.part is not None and f",@{nonce}:" in image.part.image_url.url
 
 
 def _open_all(
-    wire: Wire, nonce: str | None, runs: list[memoryview], open_image: OpenImage
+    images: Sequence[_Placed], nonce: str | None, runs: list[memoryview], open_image: OpenImage
 ) -> tuple[list[EncodedImage], list[Problem]]:
     opened: list[EncodedImage] = []
     problems: list[Problem] = []
-    images = list(_images(wire))
-    for number, (at, place, part) in enumerate(images, start=1):
+    for number, (at, place, role, part) in enumerate(images, start=1):
         param = f"messages.[{at}].content.[{place}]"
-        if wire.messages[at].role != "user":
-            message = f"image {number} is in a {wire.messages[at].role} message; images go in user messages only."
+        if role in _WITHOUT_IMAGES:
+            message = f"image {number} is in {_WITHOUT_IMAGES[role]} message; images go in user messages only."
             problems.append(Problem(message, param + ".type", "invalid_image_role"))
+            continue
+        if part is None:
             continue
         head, comma, tail = part.image_url.url.partition(",")
         cut = nonce is not None and tail.startswith(f"@{nonce}:")

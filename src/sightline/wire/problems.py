@@ -52,7 +52,8 @@ def describe(error: ErrorDetails, raw: Any) -> Problem:
         param = f"{param}.{field}" if param else field
         if kind == "union_tag_not_found":
             return Problem(f"{param} is required.", param, "missing_required_parameter")
-        message = f"{param} must be one of {context['expected_tags']}, and is {_show(context['tag'])}."
+        tag = value.get(field) if isinstance(value, dict) else context["tag"]  # pydantic spells every tag as a string
+        message = f"{param} must be one of {context['expected_tags']}, and is {_show(tag)}."
         if context["tag"] in REFUSED_KINDS:
             message = f"{param} {_show(context['tag'])} is not supported by this service; leave it out."
             return Problem(message, param, "unsupported_parameter")
@@ -87,6 +88,8 @@ def _limit(kind: str, context: dict[str, Any]) -> str:
             return f"must be {_show(context['le'])} or less"
         case "less_than":
             return f"must be less than {_show(context['lt'])}"
+        case "finite_number":
+            return "must be a finite number of 64 bits"
         case "too_short":
             return f"must have {context['min_length']} or more entries"
         case "too_long":
@@ -105,8 +108,11 @@ def _show(value: Any) -> str:
         return _SENT[type(value)]
     if isinstance(value, int) and abs(value) > 10**80:
         return "a number of more than 80 digits"
+    if value is None:
+        return "null"
     if isinstance(value, float):
-        return f"{value:g}"
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)  # 2.0000001 is not 2, the limit
     return _short(repr(value) if isinstance(value, str) else str(value))
 
 

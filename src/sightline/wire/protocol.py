@@ -73,6 +73,9 @@ class AssistantMessage(_Wire):
     name: str | None = None
     refusal: str | None = None
 
+    # Taken without effect: clients send answers back with all their fields, and no model is shown its citations.
+    annotations: list[JsonValue] | None = None
+
     # Known and refused by name (`REFUSED_OF_ASSISTANT`) until they work.
     tool_calls: JsonValue = None
     function_call: JsonValue = None
