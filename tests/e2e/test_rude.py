@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,7 @@ BODY = raw("hello", max_tokens=1)
 GET = b"GET /v1/models HTTP/1.1\r\nhost: x\r\n"
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer KEY\r\n"
 CLOSE = b"connection: close\r\n"
+UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
 LENGTH = b"content-length: %d\r\n" % len(BODY)
 CHUNKED = b"transfer-encoding: chunked\r\n"
 CHUNKS = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
@@ -24,6 +26,7 @@ WELL = (200, None)
 BAD = (400, "invalid_http")
 LARGE = (431, "request_head_too_large")
 NO_KEY = (401, "invalid_api_key")
+LATE = (408, "request_timeout")
 NO_ROUTE = (404, "not_found")
 
 CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
@@ -76,6 +79,11 @@ CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
     "unknown method": (b"BREW /v1/models HTTP/1.1\r\nhost: x\r\n\r\n", [BAD]),
     "websocket": (GET + b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: eA==\r\n\r\n", [NO_KEY]),
     "http/2 by upgrade": (GET + b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n\r\n" + GET, [NO_KEY]),
+    "http/2 by upgrade, with a body": (POST + LENGTH + UPGRADE + b"\r\n" + BODY + GET + b"\r\n", [WELL]),
+    "http/2 by upgrade, with chunks": (POST + CHUNKED + UPGRADE + b"\r\n" + CHUNKS + b"\r\n", [WELL]),
+    "http/2 by upgrade, with bad chunks": (POST + CHUNKED + UPGRADE + b"\r\nzz\r\n", [BAD]),
+    "http/2 by upgrade, with half a body": (POST + LENGTH + UPGRADE + b"\r\n" + BODY[:9], [LATE]),
+    "http/2 by upgrade, as the second": (GET + b"\r\n" + POST + LENGTH + UPGRADE + b"\r\n" + BODY, [NO_KEY, WELL]),
     "http/2 at once": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [BAD]),
     "http/1.0": (b"GET /v1/models HTTP/1.0\r\n\r\n", [NO_KEY]),
     "http/0.9": (b"GET /v1/models\r\n", [(408, "request_timeout")]),
@@ -123,6 +131,17 @@ def test_log_has_no_trace_and_no_line_of_the_library(service: Running) -> None:
     assert "error" not in service.said
     assert "Invalid HTTP" not in service.said
     assert "upgrade" not in service.said
+
+
+def test_body_behind_an_offer_of_another_protocol_may_come_later(service: Running, key: str) -> None:
+    with RawClient(service.url) as client:
+        client.send((POST + LENGTH + UPGRADE + b"\r\n").replace(b"KEY", key.encode()))
+        for at in range(0, len(BODY), 9):
+            time.sleep(0.02)
+            client.send(BODY[at : at + 9])
+        received, _ = client.until_closed()
+
+    assert [status for status, _ in answers(received)] == [200]
 
 
 def test_client_that_expects_100_is_told_to_go_on(service: Running, key: str) -> None:

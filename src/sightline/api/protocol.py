@@ -15,7 +15,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
-from httptools import HttpParserError, HttpParserUpgrade, parse_url
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -102,14 +102,31 @@ class Connection(HttpToolsProtocol):
         self._undelivered_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except HttpParserUpgrade:
-            self._is_deaf = True  # the request is answered as any other, and the connection ends
+        except HttpParserUpgrade as offer:
+            self._pass_over(data[offer.args[0] :])
         except HttpParserError as error:
             cause = error.__context__
             self._refuse(cause if isinstance(cause, ServiceError) else MalformedHttp("This is no HTTP/1.1 request."))
         else:
             if self._undelivered_bytes > self.settings.max_head_bytes:
                 self._refuse(self._head_too_large())
+
+    def _pass_over(self, rest: bytes) -> None:
+        """Answer a request that offers another protocol as any other, and end the connection.
+
+        The parser takes it to have no body, and what follows to be of that protocol; Java's client makes such an offer
+        with a body. `rest` is what came behind the head. No other request was begun since, and no task has run.
+        """
+        lengths = [header for header in self.headers if header[0] in (b"content-length", b"transfer-encoding")]
+        if not lengths:
+            self._is_deaf = True
+            return
+        self._is_receiving = self.cycle.more_body = True
+        self.cycle.message_event.clear()
+        self.read_due_s = self.loop.time() + self.settings.body_s + _GRACE_S
+        self.parser = HttpRequestParser(_LastBody(self))
+        lines = b"".join([b"%b: %b\r\n" % header for header in lengths])
+        self.data_received(b"POST / HTTP/1.1\r\nconnection: close\r\n%b\r\n%b" % (lines, rest))
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -203,6 +220,11 @@ class Connection(HttpToolsProtocol):
             self.cycle.message_event.set()
         if not self._is_busy() and not self.transport.is_closing():
             self._rest()
+
+    def on_last_message_complete(self) -> None:
+        """The connection's last request is whole."""
+        self.on_message_complete()
+        self._is_deaf = True
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._answering = cycle
@@ -299,3 +321,11 @@ class Connection(HttpToolsProtocol):
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)]))
         log.info("refused", status=error.status, code=error.code)
+
+
+class _LastBody:
+    """What a parser calls that reads a body whose head was read by another."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_last_message_complete

@@ -156,3 +156,19 @@ async def test_prompt_may_have_its_schema_in_it_and_what_a_template_begins_with(
             assert engine.pool.servers[0].is_in
     finally:
         await server.stop()
+
+
+async def test_stream_is_not_given_up_while_nobody_asks_for_more_of_it() -> None:
+    server = Rude()
+    await server.start()
+    try:
+        async with engine_over([server], idle_s=0.3) as engine:
+            deltas = engine.generate(ask())
+            await anext(deltas)
+            await asyncio.sleep(0.8)  # a client that reads slowly
+
+            rest = [delta async for delta in deltas]
+
+            assert rest[-1].finish_reason == "stop"
+    finally:
+        await server.stop()

@@ -74,7 +74,7 @@ class Asking:
         self._talk = Conversation(self._request, self._served, running)
         self._sending = self._server.client.send("POST", CHAT, body)
         self._server.exchanges.add(running)
-        reply = self._reply = await self._sending.__aenter__()
+        reply = self._reply = running.reply = await self._sending.__aenter__()
         if reply.status != 200:
             # Only what a refusal of the request says is of use: nobody else is to wait for a body that may not come.
             raise of_status(reply.status, await reply.error() if 400 <= reply.status < 500 else b"")
