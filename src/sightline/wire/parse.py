@@ -31,7 +31,7 @@ from sightline.core import (
 )
 from sightline.errors import ImageError, InvalidRequest, Problem
 from sightline.wire.problems import describe, refusals
-from sightline.wire.protocol import ChatBody, ImageContent, JsonSchemaFormat
+from sightline.wire.protocol import REFUSED, ChatBody, ImageContent, JsonSchemaFormat
 
 OpenImage = Callable[[ImageReference, int], EncodedImage]
 """Opens image `number` (1-based) of a request up to its header; raises `ImageError`."""
@@ -39,6 +39,11 @@ OpenImage = Callable[[ImageReference, int], EncodedImage]
 _BASE64 = b";base64,"
 _SHORTEST_CUT = 256
 _MOST_PROBLEMS = 100  # a body can hold a hundred thousand
+_MOST_ENTRIES = 2048
+"""Messages and parts together, as many as OpenAI takes messages; half a million of them would take seconds to judge."""
+_MOST_NAMES = 8192  # of all these objects, and entries of other lists: each that is unknown is a problem
+_LONG = frozenset({"messages", *REFUSED})  # counted otherwise, or refused as a whole
+_COUNTED_BYTES = 2048  # a shorter body has not as much in it
 _AS_USUAL = SamplingParams()
 _SAMPLING = frozenset({*_AS_USUAL.__struct_fields__, "max_completion_tokens"})
 
@@ -55,11 +60,11 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
         raw = _load(small)
     except InvalidRequest:
         raw = _load(body)  # fails too, and names the place in what was sent rather than in the cut text
-    wire, problems = _validate(raw)
+    wire, problems = _validate(raw, len(small))
     if runs and (wire is None or sum(_is_cut(image, nonce) for image in _images(wire)) != len(runs)):
         # A run stood somewhere else than in an image's url: it is somebody's text, so put nothing in its place.
         runs = []
-        wire, problems = _validate(_load(body))
+        wire, problems = _validate(_load(body), len(body))
     if wire is None:
         raise InvalidRequest.of(problems)
     images, image_problems = _open_all(wire, nonce if runs else None, runs, open_image)
@@ -125,10 +130,12 @@ def _not_json(text: bytes, reason: str) -> InvalidRequest:
     )
 
 
-def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
+def _validate(raw: Any, size_bytes: int) -> tuple[ChatBody | None, list[Problem]]:
     if not isinstance(raw, dict):
         message = "The body must be a JSON object with model and messages."
         return None, [Problem(message, code="invalid_type")]
+    if size_bytes > _COUNTED_BYTES and (problem := _too_much(raw)) is not None:
+        return None, [problem]
     problems = refusals(raw)
     try:
         wire = ChatBody.model_validate(raw)
@@ -147,6 +154,27 @@ def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
         message = "stream_options is only for streams; set stream to true or leave it out."
         problems.append(Problem(message, "stream_options", "invalid_value"))
     return wire, problems
+
+
+def _too_much(raw: dict[str, Any]) -> Problem | None:
+    """Why a body would take long to judge, if it would: event loop and other requests wait for that."""
+    messages = raw.get("messages")
+    messages = messages if isinstance(messages, list) else []
+    contents = [one["content"] for one in messages if isinstance(one, dict) and isinstance(one.get("content"), list)]
+    entries = len(messages) + sum(map(len, contents))
+    if entries > _MOST_ENTRIES:
+        message = f"messages has {entries:,} messages and parts, the limit is {_MOST_ENTRIES:,}; send fewer."
+        return Problem(message, "messages", "invalid_value")
+    parts = [part for content in contents for part in content if isinstance(part, dict)]
+    others = [raw[name] for name in raw.keys() - _LONG]
+    inner = [part.get("image_url") for part in parts]
+    inner += [other.get("json_schema") for other in others if isinstance(other, dict)]
+    counted = (raw, *messages, *parts, *others, *inner)
+    names = sum([len(one) for one in counted if isinstance(one, dict | list)])
+    if names > _MOST_NAMES:
+        message = f"The body's objects and lists have {names:,} entries, the limit is {_MOST_NAMES:,}; send fewer."
+        return Problem(message, None, "invalid_value")
+    return None
 
 
 def _images(wire: ChatBody) -> Iterator[tuple[int, int, ImageContent]]:
