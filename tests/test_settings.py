@@ -208,6 +208,8 @@ def test_upstreams_come_from_the_file_and_their_key_from_the_environment(tmp_pat
         ('[[upstreams]]\nurls = ["ftp://host"]', "upstreams.0.urls"),
         ("[[upstreams]]\nurls = []", "upstreams.0.urls"),
         ('[[upstreams]]\nurls = ["http://host:99999"]', "upstreams.0.urls.0: .*Port out of range"),
+        ('[[upstreams]]\nurls = ["http://host?api-version=1"]', "upstreams.0.urls.0: .*match pattern"),
+        ('[[upstreams]]\nurls = ["http://a..b:8000/v1"]', "upstreams.0.urls.0: .*no name or number"),
         ('[[upstreams]]\nurls = ["http://hóst"]', "upstreams.0.urls.0: .*must be ASCII"),
         ("upstreams = 1", "upstreams"),
     ],

@@ -26,7 +26,7 @@ UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
 BUNDLED = {"sightline/peek-10m/bf-16": "peek-10m"}
 RUNNING = 16
 _STRICT = ConfigDict(extra="forbid")
-_SERVER = r"^https?://[^/@\s]+(/[^\s?#@]*)?$"
+_SERVER = r"^https?://[^/@\s?#]+(/[^\s?#@]*)?$"
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -35,8 +35,11 @@ def _address(url: str) -> str:
     """Refuse an address of a server that none can have; pydantic puts what is raised into words of ours."""
     if not url.isascii():
         raise ValueError("must be ASCII; write other letters as xn--… in a host, as %… in a path")
-    if urlsplit(url).port == 0:  # refuses what is too high itself
+    parts = urlsplit(url)
+    if parts.port == 0:  # refuses what is too high itself
         raise ValueError("Port 0 is none to connect to")
+    if not all(0 < len(label) < 64 for label in (parts.hostname or "").removesuffix(".").split(".")):
+        raise ValueError("has a host that is no name or number")
     return url
 
 

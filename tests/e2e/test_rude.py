@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +26,7 @@ WELL = (200, None)
 BAD = (400, "invalid_http")
 LARGE = (431, "request_head_too_large")
 NO_KEY = (401, "invalid_api_key")
+LATE = (408, "request_timeout")
 NO_ROUTE = (404, "not_found")
 
 CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
@@ -90,6 +92,8 @@ CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
         POST + b"connection: upgrade\r\nupgrade: websocket\r\n" + LENGTH + b"\r\n" + BODY,
         [WELL],
     ),
+    "http/2 by upgrade, with half a body": (POST + LENGTH + H2C + b"\r\n" + BODY[:9], [LATE]),
+    "http/2 by upgrade, as the second": (GET + b"\r\n" + POST + LENGTH + H2C + b"\r\n" + BODY, [NO_KEY, WELL]),
     "http/2 at once": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [BAD]),
     "http/1.0": (b"GET /v1/models HTTP/1.0\r\n\r\n", [NO_KEY]),
     "http/0.9": (b"GET /v1/models\r\n", [(408, "request_timeout")]),
@@ -137,6 +141,17 @@ def test_log_has_no_trace_and_no_line_of_the_library(service: Running) -> None:
     assert "error" not in service.said
     assert "Invalid HTTP" not in service.said
     assert "upgrade" not in service.said
+
+
+def test_body_behind_an_offer_of_another_protocol_may_come_later(service: Running, key: str) -> None:
+    with RawClient(service.url) as client:
+        client.send((POST + LENGTH + H2C + b"\r\n").replace(b"KEY", key.encode()))
+        for at in range(0, len(BODY), 9):
+            time.sleep(0.02)
+            client.send(BODY[at : at + 9])
+        received, _ = client.until_closed()
+
+    assert [status for status, _ in answers(received)] == [200]
 
 
 def test_client_that_expects_100_is_told_to_go_on(service: Running, key: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,53 @@ def test_turned_photo_is_not_plain(orientation: int) -> None:
 )
 def test_anything_else_is_not(data: bytes) -> None:
     assert not plain(data)
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes((0xFF, marker)) + struct.pack(">H", len(body) + 2) + body
+
+
+def exif(*tags: tuple[int, int]) -> bytes:
+    """A segment that says these numbers."""
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags)
+    return segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4))
+
+
+def behind_fill_byte(hidden: bytes) -> bytes:
+    """Read as a marker with a length, the fill byte in front would reach to the end of the comment."""
+    rest = (hidden[1] << 8 | hidden[2]) + 2 - (len(hidden) + 1)
+    return b"\xff" + hidden + segment(0xFE, bytes(rest - 4))
+
+
+TURNED = exif((0x0112, 6))
+HIDDEN = {
+    "behind a marker without a length": b"\xff\xd0" + struct.pack(">H", 2 + len(TURNED)) + TURNED,
+    "behind an unknown marker": b"\xff\x01" + struct.pack(">H", 2 + len(TURNED)) + TURNED,
+    "behind a fill byte": behind_fill_byte(TURNED),
+    "behind many tags": exif(*((0x0100, 1),) * 201, (0x0112, 6)),
+    "said twice": exif((0x0112, 1), (0x0112, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_orientation_is_not_hidden_from_us(kind: str) -> None:
+    data = encoded(quarters(64, 48), "jpeg")
+
+    assert not plain(data[:2] + HIDDEN[kind] + data[2:])
+
+
+CHUNKS = {
+    "a second header": [(b"IHDR", struct.pack(">IIBBBBB", 4000, 4000, 8, 0, 0, 0, 0))],
+    "XMP as text": [(b"tEXt", b'XML:com.adobe.xmp\0<x tiff:Orientation="6"/>')],
+    "EXIF as text": [(b"tEXt", b"Raw profile type exif\0\nexif\n 8\n" + TURNED[4:].hex().encode())],
+    "pixels in two runs": [(b"IDAT", b""), (b"tEXt", b"a\0b")],
+}
+
+
+@pytest.mark.parametrize("kind", CHUNKS)
+def test_png_that_decoders_take_differently_is_not_plain(kind: str) -> None:
+    assert plain(png(64, 48, 8, 0, bytes(64 * 48), (b"tEXt", b"Software\0a camera")))
+    assert not plain(png(64, 48, 8, 0, bytes(64 * 48), *CHUNKS[kind]))
 
 
 def test_damaged_headers_are_not_plain_and_do_no_harm() -> None:

@@ -314,3 +314,30 @@ def test_hundred_thousand_problems_are_not_all_repeated() -> None:
     error = refused({**chat("a"), **{f"p{at}": 1 for at in range(60_000)}})
 
     assert len(error.details) <= 100
+
+
+LONG = {
+    "messages that are none": {"messages": [1] * 3000},
+    "messages": {"messages": [{"role": "user", "content": "a"}] * 2049},
+    "parts": chat(*["a"] * 2048),
+    "unknown names": chat("a") | {f"k{at}": 1 for at in range(9000)},
+    "unknown names in messages": {"messages": [{f"k{at}": 1 for at in range(50)}] * 2000},
+    "unknown names in an image": chat({"type": "image_url", "image_url": {f"k{at}": 1 for at in range(9000)}}),
+    "unknown names in a schema": chat("a") | {"response_format": {"json_schema": {f"k{at}": 1 for at in range(9000)}}},
+    "values of a list": chat("a") | {"modalities": [1] * 9000},
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_what_would_take_long_to_judge_is_refused_before(name: str) -> None:
+    problem = refused(LONG[name])
+
+    assert problem.code == "invalid_value"
+    assert "the limit is" in problem.message
+    assert len(problem.details) <= 1
+
+
+def test_two_thousand_messages_are_taken() -> None:
+    messages = [{"role": "user", "content": "a", "name": "b"}] * 2048
+
+    assert len(parsed(chat("a") | {"messages": messages}).messages) == 2048

@@ -20,13 +20,18 @@ _MOST_TAGS = 200
 _MOST_TRIES = 8
 _ORIENTATION = 0x0112
 _BASELINE, _PROGRESSIVE, _START_OF_SCAN = 0xC0, 0xC2, 0xDA
+# Those that have a length. Behind a fill byte or one without, decoders go on where this would not: and read there, say,
+# which way up the picture is.
+_MARKERS = frozenset({_BASELINE, _PROGRESSIVE, _START_OF_SCAN, 0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 _END = b"\xff\xd9"
 _EXIF, _OTHER_APP1, _APP2, _ADOBE = b"Exif\x00\x00", 0xE1, 0xE2, 0xEE
 _RGB_IDS = b"RGB"
 _YCBCR_BY_ADOBE = 1
 _USUAL_GAMMA = struct.pack(">I", 45_455)
-# Beside the picture itself: what says nothing of its colours or its way up, and is never inflated.
-_HARMLESS = frozenset({b"IHDR", b"IDAT", b"IEND", b"pHYs", b"tIME", b"tEXt", b"sRGB"})
+_HEADER = struct.pack(">I4s", 13, b"IHDR")  # once: Pillow would take the size from the last of several
+# What says nothing of a picture's colours or its way up.
+_HARMLESS = frozenset({b"pHYs", b"tIME", b"sRGB"})
+_TURNING = (b"rientation", b"Raw profile")  # Pillow finds XMP, and EXIF in hexadecimal digits, in texts too
 
 
 def is_plain(data: bytes, image_type: str, width: int, height: int) -> bool:
@@ -47,8 +52,8 @@ def _is_plain_jpeg(data: bytes) -> bool:
     at, has_frame = 2, False
     for _ in range(_MOST_SEGMENTS):
         marker = data[at + 1]
-        if data[at] != 0xFF:
-            return False
+        if data[at] != 0xFF or marker not in _MARKERS:
+            return False  # among others lossless, arithmetic, 12 bits
         end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
         body = data[at + 4 : end]
         if marker == _START_OF_SCAN:
@@ -57,8 +62,6 @@ def _is_plain_jpeg(data: bytes) -> bool:
             if has_frame or not _is_plain_frame(body):
                 return False
             has_frame = True
-        elif 0xC1 <= marker <= 0xCF and marker != 0xC4:
-            return False  # lossless, arithmetic, 12 bits
         elif marker >= 0xE0 and not _is_harmless_segment(marker, body):
             return False
         at = end
@@ -106,9 +109,11 @@ def _orientation(tiff: bytes) -> int:
         return 0
     start = struct.unpack_from(order + "I", tiff, 4)[0]
     tags = struct.unpack_from(order + "H", tiff, start)[0]
-    for number in range(min(tags, _MOST_TAGS)):
+    if tags > _MOST_TAGS:
+        return 0  # it may stand behind them
+    for number in range(tags):
         tag, kind, count, value = struct.unpack_from(order + "HHIH", tiff, start + 2 + 12 * number)
-        if tag == _ORIENTATION:
+        if tag == _ORIENTATION and (kind, count, value) != (3, 1, UPRIGHT):
             return int(value) if (kind, count) == (3, 1) else 0
     return UPRIGHT
 
@@ -117,15 +122,24 @@ def _is_plain_png(data: bytes) -> bool:
     depth, colours, _, _, interlaced = struct.unpack_from(">BBBBB", data, 24)
     if depth != 8 or colours not in (0, 2) or interlaced:
         return False
-    at = 8
+    if data[8:16] != _HEADER:
+        return False
+    at, before, has_pixels = 33, b"IHDR", False
     for _ in range(_MOST_CHUNKS):
         length, name = struct.unpack_from(">I4s", data, at)
+        if name == b"IEND":
+            return len(data) >= at + 12
         if name == b"gAMA":
             if data[at + 8 : at + 12] != _USUAL_GAMMA:
                 return False
+        elif name == b"tEXt":
+            if any(data.find(words, at + 8, at + 8 + length) >= 0 for words in _TURNING):
+                return False
+        elif name == b"IDAT":
+            if has_pixels and before != b"IDAT":
+                return False  # to some the picture ends where its pixels are interrupted
+            has_pixels = True
         elif name not in _HARMLESS:
             return False
-        if name == b"IEND":
-            return len(data) >= at + 12
-        at += 12 + length
+        at, before = at + 12 + length, name
     return False

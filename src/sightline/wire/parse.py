@@ -31,7 +31,7 @@ from sightline.core import (
 )
 from sightline.errors import ImageError, InvalidRequest, Problem
 from sightline.wire.problems import describe, refusals
-from sightline.wire.protocol import ChatBody, ImageContent, JsonSchemaFormat
+from sightline.wire.protocol import REFUSED, ChatBody, ImageContent, JsonSchemaFormat
 from sightline.wire.usual import UsualBody, UsualImage, read_usual
 
 Wire = ChatBody | UsualBody
@@ -42,6 +42,12 @@ OpenImage = Callable[[ImageReference, int], EncodedImage]
 _BASE64 = b";base64,"
 _SHORTEST_CUT = 256
 _MOST_PROBLEMS = 100  # a body can hold a hundred thousand
+_MOST_ENTRIES = 2048
+"""Messages and parts together, as many as OpenAI takes messages; half a million of them would take seconds to judge."""
+_MOST_NAMES = 8192  # of all these objects, and entries of other lists: each that is unknown is a problem
+_LONG = frozenset({"messages", *REFUSED})  # counted otherwise, or refused as a whole
+_COUNTED_BYTES = 2048  # a shorter body has not as much in it
+_USUAL_BYTES = 25 * _MOST_ENTRIES  # nor so many of these, the shortest of which is `{"type":"text","text":""}`
 _AS_USUAL = SamplingParams()
 _WITHOUT_IMAGES = {
     "system": "a system",
@@ -69,19 +75,19 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     """
     nonce = secrets.token_hex(8) if _BASE64 in body else ""
     small, runs = _cut(body, nonce) if nonce else (body, [])
-    wire: Wire | None = read_usual(small)
+    wire: Wire | None = read_usual(small) if len(small) <= _USUAL_BYTES else None
     problems: list[Problem] = []
     if wire is None:
         try:
             raw = _load(small)
         except InvalidRequest:
             raw = _load(body)  # fails too, and names the place in what was sent rather than in the cut text
-        wire, problems = _validate(raw)
+        wire, problems = _validate(raw, len(small))
     if runs and (wire is None or sum(_is_cut(image, nonce) for image in _images(wire)) != len(runs)):
         # A run stood somewhere else than in an image's url: it is somebody's text, so put nothing in its place.
         runs = []
         raw = _load(body)
-        wire, problems = _validate(raw)
+        wire, problems = _validate(raw, len(body))
     placed = list(_readable_images(raw)) if wire is None else list(_images(wire))
     images, image_problems = _open_all(placed, nonce if runs else None, runs, open_image)
     problems += image_problems
@@ -146,10 +152,17 @@ def _not_json(text: bytes, reason: str) -> InvalidRequest:
     )
 
 
-def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
+def _validate(raw: Any, size_bytes: int) -> tuple[ChatBody | None, list[Problem]]:
+    """Judge a body; None where it is no request.
+
+    Raises:
+        InvalidRequest: it has too many entries to judge each.
+    """
     if not isinstance(raw, dict):
         message = "The body must be a JSON object with model and messages."
         return None, [Problem(message, code="invalid_type")]
+    if size_bytes > _COUNTED_BYTES and (problem := _too_much(raw)) is not None:
+        raise InvalidRequest.of([problem])
     problems = refusals(raw)
     try:
         wire = ChatBody.model_validate(raw)
@@ -168,6 +181,27 @@ def _validate(raw: Any) -> tuple[ChatBody | None, list[Problem]]:
         message = "stream_options is only for streams; set stream to true or leave it out."
         problems.append(Problem(message, "stream_options", "invalid_value"))
     return wire, problems
+
+
+def _too_much(raw: dict[str, Any]) -> Problem | None:
+    """Why a body would take long to judge, if it would: event loop and other requests wait for that."""
+    messages = raw.get("messages")
+    messages = messages if isinstance(messages, list) else []
+    contents = [one["content"] for one in messages if isinstance(one, dict) and isinstance(one.get("content"), list)]
+    entries = len(messages) + sum(map(len, contents))
+    if entries > _MOST_ENTRIES:
+        message = f"messages has {entries:,} messages and parts, the limit is {_MOST_ENTRIES:,}; send fewer."
+        return Problem(message, "messages", "invalid_value")
+    parts = [part for content in contents for part in content if isinstance(part, dict)]
+    others = [raw[name] for name in raw.keys() - _LONG]
+    inner = [part.get("image_url") for part in parts]
+    inner += [other.get("json_schema") for other in others if isinstance(other, dict)]
+    counted = (raw, *messages, *parts, *others, *inner)
+    names = sum([len(one) for one in counted if isinstance(one, dict | list)])
+    if names > _MOST_NAMES:
+        message = f"The body's objects and lists have {names:,} entries, the limit is {_MOST_NAMES:,}; send fewer."
+        return Problem(message, None, "invalid_value")
+    return None
 
 
 def _images(wire: Wire) -> Iterator[_Placed]:

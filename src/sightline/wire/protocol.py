@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 
 def _shape(value: Any) -> str:
@@ -74,12 +74,12 @@ class AssistantMessage(_Wire):
     refusal: str | None = None
 
     # Taken without effect: clients send answers back with all their fields, and no model is shown its citations.
-    annotations: list[JsonValue] | None = None
+    annotations: list[Any] | None = None
 
     # Known and refused by name (`REFUSED_OF_ASSISTANT`) until they work.
-    tool_calls: JsonValue = None
-    function_call: JsonValue = None
-    audio: JsonValue = None
+    tool_calls: Any = None
+    function_call: Any = None
+    audio: Any = None
 
 
 class ToolMessage(_Wire):
@@ -98,7 +98,7 @@ class JsonSchema(_Wire):
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: str | None = None
-    schema_: Annotated[dict[str, JsonValue], Field(alias="schema")]
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
     strict: bool | None = None
 
 
@@ -168,14 +168,14 @@ class ChatBody(_Wire):
     modalities: list[Literal["text", "audio"]] | None = None
 
     # Known and refused by name (`REFUSED`) until they work.
-    tools: JsonValue = None
-    tool_choice: JsonValue = None
-    logit_bias: JsonValue = None
-    audio: JsonValue = None
-    prediction: JsonValue = None
-    web_search_options: JsonValue = None
-    functions: JsonValue = None
-    function_call: JsonValue = None
+    tools: Any = None
+    tool_choice: Any = None
+    logit_bias: Any = None
+    audio: Any = None
+    prediction: Any = None
+    web_search_options: Any = None
+    functions: Any = None
+    function_call: Any = None
 
 
 REFUSED = (

@@ -22,6 +22,10 @@ STREAMS = {
     "mixed": (MIXED % (chunk("1"), chunk("3")), ["1", "2", "3"]),
     "usual": (USUAL % (chunk("1"), chunk("2"), chunk("3")), ["1", "2", "3"]),
     "going on": ((USUAL % (chunk("1"), chunk("[DONE]"), chunk("2"))) * 2, ["1", "[DONE]", "2"] * 2),
+    "comments between": (
+        b"data: %b\n\n: ping\n\ndata: %b\n\n: ping\n\n: ping\n\ndata:\n\n" % (chunk("1"), chunk("2")),
+        ["1", "2"],
+    ),
     "text like events": (
         USUAL % (chunk("\n\ndata: "), chunk("data: [DONE]"), chunk("\r\n")),
         ["\n\ndata: ", "data: [DONE]", "\r\n"],
@@ -30,7 +34,7 @@ STREAMS = {
 
 
 @pytest.mark.parametrize("kind", STREAMS)
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 150, 10_000])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 13, 150, 10_000])
 def test_chunks_are_the_same_in_pieces_of_any_size(kind: str, size: int) -> None:
     stream = EventStream()
     data, texts = STREAMS[kind]
@@ -38,6 +42,12 @@ def test_chunks_are_the_same_in_pieces_of_any_size(kind: str, size: int) -> None
     answers = [answer for at in range(0, len(data), size) for answer in stream.feed(data[at : at + size])]
 
     assert [answer.choices[0].delta.content for answer in answers] == texts
+
+
+def test_comment_behind_the_last_chunk_of_a_read_is_dropped() -> None:
+    (answer,) = EventStream().feed(b"data: " + chunk("1") + b"\n\n: ping\n\n")
+
+    assert answer.choices[0].delta.content == "1"
 
 
 @pytest.mark.parametrize(

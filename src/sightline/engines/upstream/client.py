@@ -48,6 +48,11 @@ class Reply:
         self._is_paused = False
         self._news: asyncio.Future[None] | None = None
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for more of it."""
+        return self._news is not None and not self._news.done()
+
     async def head(self) -> None:
         """Return when the status is there.
 

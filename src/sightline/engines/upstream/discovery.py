@@ -5,6 +5,7 @@ Source: `GET /v1/models` of OpenAI, vLLM, SGLang, llama.cpp and Sightline.
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import replace as changed
@@ -59,9 +60,9 @@ class Listed(msgspec.Struct):
     """An entry of a server's list; what only some servers say is optional."""
 
     id: str
-    owned_by: str = ""
-    created: int = 0
-    description: str = ""
+    owned_by: str | None = None
+    created: int | None = None
+    description: str | None = None
     max_model_len: int | None = None
     context_length: int | None = None
     max_images: int | None = None
@@ -131,7 +132,7 @@ class Discovery:
         info = ModelInfo(
             id=ours,
             owned_by=entry.owned_by or "upstream",
-            created=entry.created,
+            created=entry.created or 0,
             context_length=context,
             description=model.description or entry.description or f"{model.id}, served by upstream servers.",
             image=changed(image, forwarded=True) if image else None,
@@ -183,13 +184,20 @@ def warm_up(info: ModelInfo) -> GenerateRequest:
 
 def _picture(image: ImageEncoding) -> tuple[ImageFile, int]:
     """A grey picture, and how many tokens it is."""
-    across = 4 if image.kind == "patches" else 1
+    across = _patches_across(image) if image.kind == "patches" else 1
     side = image.size_px * across if image.kind != "page" else 560
     tokens = {"square": image.tokens, "patches": across * across, "page": 1601}[image.kind]
     rows = zlib.compress((b"\0" + b"\x80" * side) * side)
     chunks = ((b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
     data = b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
     return ImageFile("png", data, "", "low"), tokens
+
+
+def _patches_across(image: ImageEncoding) -> int:
+    """How many patches a side of a square picture has that the rule leaves as it is; 4, where that is one."""
+    least = math.ceil(math.sqrt(image.min_pixels) / image.size_px)
+    most = math.isqrt(image.max_pixels) // image.size_px
+    return max(1, min(max(4, least), most))
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
@@ -208,4 +216,5 @@ def _rule(ours: str, model: UpstreamModel) -> ImageEncoding | None:
 def _dialect(entry: Listed) -> str:
     if entry.architecture is not None and entry.supported_parameters is not None and entry.max_images is not None:
         return "sightline"
-    return entry.owned_by if entry.owned_by in ("vllm", "llamacpp", "sglang") else "openai"
+    owner = entry.owned_by or ""
+    return owner if owner in ("vllm", "llamacpp", "sglang") else "openai"

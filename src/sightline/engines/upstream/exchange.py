@@ -74,9 +74,10 @@ class Asking:
         self._talk = Conversation(self._request, self._served, running)
         self._sending = self._server.client.send("POST", CHAT, body)
         self._server.exchanges.add(running)
-        reply = self._reply = await self._sending.__aenter__()
+        reply = self._reply = running.reply = await self._sending.__aenter__()
         if reply.status != 200:
-            raise of_status(reply.status, await reply.error())
+            # Only what a refusal of the request says is of use: nobody else is to wait for a body that may not come.
+            raise of_status(reply.status, await reply.error() if 400 <= reply.status < 500 else b"")
         if not self._request.stream:
             running.has_begun = True  # it works on it: nobody else is to do so, too
 
@@ -133,8 +134,11 @@ class Conversation:
                 raise Failure("failed")
             if not answer.choices:
                 continue
-            choice = answer.choices[0]
-            if choice.finish_reason is not None:
+            choice, held = answer.choices[0], self._end
+            if held is not None and (held.delta.content or held.logprobs):  # it was not the last after all
+                deltas.append(self._piece(held, None))
+                self._end = Choice(finish_reason=held.finish_reason)
+            if choice.finish_reason:  # some say "" until the end
                 self._end = choice
             elif choice.delta.content or choice.logprobs:
                 deltas.append(self._piece(choice, answer.usage))

@@ -117,7 +117,7 @@ class Pool:
                 elif server.is_in and self._is_silent(server, now()):
                     server.asking = asyncio.create_task(self._ask_alive(server))
                 for exchange in tuple(server.exchanges):
-                    if now() - exchange.heard_s > (self._idle_s if exchange.streams else self._answer_s):
+                    if exchange.stands_still(now(), self._idle_s if exchange.streams else self._answer_s):
                         exchange.give_up()
             await asyncio.sleep(_LOOK_S)
 

@@ -12,7 +12,10 @@ from sightline.errors import EngineError
 
 _BYTES_A_TOKEN = 4
 _TOKENS_A_MESSAGE = 8
-_MOST_TEMPLATE_TOKENS = 256
+_MOST_TEMPLATE_TOKENS = 1024
+"""Templates may begin with a message of their own: Mistral Small's is some 500 tokens."""
+_MOST_TOKENS_A_BYTE = 3
+"""Unicode's composed form, which Qwen's tokenizers make of a text, can be three times as long; so can what we break."""
 _MOST_TOKENS_AROUND_AN_IMAGE = 64
 
 
@@ -22,11 +25,13 @@ class Reckoning:
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
         texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
         text_bytes = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
+        schema = request.sampling.response_format.schema
+        schema_bytes = len(schema.encode("utf-8", "replace")) if schema else 0
         messages, images = len(request.messages), len(request.files)
         self._image_tokens = request.image_tokens
         self._most_prompt = (
             request.image_tokens
-            + 2 * text_bytes  # what we break into pieces is longer than what was sent
+            + _MOST_TOKENS_A_BYTE * (text_bytes + schema_bytes)  # OpenAI counts a schema as part of the prompt
             + _TOKENS_A_MESSAGE * messages
             + _MOST_TOKENS_AROUND_AN_IMAGE * images
             + _MOST_TEMPLATE_TOKENS

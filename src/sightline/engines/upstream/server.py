@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from sightline import metrics
 from sightline.core import ModelInfo
 from sightline.engines.upstream.body import BodyWriter
-from sightline.engines.upstream.client import Client
+from sightline.engines.upstream.client import Client, Reply
 from sightline.engines.upstream.failures import Kind
 from sightline.log import get_logger
 
@@ -48,12 +48,17 @@ class Exchange:
         self.streams = streams
         self.has_begun = False
         self.given_up = False
+        self.reply: Reply | None = None
         self._task = asyncio.current_task()
 
     def hear(self, now: float) -> None:
         """Something has come."""
         self.heard_s, self.has_begun = now, True
         self._task = asyncio.current_task()
+
+    def stands_still(self, now: float, longest_s: float) -> bool:
+        """Whether nothing came for so long although somebody waits for it, and not for a client that reads slowly."""
+        return now - self.heard_s > longest_s and (self.reply is None or self.reply.is_awaited)
 
     def give_up(self) -> None:
         """End it from outside; its own task sees to the rest."""

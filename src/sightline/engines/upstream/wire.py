@@ -27,7 +27,7 @@ class PromptDetails(msgspec.Struct, gc=False):
 class UsageBody(msgspec.Struct, gc=False):
     """`usage`."""
 
-    prompt_tokens: int
+    prompt_tokens: int = -1  # not said, which cannot be true
     completion_tokens: int = 0
     prompt_tokens_details: PromptDetails | None = None
 
@@ -113,7 +113,7 @@ class EventStream:
         if len(self._rest) > _LONGEST_EVENT_BYTES:
             raise ValueError("an event without end")
         lines = _lines_of(whole)
-        if _DONE in lines or lines.startswith(b"\n") or b"\n\n" in lines:
+        if _DONE in lines or lines.startswith(b"\n") or lines.endswith(b"\n") or b"\n\n" in lines:
             lines = b"\n".join([line for line in lines.split(b"\n") if line and line != _DONE])
         answers = decoder.decode_lines(lines)
         if lines and len(answers) != lines.count(b"\n") + 1:
