@@ -145,6 +145,7 @@ HIDDEN = {
     "behind a fill byte": behind_fill_byte(TURNED),
     "behind many tags": exif(*((0x0100, 1),) * 201, (0x0112, 6)),
     "said twice": exif((0x0112, 1), (0x0112, 6)),
+    "in two blocks": exif((0x0112, 1)) * 2,
 }
 
 

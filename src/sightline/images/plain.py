@@ -31,7 +31,7 @@ _USUAL_GAMMA = struct.pack(">I", 45_455)
 _HEADER = struct.pack(">I4s", 13, b"IHDR")  # once: Pillow would take the size from the last of several
 # What says nothing of a picture's colours or its way up.
 _HARMLESS = frozenset({b"pHYs", b"tIME", b"sRGB"})
-_TURNING = (b"rientation", b"Raw profile")  # Pillow finds XMP, and EXIF in hexadecimal digits, in texts too
+_XMP_TURN, _RAW_EXIF = b"rientation", b"Raw profile"  # Pillow finds XMP, and EXIF in hexadecimal digits, in texts too
 
 
 def is_plain(data: bytes, image_type: str, width: int, height: int) -> bool:
@@ -49,7 +49,7 @@ def is_plain(data: bytes, image_type: str, width: int, height: int) -> bool:
 
 
 def _is_plain_jpeg(data: bytes) -> bool:
-    at, has_frame = 2, False
+    at, has_frame, has_exif = 2, False, False
     for _ in range(_MOST_SEGMENTS):
         marker = data[at + 1]
         if data[at] != 0xFF or marker not in _MARKERS:
@@ -62,8 +62,11 @@ def _is_plain_jpeg(data: bytes) -> bool:
             if has_frame or not _is_plain_frame(body):
                 return False
             has_frame = True
-        elif marker >= 0xE0 and not _is_harmless_segment(marker, body):
-            return False
+        elif marker >= 0xE0:
+            is_exif = marker == _OTHER_APP1 and body.startswith(_EXIF)
+            if (is_exif and has_exif) or not _is_harmless_segment(marker, body):
+                return False  # of two EXIF blocks some take the first, Pillow both as one
+            has_exif = has_exif or is_exif
         at = end
     return False
 
@@ -94,7 +97,7 @@ def _is_harmless_segment(marker: int, body: bytes) -> bool:
     if marker == _OTHER_APP1:
         if body.startswith(_EXIF):
             return _orientation(body[len(_EXIF) :]) == UPRIGHT
-        return b"rientation" not in body  # XMP can name one too
+        return _XMP_TURN not in body  # XMP can name one too
     if marker == _APP2:
         return not body.startswith((b"ICC_PROFILE", b"MPF"))
     if marker == _ADOBE:
@@ -133,7 +136,8 @@ def _is_plain_png(data: bytes) -> bool:
             if data[at + 8 : at + 12] != _USUAL_GAMMA:
                 return False
         elif name == b"tEXt":
-            if any(data.find(words, at + 8, at + 8 + length) >= 0 for words in _TURNING):
+            start, end = at + 8, at + 8 + length
+            if data.find(_XMP_TURN, start, end) >= 0 or data.find(_RAW_EXIF, start, end) >= 0:
                 return False
         elif name == b"IDAT":
             if has_pixels and before != b"IDAT":
