@@ -93,6 +93,15 @@ async def test_another_key_s_usage_is_denied(own: httpx2.AsyncClient) -> None:
     assert (await own.get(REQUESTS, params={"key_id": mine})).status_code == 200
 
 
+async def test_model_may_be_named_by_an_alias(app: Starlette, own: httpx2.AsyncClient) -> None:
+    app.runtime.service.catalogue._aliases = {"gpt-4o": "b/model"}
+
+    totals, requests = [(await own.get(path, params={"model": "gpt-4o"})).json()["data"] for path in (TOTALS, REQUESTS)]
+
+    assert len(totals) == 1
+    assert [row["model"] for row in requests] == ["b/model"]
+
+
 async def test_groups_span_and_model_are_taken(own: httpx2.AsyncClient) -> None:
     params = [("group_by", "model"), ("group_by", "day"), ("start", "2026-11-21"), ("end", "1795305600")]
     both = (await own.get(TOTALS, params=[*params, ("model", "b/model")])).json()["data"]

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from sightline.admission.keys import ApiKey
 from sightline.api.caller import caller
 from sightline.api.runtime import runtime_of
+from sightline.engines.catalogue import Catalogue
 from sightline.errors import InvalidRequest, PermissionDenied, Problem
 from sightline.metering.report import (
     as_csv,
@@ -51,8 +52,9 @@ class Query:
 async def usage(request: Request) -> Response:
     """Totals, grouped by day unless `group_by` says otherwise."""
     key = await caller(request.scope, "usage")
-    query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"))
-    page = await runtime_of(request.scope).database.run_read(
+    runtime = runtime_of(request.scope)
+    query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"), runtime.service.catalogue)
+    page = await runtime.database.run_read(
         lambda connection: totals(connection, query.by, query.selection, limit=query.limit, after=query.after)
     )
     bodies = [total_body(row, query.by) for row in page.rows]
@@ -62,15 +64,18 @@ async def usage(request: Request) -> Response:
 async def usage_requests(request: Request) -> Response:
     """Single requests, the newest first."""
     key = await caller(request.scope, "usage")
-    query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"))
-    page = await runtime_of(request.scope).database.run_read(
+    runtime = runtime_of(request.scope)
+    query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"), runtime.service.catalogue)
+    page = await runtime.database.run_read(
         lambda connection: requests(connection, query.selection, limit=query.limit, after=query.after)
     )
     return _answer([line_body(row) for row in page.rows], line_columns(), page.next, query.format)
 
 
-def read_query(params: QueryParams, key: ApiKey, names: Sequence[str], formats: Sequence[str]) -> Query:
-    """Read the query parameters of a route that takes `names`.
+def read_query(
+    params: QueryParams, key: ApiKey, names: Sequence[str], formats: Sequence[str], catalogue: Catalogue
+) -> Query:
+    """Read the query parameters of a route that takes `names`; a model may be named by an alias.
 
     Raises:
         InvalidRequest: every parameter that is unknown or has a value that is not taken.
@@ -90,7 +95,7 @@ def read_query(params: QueryParams, key: ApiKey, names: Sequence[str], formats: 
         key_id = key.id
     return Query(
         tuple(dict.fromkeys(by)),
-        Selection(since, until, None if key_id is None else (key_id,), model),
+        Selection(since, until, None if key_id is None else (key_id,), model and catalogue.resolve(model)),
         _DEFAULT_ROWS if limit is None else limit,
         after or "",
         form or "json",
