@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 
 import pytest
 from msgspec import structs
 from pydantic import SecretStr
 
+from sightline.core import GenerateRequest, Message, TextPart
 from sightline.engines.base import MOST_AT_HAND, at_hand
+from sightline.engines.upstream.body import BodyWriter, Pieces
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import (
     ConfigError,
@@ -90,6 +93,24 @@ async def test_base64_that_is_there_goes_out_as_it_is() -> None:
         picture, _ = servers[0].asked()[0]["messages"][0]["content"]
 
     assert picture["image_url"] == {"url": "data:image/png;base64,YSBwaWN0dXJl"}
+
+
+@pytest.mark.parametrize(("text", "beside"), [("What?", False), ("<" * 100_000, True)])
+async def test_long_text_is_made_ready_beside_the_event_loop(
+    text: str, beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    written = BodyWriter.write
+
+    def noting(writer: BodyWriter, request: GenerateRequest) -> Pieces:
+        threads.append(threading.current_thread())
+        return written(writer, request)
+
+    async with rude_servers(1) as servers, engine_over(servers) as engine:
+        monkeypatch.setattr(BodyWriter, "write", noting)
+        await answer(engine, structs.replace(ask(), messages=(Message("user", (TextPart(text),)),)))
+
+    assert [thread is not threading.main_thread() for thread in threads] == [beside]
 
 
 async def test_key_goes_into_the_header_and_is_not_shown() -> None:

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 from msgspec.structs import replace
 
-from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest
+from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest, TextPart
 from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Reply, Sending, Unreachable
 from sightline.engines.upstream.failures import Failure, of_status
@@ -17,6 +17,7 @@ from sightline.engines.upstream.wire import Choice, EventStream, UsageBody, deco
 from sightline.errors import EngineError
 
 _CHARACTERS_A_TOKEN = 4
+_LONG_CHARACTERS = 20_000
 CHAT = "/v1/chat/completions"
 _REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 _FILTERED = "The model's server withheld its answer by a filter of its own; nothing was charged."
@@ -50,7 +51,7 @@ class Asking:
         """
         if self._is_over:
             return []
-        body = None if self._sending is not None else self._served.writer.write(self._request)
+        body = None if self._sending is not None else await self._written()
         try:
             if body is not None:
                 await self._send(body)
@@ -68,6 +69,14 @@ class Asking:
         if self._sending is not None and self._running is not None:
             self._server.exchanges.discard(self._running)
             self._sending.leave()
+
+    async def _written(self) -> Pieces:
+        """Write the body; beside the event loop where a text is long, for one of brackets takes a quarter second."""
+        request, write = self._request, self._served.writer.write
+        texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
+        if sum(map(len, texts)) <= _LONG_CHARACTERS:
+            return write(request)
+        return await asyncio.to_thread(write, request)
 
     async def _send(self, body: Pieces) -> None:
         running = self._running = Exchange(asyncio.get_running_loop().time(), streams=self._request.stream)
