@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from sightline.engines.scripted import ScriptedEngine
 from support.asgi import Call
-from support.bodies import CHAT, chat, events, image, raw
+from support.bodies import CHAT, chat, events, image, is_harmless, raw
 from support.description import PAGE, assert_described, requests
 from support.failures import assert_error
 
@@ -114,7 +114,7 @@ def complete(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(not PAGE.exists(), reason="OpenAI's description, ../shared/spec/openai-chat.json, is not here")
-@given(body=st.deferred(lambda: requests((*MUST_WORK, *NO_EFFECT, *REFUSED))).map(complete))
+@given(body=st.deferred(lambda: requests((*MUST_WORK, *NO_EFFECT, *REFUSED))).map(complete).filter(is_harmless))
 @settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 async def test_requests_that_openai_allows_are_taken_or_refused_by_name(
     client: httpx2.AsyncClient, body: dict[str, Any]

@@ -19,7 +19,7 @@ from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
 from sightline.settings import ImageLimits
 from sightline.wire.protocol import ChatBody
-from support.bodies import CHAT, chat, image
+from support.bodies import CHAT, chat, image, is_harmless
 from support.failures import assert_error
 from support.pictures import data_uri
 
@@ -27,7 +27,8 @@ pytestmark = pytest.mark.anyio
 
 always = settings(max_examples=80, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 alphabet = st.characters(codec=None)  # halves of surrogate pairs included
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(alphabet, max_size=20)
+texts = st.text(alphabet, max_size=20).filter(is_harmless)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
 anything = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(alphabet, max_size=8), inner, max_size=4),
