@@ -22,7 +22,8 @@ from served import Served
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "src" / "sightline" / "bundled"
-LATEST, SHAPES_ONLY = "peek-28m", "peek-10m"
+NEWEST_FIRST = ("peek-28m", "peek-12m", "peek-10m")
+SHAPES_ONLY = NEWEST_FIRST[-1]
 EXAMPLES = 6
 
 
@@ -145,7 +146,7 @@ def in_line(text: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    newest = BUNDLED / LATEST if (BUNDLED / LATEST / "config.json").exists() else BUNDLED / SHAPES_ONLY
+    newest = next(BUNDLED / name for name in NEWEST_FIRST if (BUNDLED / name / "config.json").exists())
     parser.add_argument("--folder", type=Path, default=newest)
     parser.add_argument("--asked", type=int, default=200, help="questions for each skill")
     parser.add_argument("--most-pictures", type=int, default=4000)
@@ -160,7 +161,9 @@ def main() -> None:
     kinds = {name: float(weight) for name, _, weight in (part.partition("=") for part in options.kinds)}
     if not kinds and options.folder.name == SHAPES_ONLY:
         kinds = {SCENES: 1.0}  # It knows nothing else.
-    mix = Mix(config["image_size"], config["image_size"] // config["patch_size"], kinds or None)
+    processor = json.loads((options.folder / "preprocessor_config.json").read_text())
+    closer = any(name.startswith("pan_and_scan_") for name in processor)
+    mix = Mix(config["image_size"], config["image_size"] // config["patch_size"], kinds or None, letters=closer)
     characters = int(json.loads((options.folder / "sightline.json").read_text()).get("read_characters", 0))
     reads = transcriber() if characters or (options.transcriber and set(kinds) != {SCENES}) else None
     asked = items(

@@ -28,8 +28,14 @@ BUNDLED = Path(__file__).parent.parent / "src" / "sightline" / "bundled"
 MOST_MB = 40.0
 LEAST_AGREEMENT = 0.97
 PARTS = ("language_model", "text_embeddings_model", "vision_embeddings_model")
+CLOSER = {
+    "pan_and_scan_min_crop_size": 256,
+    "pan_and_scan_max_num_crops": 4,
+    "pan_and_scan_min_ratio_to_activate": 1.2,
+}
+"""A model whose processor says nothing of these takes no closer views."""
+NAMES = {"full": "peek-28m", "light": "peek-12m"}
 CARD = {
-    "id": "sightline/peek-28m/bf-16",
     "owned_by": "sightline",
     "created": 1795305600,
     "description": "Peek, a small Gemma 3 trained by this project on drawn pictures. It reads printed text, the fields "
@@ -63,9 +69,7 @@ def save_transformers(sizes: Sizes, tokenizer_folder: Path, shards: Path, folder
         resample=2,  # bilinear
         do_convert_rgb=True,
         do_pan_and_scan=False,
-        pan_and_scan_min_crop_size=256,
-        pan_and_scan_max_num_crops=4,
-        pan_and_scan_min_ratio_to_activate=1.2,
+        **(CLOSER if sizes.letters else {}),
         image_seq_length=sizes.image_tokens,
         image_mean=[0.5] * 3,
         image_std=[0.5] * 3,
@@ -80,8 +84,8 @@ def save_transformers(sizes: Sizes, tokenizer_folder: Path, shards: Path, folder
     images.save_pretrained(folder)  # preprocessor_config.json, which OpenVINO GenAI reads
 
 
-def convert(folder: Path, made: Path, *, half: bool) -> None:
-    """Convert a Transformers folder to OpenVINO."""
+def convert(folder: Path, made: Path, name: str, *, half: bool) -> None:
+    """Convert a Transformers folder to OpenVINO, with a card of the model `name`."""
     main_export(
         str(folder),
         output=made,
@@ -91,7 +95,7 @@ def convert(folder: Path, made: Path, *, half: bool) -> None:
         local_files_only=True,
     )
     shutil.copy(folder / "preprocessor_config.json", made)
-    (made / "sightline.json").write_text(json.dumps(CARD, indent=2) + "\n")
+    (made / "sightline.json").write_text(json.dumps({"id": f"sightline/{name}/bf-16", **CARD}, indent=2) + "\n")
     if half:
         return
     core = openvino.Core()
@@ -113,22 +117,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path(__file__).parent / "runs")
     parser.add_argument("--shards", type=Path, help="default: runs/peek")
-    parser.add_argument("--sizes", choices=SIZES, default="full")
-    parser.add_argument("--shipped", type=Path, default=BUNDLED / "peek-28m")
+    parser.add_argument("--sizes", choices=NAMES, default="full")
+    parser.add_argument("--shipped", type=Path, help="default: the package's folder of this name")
     parser.add_argument("--half", action="store_true", help="half floats instead of 8-bit integers")
     parser.add_argument("--kinds", nargs="*", default=[], help="kinds of pictures to compare on, as name=weight")
     parser.add_argument("--asked", type=int, default=160, help="questions put to both; 0: do not compare")
     options = parser.parse_args()
-    sizes = SIZES[options.sizes]
+    sizes, name = SIZES[options.sizes], NAMES[options.sizes]
+    shipped = options.shipped or BUNDLED / name
     shards = options.shards or options.runs / "peek"
     folder = shards / "checkpoint"
     save_transformers(sizes, options.runs / "tokenizer", shards, folder)
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "export"
-        convert(folder, made, half=options.half)
+        convert(folder, made, name, half=options.half)
         if options.asked:
             kinds = {name: float(weight) for name, _, weight in (part.partition("=") for part in options.kinds)}
-            compared = compare(folder, made, count=options.asked, mix=Mix(sizes.image_px, sizes.grid, kinds or None))
+            mix = Mix(sizes.image_px, sizes.grid, kinds or None, letters=sizes.letters)
+            compared = compare(folder, made, count=options.asked, mix=mix)
             for question, theirs, ours in compared.differ:
                 print(f"differ: {question!r}: checkpoint {theirs!r}, export {ours!r}")
             same = compared.asked - len(compared.differ)
@@ -139,10 +145,10 @@ def main() -> None:
                 raise SystemExit(f"fewer than {LEAST_AGREEMENT:.0%} of the checkpoint's right answers stay right")
         if (size := megabytes(made)) > MOST_MB:
             raise SystemExit(f"{size:.1f} MB; at most {MOST_MB:.0f} MB are shipped")
-        options.shipped.mkdir(parents=True, exist_ok=True)
+        shipped.mkdir(parents=True, exist_ok=True)
         for file in made.iterdir():
-            shutil.copy(file, options.shipped / file.name)
-    print(f"{options.shipped}: {size:.1f} MB")
+            shutil.copy(file, shipped / file.name)
+    print(f"{shipped}: {size:.1f} MB")
 
 
 if __name__ == "__main__":

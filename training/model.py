@@ -37,6 +37,8 @@ class Sizes:
     text_inner: int = 1152
     key_heads: int = 2
     context_tokens: int = 4096
+    letters: bool = True
+    """Whether a view shows print: its patches are asked for characters, and closer views are taken."""
 
     @property
     def grid(self) -> int:
@@ -60,7 +62,18 @@ class Sizes:
 FULL = Sizes("full")
 SMALL = Sizes("small", image_px=224, tower_width=192, tower_layers=4, text_width=192, text_layers=3, text_inner=512)
 TINY = Sizes("tiny", image_px=112, tower_width=64, tower_layers=1, text_width=64, text_layers=1, text_inner=128)
-SIZES = {sizes.name: sizes for sizes in (FULL, SMALL, TINY)}
+LIGHT = Sizes(
+    "light",
+    288,
+    patch_px=16,
+    tower_width=256,
+    tower_layers=6,
+    text_width=256,
+    text_layers=8,
+    text_inner=768,
+    letters=False,
+)
+SIZES = {sizes.name: sizes for sizes in (FULL, LIGHT, SMALL, TINY)}
 
 
 def build_config(sizes: Sizes, tokenizer: PreTrainedTokenizerFast) -> Gemma3Config:

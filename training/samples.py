@@ -54,11 +54,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """What is drawn: the picture's side and patches along it, and how often each kind; None: as the kinds have it."""
+    """What is drawn: the picture's side and patches along it, and how often each kind; None: as the kinds have it.
+
+    Where `letters` is false a view is too small for print: only names are asked of its patches, and no closer views
+    are taken.
+    """
 
     side: int
     grid: int
     kinds: Mapping[str, float] | None = None
+    letters: bool = True
 
     @property
     def scene_share(self) -> float:
@@ -77,7 +82,7 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
     if rng.random() < mix.scene_share:
         return sample_scenes(rng, mix)
     drawn = pictures.draw(split, index, seed, mix.drawn_kinds)
-    closer = len(drawn.images) == 1 and rng.random() < CLOSER_SHARE
+    closer = mix.letters and len(drawn.images) == 1 and rng.random() < CLOSER_SHARE
     images = tuple(
         views_of(image.convert("RGB"), glyphs, mix, closer=closer)
         for image, glyphs in zip(drawn.images, drawn.glyphs, strict=True)
@@ -104,6 +109,7 @@ def turn_of(question: pictures.Question) -> Turn:
 
 def views_of(image: Image.Image, glyphs: tuple[pictures.Glyph, ...], mix: Mix, *, closer: bool) -> tuple[Seen, ...]:
     width, height = image.size
+    glyphs = tuple(glyph for glyph in glyphs if mix.letters or len(glyph.character) > 1)
     boxes = [Box(0, 0, width, height), *(crop_boxes(width, height) if closer else [])]
     views = []
     for box in boxes:

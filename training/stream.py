@@ -49,7 +49,8 @@ class Recipe:
 
     @property
     def mix(self) -> Mix:
-        return Mix(self.sizes.image_px, self.sizes.grid, dict(self.kinds) if self.kinds else None)
+        sizes = self.sizes
+        return Mix(sizes.image_px, sizes.grid, dict(self.kinds) if self.kinds else None, letters=sizes.letters)
 
 
 class Chunks(IterableDataset):  # type: ignore[type-arg]

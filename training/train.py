@@ -140,6 +140,11 @@ class Learner:
         """Return the mean of the weights, by name."""
         return dict(zip((name for name, _ in self.both.named_parameters()), self.mean.mean, strict=True))
 
+    def start(self, weights: Path) -> None:
+        """Begin with the network's weights in a file; the heads begin anew."""
+        self.net.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        self.mean = Mean(self.both)
+
     def take_weights(self, weights: dict[str, Tensor]) -> None:
         self.both.load_state_dict(weights, strict=True)
         self.mean = Mean(self.both)
@@ -223,6 +228,8 @@ def train(options: argparse.Namespace) -> None:
     first = chunks_drawn(folder, out, *options.resume)
     feed = open_feed(recipe, first=first, workers=machine.workers, held=options.held, uses=options.uses)
     learner = Learner(recipe, machine)
+    if options.start is not None:
+        learner.start(options.start)
     progress, fresh = resume(learner, folder / "state.pt", [out, *options.resume])
     course = Course(60 * options.minutes, options.tower_share, scale=options.scale)
     clock = Clock(course, spent_s=progress["spent_s"], steps=int(progress["steps"]), fresh=fresh)
@@ -298,6 +305,7 @@ def main() -> None:
     add("--name", default="peek")
     add("--out", type=Path, help="where shards and train.log go; default: runs/<name>")
     add("--resume", type=Path, nargs="*", default=[], help="folders of shards to go on from where there is no state")
+    add("--start", type=Path, help="weights to begin with, from grow.py")
     add("--sizes", choices=SIZES, default="full")
     add("--minutes", type=float, default=21.0, help="of training in all, over all legs; the schedule ends there")
     add("--leg", type=float, default=9.4, help="minutes this command may take, start and saving included")

@@ -126,6 +126,37 @@ def test_a_first_turn_is_written_as_the_server_asks_it(runs: Path, recipe: Recip
     assert sum(slot >= 0 for slot in rows["slots"]) == recipe.sizes.image_tokens * len(images[0])
 
 
+def test_a_grown_model_says_what_the_small_one_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    import grow
+
+    monkeypatch.setattr(grow, "QUIET", -1.0)  # not a tenth, but nothing
+    small, large = Network(replace(TINY, text_layers=2), 40), Network(replace(TINY, text_layers=5), 50)
+    small.start(1)
+    large.start(2)
+    pieces = {f"piece {number}": number for number in range(50)}
+    grow.grow(large, small.state_dict(), pieces, {f"piece {number}": 39 - number for number in range(40)})
+    ids = torch.randint(0, 40, (1, 12))
+    positions, allowed = torch.arange(12)[None], torch.ones(1, 1, 12, 12, dtype=torch.bool).tril()
+
+    said = [
+        net.language(net.language.embed(these), positions, allowed) for net, these in ((small, 39 - ids), (large, ids))
+    ]
+
+    assert torch.allclose(*said, atol=1e-5)
+    assert torch.allclose(grow.stretched(torch.eye(4), 2), torch.eye(4), atol=1e-6)
+    assert grow.places(5, 8) == {0: 0, 1: 1, 3: 2, 4: 3, 6: 4}
+
+
+def test_a_view_too_small_for_print_is_asked_for_names_alone(recipe: Recipe) -> None:
+    mixes = [replace(recipe.mix, kinds={"stub": 1.0}, letters=letters) for letters in (True, False)]
+
+    shown, hidden = ([sample("train", index, 0, mix) for index in range(40)] for mix in mixes)
+
+    assert any(view.characters.any() for one in shown for view in one.images[0])
+    assert not any(view.characters.any() for one in hidden for view in one.images[0])
+    assert {len(one.images[0]) for one in hidden} == {1}
+
+
 def one_sample(mix: Mix) -> Sample:
     for index in range(50):
         drawn = sample("train", index, 0, replace(mix, kinds={"stub": 1.0}))
