@@ -60,6 +60,11 @@ def stretched(learned: Tensor, grid: int) -> Tensor:
     return wide.reshape(-1, grid * grid).T
 
 
+def name_here(name: str) -> str:
+    """Return network.py's name of a weight: Transformers has had others for the parts of the same model."""
+    return "model." + name.removeprefix("model.").replace("language_model.model.", "language_model.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path(__file__).parent / "runs")
@@ -71,11 +76,7 @@ def main() -> None:
     vocabularies = [
         Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab() for folder in (options.runs / "tokenizer", old)
     ]
-    # Transformers' older name for the same.
-    weights = {
-        name.replace("language_model.model.", "language_model."): weight.float()
-        for name, weight in load_file(old / "model.safetensors").items()
-    }
+    weights = {name_here(name): weight.float() for name, weight in load_file(old / "model.safetensors").items()}
     net = Network(SIZES[options.sizes], len(vocabularies[0]))
     net.start(0)
     grow(net, weights, *vocabularies)

@@ -157,7 +157,7 @@ class UpstreamModel:
     max_images: AtLeastOne = 2
     supported_parameters: frozenset[str] | None = None
     description: str = ""
-    read_characters: Annotated[int, Field(ge=0, le=100_000)] = 0
+    read_characters: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,11 @@ def test_a_grown_model_says_what_the_small_one_said(monkeypatch: pytest.MonkeyPa
 
     assert torch.allclose(*said, atol=1e-5)
     assert torch.allclose(grow.stretched(torch.eye(4), 2), torch.eye(4), atol=1e-6)
+    assert {
+        grow.name_here(f"{before}language_model.{inner}norm.weight")
+        for before in ("", "model.")
+        for inner in ("", "model.")
+    } == {"model.language_model.norm.weight"}
     assert grow.places(5, 8) == {0: 0, 1: 1, 3: 2, 4: 3, 6: 4}
 
 

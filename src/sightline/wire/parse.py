@@ -43,7 +43,7 @@ _BASE64 = b";base64,"
 _SHORTEST_CUT = 256
 _MOST_PROBLEMS = 100  # a body can hold a hundred thousand
 _MOST_ENTRIES = 2048
-"""Messages and parts together, as many as OpenAI takes messages; half a million of them would take seconds to judge."""
+"""Messages and parts together; half a million of them, as fit into a body, would take seconds to judge."""
 _MOST_NAMES = 8192  # of all these objects, and entries of other lists: each that is unknown is a problem
 _LONG = frozenset({"messages", *REFUSED})  # counted otherwise, or refused as a whole
 _COUNTED_BYTES = 2048  # a shorter body has not as much in it

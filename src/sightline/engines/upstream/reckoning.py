@@ -13,7 +13,7 @@ from sightline.errors import EngineError
 _BYTES_A_TOKEN = 4
 _TOKENS_A_MESSAGE = 8
 _MOST_TEMPLATE_TOKENS = 1024
-"""Templates may begin with a message of their own: Mistral Small's is some 500 tokens."""
+"""Templates may begin with a message of their own, of hundreds of tokens."""
 _MOST_TOKENS_A_BYTE = 3
 """Unicode's composed form, which Qwen's tokenizers make of a text, can be three times as long; so can what we break."""
 _MOST_TOKENS_AROUND_AN_IMAGE = 64
