@@ -67,8 +67,8 @@ fmt: $(READY)  ## format and mend what the linter can mend
 bench: $(READY)  ## side-by-side measurements, ratios printed
 	@$(BIN)/python -m bench
 
-eval: $(READY)  ## examine the bundled model on pictures it was not trained on
-	@$(BIN)/python training/eval.py
+eval: $(READY)  ## examine the bundled model on pictures it was not trained on, and on ten that nobody drew for it
+	@$(BIN)/python training/eval.py; status=$$?; $(BIN)/python training/foreign.py && exit $$status
 
 LOCK := .venv-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
 	--no-header --upgrade --quiet

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,17 +40,25 @@ class Span:
     end: int
 
 
+class Written(NamedTuple):
+    """A turn in tokens; of the answer's, whether each is taught."""
+
+    turn: Turn
+    question: list[int]
+    answer: list[tuple[int, bool]]
+
+
 @dataclass(slots=True)
 class Group:
-    """A sample in a row: where its next turn begins, and the turns that wait."""
+    """A sample in tokens and in its row: what its turns share, the turns that wait, where the next one begins."""
 
-    row: int
-    number: int
     layout: str
-    pictures: str
-    position: int
+    common: list[int]
+    waiting: deque[Written]
     slot: int
-    waiting: deque[Turn]
+    row: int = 0
+    number: int = 0
+    position: int = 0
     turns: int = 0
 
 
@@ -94,63 +103,78 @@ class RowWriter:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def write(self, samples: Sequence[Sample], count: int, rng: np.random.Generator) -> Rows:
-        """Fill `count` rows: each sample with its first turn, as long as there is room, then turns in rotation."""
+        """Fill `count` rows: each sample with its first turn, as long as there is room, then turns in rotation.
+
+        The longest samples choose their rows first, each the one that will hold least.
+        """
         rows = Rows([{name: [] for name in LENGTHS} for _ in range(count)], groups=[0] * count, blocks=[0] * count)
         groups, slot = [], 0
         for sample in samples:
-            group = self.begin(rows, sample, slot, rng)
+            groups.append(self.group_of(sample, slot, rng))
             slot += self.image_tokens * sum(map(len, sample.images))
-            if group is not None and sample.layout != "after":  # a picture after the text cannot be shared
-                groups.append(group)
+        loads = [0] * count
+        for group in sorted(groups, key=self.need, reverse=True):
+            group.row = loads.index(min(loads))
+            if self.begin(rows, group):
+                loads[group.row] += self.need(group)
+        # A picture after the text cannot be shared.
+        groups = [group for group in groups if group.turns and group.layout != "after"]
         while groups:
             groups = [group for group in groups if self.add_turn(rows, group)]
         return rows
 
-    def begin(self, rows: Rows, sample: Sample, slot: int, rng: np.random.Generator) -> Group | None:
-        """Place a sample's common part in the emptiest row; None if its first turn would not fit there."""
+    def group_of(self, sample: Sample, slot: int, rng: np.random.Generator) -> Group:
+        """Write a sample's tokens: what its turns share, and each turn."""
         head = f"{START_OF_TURN}user\n" + (f"{sample.system}\n\n" if sample.system else "")
         pictures = "".join(
             spell_views([PICTURE] * len(views)) + quoted(reading)
             for views, reading in zip(sample.images, sample.readings, strict=True)
         )
-        first = sample.layout != "after"
         doubled = 2 if rng.random() < 0.15 else 1  # Some servers' templates write <bos>, their tokenizers another.
-        common = [self.bos] * doubled + self.encode(head + pictures if first else head)
-        row = min(range(len(rows.columns)), key=rows.held)
-        shown = self.image_tokens * sum(map(len, sample.images))
-        if rows.held(row) + len(common) + shown + 48 > self.length:
-            return None
-        group = Group(row, rows.groups[row], sample.layout, pictures, 0, slot, deque(sample.turns))
-        rows.groups[row] += 1
-        self.extend(rows, group, common, segment=0)
+        after = sample.layout == "after"
+        common = [self.bos] * doubled + self.encode(head if after else head + pictures)
+        waiting: deque[Written] = deque()
+        for turn in sample.turns:
+            asked = turn.question + (pictures if after else "")
+            if sample.layout == "talk" and waiting:
+                asked = f"\n{START_OF_TURN}user\n{asked}"
+            answer = [(token, taught) for text, taught in turn.pieces if text for token in self.encode(text)]
+            waiting.append(Written(turn, self.encode(asked + ANSWER), [*answer, (self.end_of_turn, True)]))
+        return Group(sample.layout, common, waiting, slot)
+
+    def need(self, group: Group) -> int:
+        """Return how many tokens a group would fill."""
+        turns = [group.waiting[0]] if group.layout == "after" and group.waiting else group.waiting
+        return self.size(group.common) + sum(self.size(turn.question) + len(turn.answer) for turn in turns)
+
+    def size(self, ids: list[int]) -> int:
+        """Return the tokens of `ids` and of the pictures shown among them."""
+        return len(ids) + self.image_tokens * ids.count(self.end_of_image)
+
+    def begin(self, rows: Rows, group: Group) -> bool:
+        """Place a group's common part and its first turn in its row; False if that would not fit there."""
+        if rows.held(group.row) + self.size(group.common) + 48 > self.length:
+            return False
+        group.number = rows.groups[group.row]
+        rows.groups[group.row] += 1
+        self.extend(rows, group, group.common, segment=0)
         while group.turns == 0 and group.waiting:
             self.add_turn(rows, group)
-        return group
+        return group.turns > 0
 
     def add_turn(self, rows: Rows, group: Group) -> bool:
-        """Append the next of a sample's turns that fits; False when the sample is done."""
+        """Append the next of a group's turns that fits; False when the group is done."""
         while group.waiting and group.turns < SEGMENTS - 2:
             turn = group.waiting.popleft()
-            talk = group.layout == "talk"
-            asked = turn.question + (group.pictures if group.layout == "after" else "")
-            if talk and group.turns:
-                asked = f"\n{START_OF_TURN}user\n{asked}"
-            question = self.encode(asked + ANSWER)
-            answer = [(token, taught) for text, taught in turn.pieces if text for token in self.encode(text)]
-            answer.append((self.end_of_turn, True))
-            shown = self.image_tokens * question.count(self.end_of_image)
-            if rows.held(group.row) + len(question) + shown + len(answer) > self.length:
-                if talk:
-                    return False
-                continue
-            self.write_turn(rows, group, turn, (question, answer))
-            return True
+            if rows.held(group.row) + self.size(turn.question) + len(turn.answer) <= self.length:
+                self.write_turn(rows, group, turn)
+                return True
+            if group.layout == "talk":
+                group.waiting.clear()
         return False
 
-    def write_turn(
-        self, rows: Rows, group: Group, turn: Turn, tokens: tuple[list[int], list[tuple[int, bool]]]
-    ) -> None:
-        question, answer = tokens
+    def write_turn(self, rows: Rows, group: Group, written: Written) -> None:
+        turn, question, answer = written
         group.turns += 1
         segment = 0 if group.layout == "talk" else group.turns
         start, slot = group.position, group.slot

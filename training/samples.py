@@ -27,6 +27,8 @@ SCENE_SHARE = 0.15
 CLOSER_SHARE = 0.35
 """Share of the pictures that are not square that are seen with closer views."""
 KEY = re.compile(r'"((?:[^"\\]|\\.)*)"(?=: )')
+MOST_TALKED = 6
+"""Turns of a conversation: a longer one would ask again what it was told."""
 LAYOUTS = {"before": 0.6, "after": 0.22, "talk": 0.18}
 
 
@@ -92,6 +94,8 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
     order = rng.permutation(len(turns))
     system = SYSTEM[int(rng.integers(len(SYSTEM)))] if rng.random() < 0.5 else ""
     layout = str(rng.choice(list(LAYOUTS), p=list(LAYOUTS.values())))
+    if layout == "talk":
+        order = order[:MOST_TALKED]
     return Sample(drawn.kind, images, readings, tuple(turns[i] for i in order), system, layout)
 
 

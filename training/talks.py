@@ -16,7 +16,7 @@ from phrasing import ASIDES, SYSTEM, Turn, phrase, phrase_record
 from portraits import ASKERS, ask_describe, record
 from scenes import COLOUR_NAMES, SHAPE_NAMES, Scene, sample_scene
 
-MOST_TURNS = 8
+MOST_TURNS = 12
 # Left or right is learnt soon from "left or right?"; "is it left?" and "which is further left?" take longer.
 HARD_SIDE = partial(ask_side, styles=(0.2, 0.68))
 APART = [ask_colour, ask_shape, HARD_SIDE, ask_height, ask_what_end, ask_describe, ask_count]

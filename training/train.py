@@ -166,12 +166,9 @@ def resume(learner: Learner, state: Path, shards: list[Path]) -> tuple[dict[str,
 
 
 def draw_watched(recipe: Recipe, count: int, workers: int) -> Watched:
-    """Draw the held-out chunks, several at a time."""
-    work = partial(watched_chunk, recipe)
-    if workers < 2:
-        return [work(number) for number in range(count)]
-    with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(work, range(count)))
+    """Draw the held-out chunks, several at a time, in processes of their own: each keeps to one thread."""
+    with ProcessPoolExecutor(max(1, workers)) as pool:
+        return list(pool.map(partial(watched_chunk, recipe), range(count)))
 
 
 def watched_chunk(recipe: Recipe, number: int) -> tuple[Chunk, list[Span]]:

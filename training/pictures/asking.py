@@ -64,6 +64,8 @@ ELSEWHERE = (
     "Is the person smiling?",
 )
 LEAST, MOST = 3, 8
+LEARNT_ROUNDS = 3
+"""A picture that is learnt from is asked so many times: to draw and to see it costs more than the questions."""
 YES_NO = ("Answer yes or no.", "Yes or no?", "Answer with yes or no.")
 STRANGE = (
     "notes",
@@ -127,8 +129,16 @@ def ask(
 ) -> tuple[Question, ...]:
     """Ask 3 to `most` of the facts (as many as there are), some of them together as JSON, and something absent.
 
-    `what` names the picture as a whole ("a receipt"), if that can be asked of it.
+    `what` names the picture as a whole ("a receipt"), if that can be asked of it. Training asks several times so much.
     """
+    rounds = LEARNT_ROUNDS if split == "train" else 1
+    asked = [one for _ in range(rounds) for one in ask_once(rng, split, facts, absent, most=most, what=what)]
+    return tuple({(question.text, question.schema is None): question for question in asked}.values())
+
+
+def ask_once(
+    rng: np.random.Generator, split: Split, facts: Sequence[Fact], absent: Sequence[Absent], *, most: int, what: str
+) -> tuple[Question, ...]:
     number = min(len(facts), int(rng.integers(3, most + 1)))
     weights = np.array([fact.weight for fact in facts])
     order = rng.choice(len(facts), number, replace=False, p=weights / weights.sum())

@@ -18,7 +18,7 @@ from PIL import Image
 from portraits import ASKERS, ask_exists, record
 from scenes import Scene, Thing, sample_background, sample_count, sample_kinds, sample_scene, sample_thing
 
-from pictures.asking import BRIEF, SENTENCE, objectify, wording
+from pictures.asking import BRIEF, LEARNT_ROUNDS, SENTENCE, objectify, wording
 from pictures.base import UNKNOWN, Picture, Question, Split, split_of
 from pictures.fields import wordings
 from pictures.lines import WHAT, sheet_size
@@ -143,22 +143,24 @@ def ask_scene(
 ) -> tuple[Question, ...]:
     weights = np.array([weight for _, weight in weighted])
     found: dict[str, Question] = {}
-    number, tries = int(rng.integers(4, 7)), 0
+    rounds = LEARNT_ROUNDS if split == "train" else 1
+    number, tries = int(rng.integers(4, 7)) * rounds, 0
     while len(found) < number and tries < 40:
         tries += 1
         fact = weighted[int(rng.choice(len(weighted), p=weights / weights.sum()))][0](scene, rng)
         if fact is not None:
             question = phrase(fact, rng, split)
             found.setdefault(fact.question, question)
-    if isinstance(scene, Scene) and scene.things and rng.random() < 0.25:
-        values = record(scene, rng)
-        if values is not None:
-            found["json"] = objectify(rng, wording(rng, split, RECORDS), dict(values))
-    if rng.random() < 0.15:
-        lacking = wording(
-            rng, split, WHAT["any"] if rng.random() < 0.3 else wordings("date" if rng.random() < 0.5 else "total")
-        )
-        found["unknown"] = Question("unknown", lacking, UNKNOWN)
+    for again in range(rounds):
+        if isinstance(scene, Scene) and scene.things and rng.random() < 0.25:
+            values = record(scene, rng)
+            if values is not None:
+                found[f"json {again}"] = objectify(rng, wording(rng, split, RECORDS), dict(values))
+        if rng.random() < 0.15:
+            lacking = wording(
+                rng, split, WHAT["any"] if rng.random() < 0.3 else wordings("date" if rng.random() < 0.5 else "total")
+            )
+            found[f"unknown {again}"] = Question("unknown", lacking, UNKNOWN)
     return tuple(found.values())
 
 

@@ -8,7 +8,7 @@ import jsonschema
 import numpy as np
 import pytest
 from pictures import KINDS, SPLITS, UNKNOWN, WEIGHTS, Picture, Question, Split, draw
-from pictures.asking import SENTENCE
+from pictures.asking import LEARNT_ROUNDS, SENTENCE
 from pictures.fonts import faces
 
 pytestmark = pytest.mark.skipif(not faces("train"), reason="no fonts: neither gathered nor Debian's DejaVu")
@@ -42,11 +42,19 @@ def test_the_same_index_draws_the_same_picture(kind: str) -> None:
 def test_pictures_have_the_agreed_size_and_number_of_questions(kind: str) -> None:
     for picture in pictures(kind):
         assert len(picture.images) == len(picture.glyphs) == (2 if kind in ("pair", "twins") else 1)
-        assert 3 <= len(picture.questions) <= 8, picture.questions
+        assert 3 <= len(picture.questions) <= 8 * LEARNT_ROUNDS, picture.questions
         for image in picture.images:
             assert image.mode == "RGB"
             assert 448 <= max(image.size) <= 1344
             assert min(image.size) > 140
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "nothing"])
+def test_a_picture_that_is_learnt_from_is_asked_more(kind: str) -> None:
+    learnt, examined = ([len(draw(split, i, 2, {kind: 1}).questions) for i in range(4)] for split in ("train", "eval"))
+
+    assert max(examined) <= 8
+    assert sum(learnt) > 1.3 * sum(examined)
 
 
 @pytest.mark.parametrize("kind", KINDS)
