@@ -24,9 +24,10 @@ class Course:
     """
 
     total_s: float
-    tower_share: float = 0.22
+    tower_share: float
+    dense_weight: float
+    """Of what patches show, once words are learnt beside it."""
     opening_share: float = 0.08
-    dense_weight: float = 0.5
     scale: float = 1.0
     """Factor on the learning rates."""
 

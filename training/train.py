@@ -228,7 +228,7 @@ def train(options: argparse.Namespace) -> None:
     if options.start is not None:
         learner.start(options.start)
     progress, fresh = resume(learner, folder / "state.pt", [out, *options.resume])
-    course = Course(60 * options.minutes, options.tower_share, scale=options.scale)
+    course = Course(60 * options.minutes, options.tower_share, dense_weight=options.dense, scale=options.scale)
     clock = Clock(course, spent_s=progress["spent_s"], steps=int(progress["steps"]), fresh=fresh)
     ahead = Ahead(feed, chunks=options.chunks, image_tokens=sizes.image_tokens, device=machine.device)
     parameters = sum(p.numel() for p in learner.net.parameters()) / 1e6
@@ -308,6 +308,7 @@ def main() -> None:
     add("--leg", type=float, default=9.4, help="minutes this command may take, start and saving included")
     add("--steps", type=int, default=0, help="end the leg after so many steps")
     add("--tower-share", type=float, default=0.22, help="share of the time for the tower alone")
+    add("--dense", type=float, default=0.5, help="weight of what patches show, beside the words")
     add("--scale", type=float, default=1.0, help="factor on the learning rates")
     add("--chunks", type=int, default=4, help="chunks a step")
     add("--pictures", type=int, default=32, help="views a chunk")
