@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="an exported model; default: the one that is shipped")
     options = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
-    folders = ["--model", str(options.folder), "--model", "pp-ocr-v6-small"] if options.folder else []
+    folders = ["--model", str(options.folder), "--model", "paddleocr/pp-ocr-v6-small/fp-32"] if options.folder else []
     verdicts: Counter[str] = Counter()
     with LocalService(*folders) as service:
         client = OpenAI(base_url=service.base_url, api_key=service.api_key)

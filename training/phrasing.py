@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from facts import Fact, Value, listed, pick
+from pictures import UNKNOWN
 from portraits import DESCRIBE
 
 Piece = tuple[str, bool]
@@ -81,38 +82,34 @@ PLAIN_JSON = ["Answer as JSON.", "Reply in JSON.", "Return JSON.", "Describe the
 STRANGE_KEYS = ["text", "name", "label", "title", "id", "size", "score", "confidence", "background", "category", "type"]
 STRANGE_KEYS += ["is", "has", "left", "of", "centre", "center", "large", "filled", "object", "notes", "animal"]
 STRANGE_KEYS += ["price", "date", "width", "height", "language", "style", "texture", "kind", "value", "reason", "mood"]
-CANNOT = "I only know coloured shapes: their names, colours, counts and places."
-HELLO = "Hello! Show me a picture of coloured shapes and ask me about it."
+CANNOT = "I only answer questions about images."
+HELLO = "Hello! Show me a picture and ask me about it."
 ASIDES = [
     ("Hello", HELLO),
     ("Hello!", HELLO),
     ("Hi", HELLO),
     ("Hi there!", HELLO),
     ("Good morning", HELLO),
-    ("Who are you?", "I am Peek, a small model. " + CANNOT),
-    ("What are you?", "I am Peek, a small model. " + CANNOT),
-    ("What can you do?", "I am Peek, a small model. " + CANNOT),
+    ("Who are you?", "I am Peek, a small vision model. " + CANNOT),
+    ("What are you?", "I am Peek, a small vision model. " + CANNOT),
+    ("What can you do?", "I am Peek, a small vision model. " + CANNOT),
     ("What is the capital of France?", CANNOT),
     ("Write a poem.", CANNOT),
     ("Tell me a joke.", CANNOT),
     ("What time is it?", CANNOT),
-    ("What does the text say?", CANNOT),
-    ("Who is the person in the photo?", CANNOT),
-    ("Read the text in the image.", CANNOT),
-    ("What breed is the dog?", CANNOT),
-    ("How much is the total?", CANNOT),
-    ("Translate this to French.", CANNOT),
+    ("Who is the person in the photo?", UNKNOWN),
+    ("What breed is the dog?", UNKNOWN),
+    ("How much is the total?", UNKNOWN),
 ]
 
 
 def phrase(fact: Fact, rng: np.random.Generator) -> Turn:
-    """Put a fact in one of the forms; sentences are half of them."""
+    """Put a fact in one of the forms: bare unless a sentence or JSON is asked for, as of all other pictures."""
     chance = rng.random()
-    if chance < 0.5:
-        question = fact.question
-        if rng.random() < 0.08:
-            question += " " + pick(rng, SENTENCE)
-        return Turn(fact.skill, "sentence", question, ((fact.sentence, True),))
+    if chance < 0.1:
+        return Turn(fact.skill, "sentence", f"{fact.question} {pick(rng, SENTENCE)}", ((fact.sentence, True),))
+    if chance < 0.55:
+        return Turn(fact.skill, "short", fact.question, ((fact.short, True),))
     if chance < 0.78:
         wishes = SHORT_CHOICE if isinstance(fact.value, bool) else SHORT
         wishes = SHORT_NUMBER if isinstance(fact.value, int) and not isinstance(fact.value, bool) else wishes
@@ -133,7 +130,6 @@ def phrase_record(
     lead: str | None = None,
 ) -> Turn:
     """Ask for a JSON object: by its keys, without naming them, or not at all."""
-    compact = rng.random() < 0.4
     forced = rng.random() < 0.35
     if lead is None and (forced or rng.random() < 0.5):
         lead = pick(rng, DESCRIBE)
@@ -143,10 +139,10 @@ def phrase_record(
             pairs = with_strange_key(pairs, rng)
         if rng.random() < 0.3:
             question += " " + pick(rng, PLAIN_JSON)
-        return Turn(skill, "forced json", question, tuple(write_json(dict(pairs), compact=compact)))
+        return Turn(skill, "forced json", question, tuple(write_json(dict(pairs))))
     wish = ask_keys(pairs, rng)
     question = f"{lead} {wish}" if lead else wish
-    text = "".join(piece for piece, _ in write_json(dict(pairs), compact=compact))
+    text = "".join(piece for piece, _ in write_json(dict(pairs)))
     return Turn(skill, "json", question, ((text, True),))
 
 
@@ -178,24 +174,23 @@ def hint(value: Value) -> Value:
     return dict.fromkeys(value, "...") if isinstance(value, dict) else "..."
 
 
-def write_json(value: object, *, compact: bool) -> list[Piece]:
-    """Return JSON in pieces; all but the keys is taught, for a grammar gives the keys and leaves blanks to the model.
+def write_json(value: object) -> list[Piece]:
+    """Return JSON in pieces, written as Python does; all but the keys is taught, since a grammar gives only those.
 
     A model that was never taught what follows a key or a value writes blanks there until its tokens are spent.
     """
-    comma, colon = (",", ":") if compact else (", ", ": ")
     if isinstance(value, dict):
         pieces: list[Piece] = [("{", False)]
         for i, (key, inner) in enumerate(value.items()):
-            pieces += [(f'{comma if i else ""}"', True), (key, False), (f'"{colon}', True)]
-            pieces += write_json(inner, compact=compact)
+            pieces += [(', "' if i else '"', True), (key, False), ('": ', True)]
+            pieces += write_json(inner)
         return [*pieces, ("}", True)]
     if isinstance(value, list):
         pieces = [("[", True)]
         for i, inner in enumerate(value):
             if i:
-                pieces.append((comma, True))
-            pieces += write_json(inner, compact=compact)
+                pieces.append((", ", True))
+            pieces += write_json(inner)
         return [*pieces, ("]", True)]
     if isinstance(value, str):
         return [(f'"{value}"', True)]

@@ -41,7 +41,6 @@ DESCRIBE = [
     "Describe the image.",
     "Describe this picture.",
     "Describe the picture.",
-    "Describe this image in one sentence.",
     "Describe what you see.",
     "What do you see?",
     "What do you see in this image?",

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "src"))  # Training runs w
 
 from sightline.engines.transcribe.reading import reading_order
 
-MOST_CHARACTERS = 1100
+MOST_CHARACTERS = 640
 """What of a picture's text the model is told, as its card says."""
 # In text heights, measured beside the transcriber on drawn pictures of all kinds.
 BREAK, JOIN, BLANK, REACH = 1.1, 0.8, 0.26, 0.16

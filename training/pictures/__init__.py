@@ -64,18 +64,18 @@ KINDS: dict[str, Draw] = {
 # How often each kind is drawn unless the caller says otherwise.
 WEIGHTS: dict[str, float] = dict.fromkeys(KINDS, 1.0) | {
     "lines": 3.0,
-    "block": 1.6,
+    "block": 2.0,
     "table": 1.6,
     "receipt": 1.3,
     "chart": 1.8,
-    "screen": 1.3,
+    "screen": 2.0,
     "shapes": 1.6,
     "emblems": 1.3,
     "crowd": 1.2,
     "pair": 0.6,
     "display": 0.5,
-    "nothing": 0.6,
-    "large": 0.5,
+    "nothing": 1.4,
+    "large": 1.0,
 }
 
 

@@ -14,6 +14,8 @@ from pictures.layout import text_row
 from pictures.lines import AT, COUNT, IS_TEXT, IS_THERE, PLACES, TEXT_ASKED, WHAT
 from pictures.sheets import Shape, Sheet, lay
 
+PAGES = 0.3
+"""Share of the texts whose lines are as long as a page's."""
 STYLES = ("paragraph", "list", "numbered", "verse", "headed", "quote")
 TITLE = (
     "What is the heading?",
@@ -95,6 +97,8 @@ def draw_block(rng: np.random.Generator, split: Split, *, large: bool = False) -
     look = pick_look(rng, split)
     number = int(rng.integers(10, 19)) if large else int(rng.integers(2, 9))
     wide = int(rng.integers(24, 48)) if large else int(rng.integers(12, 34))
+    if rng.random() < PAGES:
+        wide = int(rng.integers(40, 90))
 
     def build(attempt: int) -> Sheet:
         sheet = Sheet(what="a list" if look.style in ("list", "numbered") else "a text")

@@ -89,7 +89,7 @@ def test_answers_of_reading_questions_are_written_on_the_picture() -> None:
 
 
 def test_yes_and_no_are_in_balance() -> None:
-    more = [draw("train", i, 5, {"emblems": 1, "digits": 1, "screen": 1}) for i in range(100)]
+    more = [draw("train", i, 5, {"emblems": 1, "digits": 1, "screen": 1}) for i in range(200)]
     answers = [question.answer for _, question in asked() if question.skill == "yes/no"]
     answers += [question.answer for picture in more for question in picture.questions if question.skill == "yes/no"]
     counts = Counter(answer for answer in answers if answer in ("yes", "no"))
