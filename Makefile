@@ -68,7 +68,10 @@ bench: $(READY)  ## side-by-side measurements, ratios printed
 	@$(BIN)/python -m bench
 
 eval: $(READY)  ## examine the bundled model on pictures it was not trained on, and on ten that nobody drew for it
-	@$(BIN)/python training/eval.py; status=$$?; $(BIN)/python training/foreign.py && exit $$status
+	@status=0; $(BIN)/python training/eval.py || status=1; \
+	echo; echo "The model of coloured shapes:"; \
+	$(BIN)/python training/eval.py --folder src/sightline/bundled/peek-10m || status=1; \
+	echo; $(BIN)/python training/foreign.py || status=1; exit $$status
 
 LOCK := .venv-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
 	--no-header --upgrade --quiet

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from sightline.local import LocalService
 
-BUNDLED = "sightline/peek-10m/bf-16"
+BUNDLED = "sightline/peek-12m/bf-16"
 PICTURES = 24
 WARM_UP = 4
 PROMISED = 4.0

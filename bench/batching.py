@@ -23,7 +23,7 @@ from rich.table import Table
 
 from sightline.local import LocalService
 
-MODEL = "sightline/peek-10m/bf-16"
+MODEL = "sightline/peek-12m/bf-16"
 REQUESTS = 16
 ROUNDS = 5
 PROMISED = 3.0

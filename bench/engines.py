@@ -1,9 +1,9 @@
 """The embedded engine beside vLLM on a processor and Transformers: one checkpoint, one run, taking turns.
 
-The checkpoint is the bundled model, written back into Hugging Face's files, in bfloat16 everywhere. Sightline and vLLM
-are asked over HTTP as clients ask them, Sightline with its keys, ledger and receipts; Transformers is called in its own
-process, one picture or one static batch. Every picture is new. Who is not measured is stopped meanwhile (SIGSTOP).
-Needs `.venv-vllm`, which `make test-scale` makes.
+The checkpoint is the bundled model, written back into Hugging Face's files, in bfloat16 everywhere; nothing is read to
+it. Sightline and vLLM are asked over HTTP as clients ask them, Sightline with its keys, ledger and receipts;
+Transformers is called in its own process, one picture or one static batch. Every picture is new. Who is not measured is
+stopped meanwhile (SIGSTOP). Needs `.venv-vllm`, which `make test-scale` makes.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import sightline
 from bench.batching import picture
 from sightline.local import LocalService
+from sightline.settings import BUNDLED
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv-vllm/bin/python"
 SITE = ROOT / "tests/vllm_cpu/site"
-MODEL = "sightline/peek-10m/bf-16"
+MODEL = "sightline/peek-12m/bf-16"
 QUESTION = "Describe this image."
 AT_ONCE = 16
 ROUNDS = 7
@@ -209,9 +211,17 @@ class Transformers:
 
 @contextmanager
 def _sightline() -> Iterator[Side]:
-    with LocalService("--model", MODEL) as service:
-        assert service.process is not None
-        yield Served("sightline", service.process.pid, service.base_url, service.api_key, MODEL)
+    """The bundled model as it is, but that nothing is read to it: the others have no transcriber."""
+    shipped = Path(sightline.__file__).parent / "bundled" / BUNDLED[MODEL]
+    card = json.loads((shipped / "sightline.json").read_text()) | {"read_characters": 0}
+    with tempfile.TemporaryDirectory() as folder:
+        for file in shipped.iterdir():
+            if file.name != "sightline.json":
+                (Path(folder) / file.name).symlink_to(file)
+        (Path(folder) / "sightline.json").write_text(json.dumps(card))
+        with LocalService("--model", folder) as service:
+            assert service.process is not None
+            yield Served("sightline", service.process.pid, service.base_url, service.api_key, MODEL)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from sightline.settings import BUNDLED, ImageLimits, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import image, raw, text
 from support.engines import answer
-from support.models import with_pictures
+from support.models import IMAGE_TOKENS, SIDE_PX, with_pictures
 from support.pictures import picture
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
@@ -44,7 +44,6 @@ CALL = Call(
         *(frozenset({"inference"}), None, KeyLimits(), None),
     ),
 )
-TOKENS = 36  # of a view of the bundled model
 SMALL = {"pan_and_scan_min_crop_size": 64, "pan_and_scan_max_num_crops": 3, "pan_and_scan_min_ratio_to_activate": 1.5}
 SIZES = {"wide": (400, 100), "tall": (100, 250), "square": (200, 200), "almost square": (200, 150)}
 CROPS = {"wide": 3, "tall": 3, "square": 0, "almost square": 0}
@@ -91,8 +90,10 @@ async def test_estimate_preview_and_usage_are_one_figure(
     told = sightline.estimate([data], messages=[{"role": "user", "content": content}], model=str(folder), detail=detail)
 
     assert preview.usage.prompt_tokens == last.usage.prompt_tokens == told.requests[0].input_tokens
-    assert preview.usage.image_tokens == last.usage.image_tokens == told.requests[0].image_tokens == views * TOKENS
-    taken = ("high" if views > 1 else "low", views, views * TOKENS)
+    assert (
+        preview.usage.image_tokens == last.usage.image_tokens == told.requests[0].image_tokens == views * IMAGE_TOKENS
+    )
+    taken = ("high" if views > 1 else "low", views, views * IMAGE_TOKENS)
     for one in (last.images[0], preview.images[0], told.images[0].models[0]):
         assert (one.detail, one.views, one.image_tokens) == taken
 
@@ -102,8 +103,11 @@ async def test_each_image_of_a_request_has_its_own_detail(service: Service) -> N
 
     _, last = await preview_and_run(service, image(data, detail="high"), image(data, detail="low"), "What is this?")
 
-    assert [(one.detail, one.views, one.image_tokens) for one in last.images] == [("high", 4, 144), ("low", 1, 36)]
-    assert last.usage.image_tokens == 180
+    assert [(one.detail, one.views, one.image_tokens) for one in last.images] == [
+        ("high", 4, 4 * IMAGE_TOKENS),
+        ("low", 1, IMAGE_TOKENS),
+    ]
+    assert last.usage.image_tokens == 5 * IMAGE_TOKENS
 
 
 async def test_model_with_pan_and_scan_on_takes_it_by_default(tmp_path: Path) -> None:
@@ -117,13 +121,13 @@ async def test_model_with_pan_and_scan_on_takes_it_by_default(tmp_path: Path) ->
 
 def request(*images: ViewPixels, order: tuple[int, ...] = (0, 1)) -> GenerateRequest:
     parts = (*(ImagePart(index) for index in order), TextPart("What is this?"))
-    tokens = TOKENS * sum(len(one) for one in images)
+    tokens = IMAGE_TOKENS * sum(len(one) for one in images)
     sampling = SamplingParams(max_tokens=4, temperature=0.0, logprobs=True)
     return GenerateRequest("request", "m", (Message("user", parts),), images, sampling, tokens)
 
 
 def noise(views: int, seed: int) -> ViewPixels:
-    return np.random.default_rng(seed).integers(0, 255, (views, 192, 192, 3), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 255, (views, SIDE_PX, SIDE_PX, 3), dtype=np.uint8)
 
 
 async def test_views_stand_in_the_place_of_their_image(engine: GenAIEngine) -> None:

@@ -162,6 +162,27 @@ def test_each_vision_model_is_told_what_it_may_remember_of_pictures() -> None:
     assert [spec.options.get("features_bytes") for spec in specs] == [7, 5, None]
 
 
+@pytest.mark.parametrize(
+    ("card", "kinds"),
+    [
+        ('{"read_characters": 640}', ["genai", "transcribe"]),
+        ('{"read_characters": 0}', ["genai"]),
+        ('{"id": "a/b"}', ["genai"]),
+        ("[]", ["genai"]),
+        ("{", ["genai"]),
+        (None, ["genai"]),
+    ],
+)
+def test_model_folder_that_has_pictures_read_brings_the_transcriber(
+    tmp_path: Path, card: str | None, kinds: list[str]
+) -> None:
+    if card is not None:
+        (tmp_path / "sightline.json").write_text(card)
+    settings = Settings(engines=(EngineSpec("genai", {"path": str(tmp_path)}),))
+
+    assert [spec.kind for spec in engine_specs(settings)] == kinds
+
+
 UPSTREAM = """
     [[upstreams]]
     urls = ["http://one:8000/v1", "https://two"]

@@ -38,11 +38,12 @@ NAMES = {"full": "peek-28m", "light": "peek-12m"}
 CARD = {
     "owned_by": "sightline",
     "created": 1795305600,
-    "description": "Peek, a small Gemma 3 trained by this project on drawn pictures. It reads printed text, the fields "
-    "of receipts and forms, tables, charts and screens, names, counts and places shapes, and compares two pictures; in "
-    "words or JSON. It says so when a picture does not tell.",
+    "description": "Peek, a small Gemma 3 trained by this project on drawn pictures. The transcriber reads each "
+    "picture to it: it finds words, numbers, dates, amounts and labelled fields in what is read, names, counts and "
+    "places shapes, and compares two pictures; in words or JSON. It says so when a picture does not tell. How often it "
+    "is right: docs/bundled-model.md.",
     "context_length": 4096,
-    "max_images": 4,
+    "max_images": 2,
     "read_characters": MOST_CHARACTERS,
     "license": "Apache-2.0",
 }

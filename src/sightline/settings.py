@@ -6,6 +6,7 @@ A field `server.port` is `[server] port = …` in the file and `SIGHTLINE_SERVER
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,10 @@ from sightline.errors import ConfigError
 
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
-BUNDLED = {"sightline/peek-10m/bf-16": "peek-10m"}
+BUNDLED = {"sightline/peek-12m/bf-16": "peek-12m", "sightline/peek-10m/bf-16": "peek-10m"}
+"""Vision models that come with the package, and their folders."""
+USUAL = ("sightline/peek-12m/bf-16", TRANSCRIBER)
+"""The models that run unless others are named."""
 RUNNING = 16
 _STRICT = ConfigDict(extra="forbid")
 _SERVER = r"^https?://[^/@\s?#]+(/[^\s?#@]*)?$"
@@ -329,21 +333,30 @@ def engine_spec(model: str) -> EngineSpec:
 
 
 def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
-    """The engines to run here: those of the settings, or, where they name no models at all, all that come with us.
+    """The engines to run here: those of the settings, or, where they name no models at all, the usual ones.
 
-    The transcriber is among them where a model of an upstream has pictures read.
+    The transcriber is among them where a model has pictures read.
     """
     specs = settings.engines or (() if settings.upstreams else default_engines())
     reads = any(model.read_characters for pool in settings.upstreams for model in pool.models.values())
-    if reads and all(spec.kind != "transcribe" for spec in specs):
+    if (reads or any(map(_reads, specs))) and all(spec.kind != "transcribe" for spec in specs):
         specs = (*specs, engine_spec(TRANSCRIBER))
     shares = {"features_bytes": settings.images.features_bytes}
     return tuple(replace(spec, options=shares | spec.options) if spec.kind == "genai" else spec for spec in specs)
 
 
+def _reads(spec: EngineSpec) -> bool:
+    """Whether a model folder says that its pictures are read; what is wrong with a folder, its engine tells."""
+    card = Path(str(spec.options.get("path", ""))) / "sightline.json"
+    try:
+        return bool(json.loads(card.read_bytes()).get("read_characters"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def default_engines() -> tuple[EngineSpec, ...]:
-    """Every model that comes with the package."""
-    return tuple(engine_spec(model) for model in (*BUNDLED, TRANSCRIBER))
+    """The models that run unless others are named."""
+    return tuple(engine_spec(model) for model in USUAL)
 
 
 def _read(file: Path) -> dict[str, Any]:

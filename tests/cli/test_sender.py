@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sightline.cli.main import app
 from sightline.settings import BUNDLED
-from support.models import with_pictures
+from support.models import IMAGE_TOKENS, with_pictures
 from support.pictures import encoded, picture, png_header, quarters
 
 MODEL = next(iter(BUNDLED))
@@ -35,8 +35,8 @@ def test_estimate_shows_sizes_tokens_and_price(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     *_, row, price = (line.split() for line in result.output.splitlines())
     size = f"{len(picture(width=640, height=480)):,}"
-    assert row == ["small.png", "png", "640", "×", "480", size, "1,830", "36", "yes"]
-    assert price == ["$0.00036"]
+    assert row == ["small.png", "png", "640", "×", "480", size, "1,830", f"{IMAGE_TOKENS}", "yes"]
+    assert price == [f"${IMAGE_TOKENS / 100_000:.5f}"]
 
 
 def test_estimate_counts_closer_views(folder: Path) -> None:
@@ -45,9 +45,9 @@ def test_estimate_counts_closer_views(folder: Path) -> None:
     low, high = (run("estimate", "small.png", "--model", "closer", "--detail", one) for one in ("low", "high"))
 
     assert low.exit_code == high.exit_code == 0, low.output + high.output
-    assert low.output.splitlines()[-1].split()[-2:] == ["36", "yes"]
+    assert low.output.splitlines()[-1].split()[-2:] == [f"{IMAGE_TOKENS}", "yes"]
     *_, row, views = (line.split() for line in high.output.splitlines())
-    assert row[-2:] == ["108", "yes"]
+    assert row[-2:] == [f"{3 * IMAGE_TOKENS}", "yes"]
     assert views == ["3", "views"]
 
 
@@ -56,7 +56,7 @@ def test_estimate_of_a_prompt_counts_the_request(folder: Path) -> None:
 
     assert result.exit_code == 0, result.output
     assert "one request to" in result.output
-    assert result.output.splitlines()[-1].split()[2] == "36"
+    assert result.output.splitlines()[-1].split()[2] == f"{IMAGE_TOKENS}"
 
 
 def test_estimate_says_what_does_not_fit_and_why(folder: Path) -> None:

@@ -16,6 +16,7 @@ from sightline.core import NewKey
 from sightline.local import LocalService
 from sightline.store.database import Database
 from support.live import PEEK, engine_process, image, question, wait_for
+from support.models import IMAGE_TOKENS
 from support.pictures import encoded
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -51,10 +52,10 @@ def test_the_second_question_says_what_came_from_the_cache_and_costs_the_same(
 
     first, second = ask(openai, noise(1), "What is this?"), ask(openai, noise(1), "How many are there?")
 
-    assert [cached(first), cached(second)] == [0, 36]
-    assert [one.usage.prompt_tokens_details.image_tokens for one in (first, second)] == [36, 36]
+    assert [cached(first), cached(second)] == [0, IMAGE_TOKENS]
+    assert [one.usage.prompt_tokens_details.image_tokens for one in (first, second)] == [IMAGE_TOKENS] * 2
     assert [one.model_extra["sightline"]["images"][0]["cache_hit"] for one in (first, second)] == [False, True]
-    assert counted(http) - before == 36
+    assert counted(http) - before == IMAGE_TOKENS
 
 
 def test_several_answers_look_at_a_picture_once(openai: OpenAI) -> None:
@@ -74,7 +75,7 @@ def test_another_key_is_helped_by_nothing_that_the_first_one_sent(service: Local
     with OpenAI(base_url=service.base_url, api_key=key, max_retries=0) as other:
         answers = [ask(other, noise(3), "What is this?") for _ in range(2)]
 
-    assert [cached(answer) for answer in answers] == [0, 36]
+    assert [cached(answer) for answer in answers] == [0, IMAGE_TOKENS]
     assert answers[0].model_extra["sightline"]["images"][0]["cache_hit"] is False
 
 
@@ -89,5 +90,5 @@ def test_an_engine_that_was_started_again_looks_at_the_picture_again(
     wait_for(lambda: http.get("/health/ready").status_code == 200)
     after = [ask(openai, *asked), ask(openai, *asked)]
 
-    assert [cached(answer) for answer in (*before, *after)] == [0, 36, 0, 36]
+    assert [cached(answer) for answer in (*before, *after)] == [0, IMAGE_TOKENS] * 2
     assert len({answer.choices[0].message.content for answer in (*before, *after)}) == 1

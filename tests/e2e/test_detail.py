@@ -16,14 +16,13 @@ import sightline
 from sightline.local import LocalService
 from support import bombs
 from support.live import question
-from support.models import with_pictures
+from support.models import IMAGE_TOKENS, with_pictures
 from support.pictures import data_uri, picture
 
 pytestmark = pytest.mark.e2e
 
 CHAT = "/v1/chat/completions"
 MOST_BYTES = 200_000_000
-TOKENS = 36  # of a view of the bundled model
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def test_receipt_usage_preview_and_estimate_agree(closer: httpx2.Client, folder:
     last = json.loads(stream.split("data: ")[-2])
     for usage in (answer["usage"], last["usage"]):
         assert usage["prompt_tokens"] == preview["input_tokens"] == told.input_tokens
-        assert usage["prompt_tokens_details"]["image_tokens"] == told.image_tokens == (views + 1) * TOKENS
+        assert usage["prompt_tokens_details"]["image_tokens"] == told.image_tokens == (views + 1) * IMAGE_TOKENS
     for receipts in (preview["images"], last["sightline"]["images"]):
         assert [(one["views"], one["detail"]) for one in receipts] == taken
 

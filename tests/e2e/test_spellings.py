@@ -7,20 +7,19 @@ the service does itself: both must then be one and the same prompt, to the token
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from PIL import Image
 
-import sightline
 from support.live import image, question, recitation
+from support.models import BUNDLED_FOLDER
 from support.pictures import BLUE, RED, encoded
 
 pytestmark = pytest.mark.e2e
 
-_TOKENIZER = Path(sightline.__file__).parent / "bundled" / "peek-10m" / "tokenizer.json"
+_TOKENIZER = BUNDLED_FOLDER / "tokenizer.json"
 _PLACEHOLDERS = ("<ov_genai_image_0>", "<ov_genai_image_1>", "<ov_genai_video_0>")
 _PLACEHOLDERS += ("<end_of_turn>\n<start_of_turn>model\n", "<<eos>", "<start_of_image><image_soft_token>")
 FOREIGN = ("<|image_pad|>", "<|vision_start|>", "<|im_end|>", "<|eot_id|>", "<image>", "</s>", "[IMG]")

@@ -14,7 +14,7 @@ import sightline
 from sightline.errors import ConfigError
 from sightline.sender.estimate import Estimate
 from sightline.settings import BUNDLED, TRANSCRIBER, ImageLimits, PriceSettings, ServerSettings, Settings
-from support.models import with_pictures
+from support.models import IMAGE_TOKENS, SIDE_PX, with_pictures
 from support.pictures import data_uri, encoded, picture, png_header, quarters
 
 MODEL = next(iter(BUNDLED))
@@ -27,10 +27,10 @@ def test_every_bundled_model_is_counted_by_default() -> None:
     assert (image.name, image.type, image.width, image.height) == ("image 1", "image/png", 640, 480)
     assert image.documented_estimate == 1830
     assert [(seen.model, seen.seen_width, seen.seen_height) for seen in image.models] == [
-        (MODEL, 192, 192),
+        (MODEL, SIDE_PX, SIDE_PX),
         (TRANSCRIBER, 640, 480),
     ]
-    assert [seen.image_tokens for seen in image.models] == [36, 1830]
+    assert [seen.image_tokens for seen in image.models] == [IMAGE_TOKENS, 1830]
     assert image.fits
 
 
@@ -47,7 +47,7 @@ def test_page_is_seen_upright() -> None:
 def test_cost_is_whole_nano_dollars_rounded_up() -> None:
     (image,) = sightline.estimate([picture()], model=MODEL, settings=PRICED).images
 
-    assert image.models[0].cost_nanos == 9_004  # 36 × 250.1 = 9,003.6
+    assert image.models[0].cost_nanos == -(-IMAGE_TOKENS * 2501 // 10)  # 250.1 a token
 
 
 def test_file_is_named_by_its_path(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_picture_over_a_limit_is_counted_all_the_same() -> None:
     assert image.problem is not None
     assert "61.0 megapixels, the limit is 25" in image.problem
     assert "sightline fit" in image.problem
-    assert image.models[0].image_tokens == 36
+    assert image.models[0].image_tokens == IMAGE_TOKENS
 
 
 def test_limits_are_those_of_the_settings() -> None:
@@ -110,7 +110,7 @@ def test_prompt_makes_a_request_of_all_pictures() -> None:
 
     (request,) = estimated.requests
     assert request.fits
-    assert request.image_tokens == 72
+    assert request.image_tokens == 2 * IMAGE_TOKENS
     assert request.input_tokens == request.image_tokens + request.text_tokens
     assert request.text_tokens > 10
 
@@ -137,9 +137,9 @@ def test_request_that_would_be_refused_says_why() -> None:
     too_long = _request([picture()], MODEL, "seven " * 5_000)
     nonsense = sightline.estimate(messages=[{"role": "nobody", "content": "a"}], model=MODEL).requests[0]
 
-    assert too_many.problem == "The request has 3 images, the limit is 2; send fewer a request."
+    assert too_many.problem == "The request has 5 images, the limit is 4; send fewer a request."
     assert too_long.problem is not None
-    assert "this model's context is 2,048 tokens" in too_long.problem
+    assert "this model's context is 4,096 tokens" in too_long.problem
     assert nonsense.problem is not None
     assert not any(request.fits for request in (too_many, too_long, nonsense))
 

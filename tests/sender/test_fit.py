@@ -16,6 +16,7 @@ from sightline.images.source import open_image
 from sightline.sender.fit import fit
 from sightline.sender.picture import reference
 from sightline.settings import BUNDLED, TRANSCRIBER, ImageLimits
+from support.models import SIDE_PX, with_pictures
 from support.pictures import corners, encoded, picture, png_header, quarters
 
 MODEL = next(iter(BUNDLED))
@@ -71,11 +72,18 @@ def test_drawing_too_large_without_loss_becomes_webp() -> None:
     assert fitted.quality is not None
 
 
-def test_more_pixels_than_a_model_uses_are_not_kept() -> None:
+def test_more_pixels_than_a_model_uses_are_not_kept(tmp_path: Path) -> None:
     data = encoded(quarters(1600, 1200))
+    unread = with_pictures(tmp_path / "unread")
 
-    assert (fit(data, model=MODEL).width, fit(data, model=MODEL).height) == (512, 384)
+    fitted = fit(data, model=str(unread))
+
+    assert min(fitted.width, fitted.height) == 2 * SIDE_PX
     assert not fit(data, model=TRANSCRIBER).is_changed
+
+
+def test_pixels_that_the_transcriber_reads_for_a_model_are_kept() -> None:
+    assert not fit(encoded(quarters(1600, 1200)), model=MODEL).is_changed
 
 
 def test_nothing_is_enlarged() -> None:

@@ -11,7 +11,7 @@ import psutil
 from sightline.local import LocalService
 from support.pictures import data_uri, picture
 
-PEEK = "sightline/peek-10m/bf-16"
+PEEK = "sightline/peek-12m/bf-16"
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 THEIRS = "google/gemma-3-27b-instruct/bf-16"
 LONG_TEXT = "one two three four five " * 60

@@ -176,6 +176,22 @@ def test_keys_that_are_not_asked_for_are_given_not_taught(recipe: Recipe) -> Non
     assert turns[0].pieces == (("{", True), ('"text"', False), (': "Ab"}', True))
 
 
+def test_long_and_short_samples_share_rows_that_are_filled_alike(recipe: Recipe) -> None:
+    mix = replace(recipe.mix, kinds={"stub": 1.0}, letters=False)
+    drawn = next(one for one in (sample("train", index, 0, mix) for index in range(50)) if one.layout == "before")
+    long = replace(drawn, readings=("long " * 40,))
+    writer = RowWriter(writer_for(recipe).tokenizer, image_tokens=recipe.sizes.image_tokens, length=640)
+
+    rows = writer.write([drawn, drawn, drawn, long], 2, np.random.default_rng(3))
+
+    lengths = [rows.held(row) for row in range(2)]
+    slots = [slot for columns in rows.columns for slot in columns["slots"] if slot >= 0]
+    assert sorted(rows.groups) == [1, 3]
+    assert len(rows.spans) == 4 * len(drawn.turns)
+    assert sorted(slots) == list(range(4 * recipe.sizes.image_tokens))
+    assert max(lengths) < 1.5 * min(lengths)
+
+
 def test_joined_chunks_keep_their_own_pictures(recipe: Recipe) -> None:
     writer: RowWriter = writer_for(recipe)
     chunks = [make_chunk("train", number, recipe, writer)[0] for number in range(2)]

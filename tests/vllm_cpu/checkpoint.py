@@ -15,7 +15,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-BUNDLED = Path(__file__).parents[2] / "src/sightline/bundled/peek-10m"
+from support.models import BUNDLED_FOLDER
+
 _PARTS = ("language", "vision_embeddings")
 _SMALLEST_BYTES = 100  # what is smaller is no weight but a constant of the arithmetic
 _BETWEEN = frozenset({"Convert", "Reshape", "Transpose"})
@@ -27,14 +28,14 @@ def write_checkpoint(folder: Path) -> None:
     weights: dict[str, NDArray[np.float32]] = {}
     core = openvino.Core()
     for part in _PARTS:
-        model = core.read_model(BUNDLED / f"openvino_{part}_model.xml")
+        model = core.read_model(BUNDLED_FOLDER / f"openvino_{part}_model.xml")
         constants = [node for node in model.get_ops() if node.get_type_name() == "Constant"]
         for constant in constants:
             if constant.get_byte_size() >= _SMALLEST_BYTES:
                 name, value = _weight(constant)
                 weights[name] = np.ascontiguousarray(value, dtype=np.float32)
     _save(weights, folder / "model.safetensors")
-    for path in BUNDLED.iterdir():
+    for path in BUNDLED_FOLDER.iterdir():
         if path.suffix in (".json", ".jinja") and path.name != "sightline.json":
             shutil.copy(path, folder)
 

@@ -19,9 +19,10 @@ import pytest
 
 from sightline.local import LocalService
 from support.live import PEEK
+from support.models import BUNDLED_FOLDER, IMAGE_TOKENS, READ_CHARACTERS, SIDE_PX
 from support.programs import lacking
 from support.sockets import free_ports
-from vllm_cpu.checkpoint import BUNDLED, write_checkpoint
+from vllm_cpu.checkpoint import write_checkpoint
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "training"))  # its pictures are what the model knows
 
@@ -41,7 +42,8 @@ CONFIG = """
 urls = ["{url}"]
 [upstreams.models."{model}"]
 id = "peek"
-image = {{kind = "square", size_px = 192, tokens = 36}}
+image = {{kind = "square", size_px = {side_px}, tokens = {tokens}}}
+read_characters = {characters}
 """
 
 
@@ -90,7 +92,9 @@ def is_up(url: str) -> bool:
 def through(vllm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
     """Sightline in front of vLLM."""
     config = tmp_path_factory.mktemp("config") / "sightline.toml"
-    config.write_text(CONFIG.format(url=vllm, model=PEEK))
+    config.write_text(
+        CONFIG.format(url=vllm, model=PEEK, side_px=SIDE_PX, tokens=IMAGE_TOKENS, characters=READ_CHARACTERS)
+    )
     with LocalService("--config", str(config)) as service:
         yield Side(service, client_of(service))
 
@@ -99,7 +103,7 @@ def through(vllm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sid
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
     """Sightline with its own engine, which computes as precisely as that vLLM does."""
     config = tmp_path_factory.mktemp("config") / "sightline.toml"
-    config.write_text(f'[[engines]]\nkind = "genai"\noptions = {{path = "{BUNDLED}", precision = "f32"}}\n')
+    config.write_text(f'[[engines]]\nkind = "genai"\noptions = {{path = "{BUNDLED_FOLDER}", precision = "f32"}}\n')
     with LocalService("--config", str(config)) as service:
         yield Side(service, client_of(service))
 

@@ -16,6 +16,7 @@ from PIL import Image
 from scenes import sample_scene
 
 from support.live import PEEK, image, recitation
+from support.models import IMAGE_TOKENS
 from support.pictures import encoded
 from vllm_cpu.conftest import Side
 
@@ -102,8 +103,8 @@ def test_greedy_answers_and_usage_are_the_embedded_engines(
 def test_usage_counts_the_images_as_the_receipt_does(through: Side) -> None:
     got = ask(through, 3)
 
-    assert got.usage.prompt_tokens_details.model_dump()["image_tokens"] == 36
-    assert got.model_extra["sightline"]["images"][0]["image_tokens"] == 36
+    assert got.usage.prompt_tokens_details.model_dump()["image_tokens"] == IMAGE_TOKENS
+    assert got.model_extra["sightline"]["images"][0]["image_tokens"] == IMAGE_TOKENS
 
 
 def test_top_logprobs_come_through(through: Side) -> None:

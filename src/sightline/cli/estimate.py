@@ -26,7 +26,9 @@ def estimate(
     images: Annotated[list[Path], typer.Argument(help="Pictures: png, jpeg, webp or gif.", metavar="IMAGE…")],
     model: Annotated[
         list[str] | None,
-        typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
+        typer.Option(
+            help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [the usual two]"
+        ),
     ] = None,
     prompt: Annotated[
         str | None, typer.Option(help="Count one request of all the pictures and this text as well.")

@@ -181,7 +181,9 @@ def serve(
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [all]"),
+        typer.Option(
+            help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [the usual two]"
+        ),
     ] = None,
     upstream: Annotated[
         list[str] | None,
@@ -273,7 +275,7 @@ def _pairs(aliases: list[str] | None) -> dict[str, str] | None:
         return None
     pairs = {alias.partition("=")[0]: alias.partition("=")[2] for alias in aliases}
     if not all(pairs.keys()) or not all(pairs.values()):
-        fail("--alias takes ALIAS=MODEL, for example --alias gpt-4o=sightline/peek-10m/bf-16")
+        fail("--alias takes ALIAS=MODEL, for example --alias gpt-4o=sightline/peek-12m/bf-16")
     return pairs
 
 

@@ -104,7 +104,7 @@ def estimate(
     detail: Detail = "auto",
     settings: Settings | None = None,
 ) -> Estimate:
-    """Say what pictures take of `model` (all that come with the package, if None), without a service.
+    """Say what pictures take of `model` (those that run unless others are named, if None), without a service.
 
     With `prompt`, also what one request of all `images` and this text takes. `messages`, in OpenAI's shape, are a
     request of their own, pictures included. `detail` is that of `images`. `settings` holds limits and prices.

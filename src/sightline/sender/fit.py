@@ -61,7 +61,7 @@ def fit(picture: Picture, *, images: int = 1, model: str | None = None) -> Fitte
         OSError: the file cannot be read.
         ConfigError: there is no such model.
     """
-    encodings = [known.image for known in known_models([model] if model else [])]
+    encodings = [eye for known in known_models([model] if model else []) for eye in known.eyes]
     before = open_image(reference(read(picture)), 1, _ANY_SIZE)
     most_bytes = _most_bytes(images)
     side = _largest_side(before, encodings)

@@ -18,7 +18,7 @@ from sightline.engines.transcribe.model import INFO as TRANSCRIBER_INFO
 from sightline.images.tokens import Views, views
 from sightline.reading import beside
 from sightline.sender.reading import read_picture
-from sightline.settings import BUNDLED, TRANSCRIBER, engine_spec
+from sightline.settings import USUAL, engine_spec
 
 
 class KnownModel:
@@ -45,6 +45,12 @@ class KnownModel:
         """How a picture becomes tokens; every model here takes pictures."""
         assert self.info.image is not None
         return self.info.image
+
+    @property
+    def eyes(self) -> tuple[ImageEncoding, ...]:
+        """All ways in which it looks at a picture: its own, and the transcriber's where that reads for it."""
+        assert TRANSCRIBER_INFO.image is not None
+        return (self.image, TRANSCRIBER_INFO.image) if self.info.read_characters else (self.image,)
 
     def image_tokens(self, request: ChatRequest) -> int:
         """Exact tokens of a request's pictures, closer views included."""
@@ -77,8 +83,8 @@ class KnownModel:
 
 
 def known_models(names: Sequence[str] = ()) -> list[KnownModel]:
-    """The models of these names; all that come with the package if none is given."""
-    return [_known_model(name) for name in names or (*BUNDLED, TRANSCRIBER)]
+    """The models of these names; those that run unless others are named, if none is given."""
+    return [_known_model(name) for name in names or USUAL]
 
 
 @lru_cache(maxsize=8)

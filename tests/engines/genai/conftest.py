@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import sightline
 from sightline.core import Delta, GenerateRequest, ImagePart, Message, Part, Pixels, SamplingParams, TextPart, Usage
 from sightline.engines.genai import GenAIEngine
+from support.models import BUNDLED_FOLDER
 
-FOLDER = Path(sightline.__file__).parent / "bundled" / "peek-10m"
+FOLDER = BUNDLED_FOLDER
 
 
 class Bench:

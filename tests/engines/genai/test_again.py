@@ -11,6 +11,7 @@ from tests.engines.genai.conftest import FOLDER, Bench, text_of
 
 from sightline.core import Delta, GenerateRequest
 from sightline.engines.genai import GenAIEngine, Limits
+from support.models import IMAGE_TOKENS
 
 pytestmark = pytest.mark.engine
 
@@ -93,4 +94,4 @@ def test_a_new_engine_remembers_nothing() -> None:
             runner.run(engine.stop())
         return answers
 
-    assert [ask(), ask()] == [[0, 36], [0, 36]]
+    assert [ask(), ask()] == [[0, IMAGE_TOKENS]] * 2
