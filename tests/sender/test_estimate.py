@@ -137,7 +137,7 @@ def test_request_that_would_be_refused_says_why() -> None:
     too_long = _request([picture()], MODEL, "seven " * 5_000)
     nonsense = sightline.estimate(messages=[{"role": "nobody", "content": "a"}], model=MODEL).requests[0]
 
-    assert too_many.problem == "The request has 5 images, the limit is 4; send fewer a request."
+    assert too_many.problem == "The request has 3 images, the limit is 2; send fewer a request."
     assert too_long.problem is not None
     assert "this model's context is 4,096 tokens" in too_long.problem
     assert nonsense.problem is not None
