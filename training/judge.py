@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 
 from phrasing import Turn
 
@@ -23,7 +24,9 @@ LOOSE |= {"position", "size", "pictogram"}
 
 
 def is_right(turn: Turn, answer: str) -> bool:
-    """Say whether the answer is wholly right."""
+    """Say whether the answer is wholly right; where the question leaves the form open, as a sentence too."""
+    if turn.sentence and is_right(replace(turn, pieces=((turn.sentence, True),), sentence=""), answer):
+        return True
     if "json" in turn.form:
         value = parsed(answer)
         return value is not None and canonical(value) == canonical(json.loads(turn.answer))

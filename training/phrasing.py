@@ -21,13 +21,17 @@ Piece = tuple[str, bool]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and its answer in pieces of (text, is it taught); `schema` if JSON of a schema is asked for."""
+    """A question and its answer in pieces of (text, is it taught); `schema` if JSON of a schema is asked for.
+
+    `sentence` is the answer as a sentence where the question leaves its form open: as right, and not taught.
+    """
 
     skill: str
     form: str
     question: str
     pieces: tuple[Piece, ...]
     schema: dict[str, Any] | None = None
+    sentence: str = ""
 
     @property
     def answer(self) -> str:
@@ -109,7 +113,7 @@ def phrase(fact: Fact, rng: np.random.Generator) -> Turn:
     if chance < 0.1:
         return Turn(fact.skill, "sentence", f"{fact.question} {pick(rng, SENTENCE)}", ((fact.sentence, True),))
     if chance < 0.55:
-        return Turn(fact.skill, "short", fact.question, ((fact.short, True),))
+        return Turn(fact.skill, "short", fact.question, ((fact.short, True),), sentence=fact.sentence)
     if chance < 0.78:
         wishes = SHORT_CHOICE if isinstance(fact.value, bool) else SHORT
         wishes = SHORT_NUMBER if isinstance(fact.value, int) and not isinstance(fact.value, bool) else wishes

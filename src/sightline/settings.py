@@ -347,6 +347,8 @@ def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
 
 def _reads(spec: EngineSpec) -> bool:
     """Whether a model folder says that its pictures are read; what is wrong with a folder, its engine tells."""
+    if spec.kind != "genai":
+        return False
     card = Path(str(spec.options.get("path", ""))) / "sightline.json"
     try:
         return bool(json.loads(card.read_bytes()).get("read_characters"))

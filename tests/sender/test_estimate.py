@@ -21,7 +21,7 @@ MODEL = next(iter(BUNDLED))
 PRICED = Settings(prices={MODEL: PriceSettings(prompt=Decimal("0.0000002501"))})
 
 
-def test_every_bundled_model_is_counted_by_default() -> None:
+def test_the_models_that_run_unless_others_are_named_are_counted_by_default() -> None:
     (image,) = sightline.estimate([picture(width=640, height=480)]).images
 
     assert (image.name, image.type, image.width, image.height) == ("image 1", "image/png", 640, 480)

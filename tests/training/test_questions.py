@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from drawing import rng_for
@@ -75,6 +76,13 @@ def test_a_forced_record_is_the_same_text_as_an_asked_one() -> None:
     value = {"shape": "star", "count": 2, "objects": [{"colour": "red"}, {"colour": "blue"}]}
 
     assert "".join(text for text, _ in write_json(value)) == json.dumps(value)
+
+
+def test_a_bare_question_may_be_answered_with_a_sentence() -> None:
+    bare = Turn("colour", "short", "What colour is it?", (("red", True),), sentence="It is red.")
+
+    assert [is_right(bare, said) for said in ("red", "It is red.", "It is blue.")] == [True, True, False]
+    assert not is_right(replace(bare, sentence=""), "It is red.")
 
 
 def test_every_json_answer_parses() -> None:

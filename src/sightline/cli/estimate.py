@@ -27,7 +27,7 @@ def estimate(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model that comes with Sightline, or a folder with an OpenVINO export; repeatable. [the usual two]"
+            help="A model that comes with Sightline, or a folder of an OpenVINO export; repeatable. [peek-12m, pp-ocr]"
         ),
     ] = None,
     prompt: Annotated[
