@@ -20,7 +20,8 @@ from sightline.engines.scripted import ScriptedEngine
 from sightline.engines.transcribe import TranscriptionEngine
 from sightline.errors import EngineUnavailable
 from sightline.images.source import open_image
-from sightline.reading import beside, whole_lines
+from sightline.quoting import quoted
+from sightline.reading import beside
 from sightline.service import Completed, Pieces, Service
 from sightline.settings import RUNNING, ImageLimits, Settings
 from sightline.wire.parse import parse_chat
@@ -112,7 +113,7 @@ async def test_text_stands_in_quotes_behind_its_picture(service: Service) -> Non
     text, end = await answer(service, request)
 
     one, two = "Total 41.50", "Total 7.20\nPaid"
-    assert text == f'first [32x32] """\n{one}\n""" [32x32] """\n{two}\n""" last'
+    assert text == f"first [32x32] {quoted(one)} [32x32] {quoted(two)} last"
     assert [receipt.read_characters for receipt in end.images] == [len(one), len(two)]
 
 
@@ -124,7 +125,7 @@ async def test_what_is_read_is_counted_as_text_and_previewed(service: Service) -
 
     assert preview.usage.prompt_tokens == end.usage.prompt_tokens
     assert end.usage.image_tokens == end.images[0].image_tokens
-    assert end.usage.text_tokens == len(["What?", '"""', "Total", "41.50", '"""'])
+    assert end.usage.text_tokens == len(["What?", '"""', "1", "Total", "41.50", '"""'])
     assert preview.images == tuple(replace(receipt, cache_hit=False) for receipt in end.images)
 
 
@@ -152,7 +153,7 @@ async def test_long_text_ends_with_a_whole_line(service: Service) -> None:
     text, end = await answer(service, chat(image(page(*lines))))
 
     read = text.split('"""')[1].strip("\n").split("\n")
-    assert read == lines[: len(read)]
+    assert read == [f"{number} {line}" for number, line in enumerate(lines[: len(read)], 1)]
     assert MOST - len(lines[0]) <= end.images[0].read_characters <= MOST
 
 
@@ -184,22 +185,6 @@ def test_what_may_be_read_is_set_aside() -> None:
     more, less = (estimate(request, one, assumed_tokens=10).prompt_tokens for one in (model, plain))
 
     assert more - less == 2 * MOST // 4
-
-
-@pytest.mark.parametrize(
-    ("text", "most", "kept"),
-    [
-        ("a\nb\n", 10, "a\nb"),
-        ("abc\ndef", 7, "abc\ndef"),
-        ("abc\ndef", 6, "abc"),
-        ("abc\ndef", 4, "abc"),
-        ("abc\ndef", 3, "abc"),
-        ("abc\ndef", 2, "ab"),
-        ("", 5, ""),
-    ],
-)
-def test_whole_lines(text: str, most: int, kept: str) -> None:
-    assert whole_lines(text, most) == kept
 
 
 def test_messages_without_pictures_stay_as_they_are() -> None:

@@ -18,9 +18,10 @@ import pictures
 from judge import is_right
 from phrasing import Turn
 from PIL import Image
-from reading import whole_lines
 from samples import SCENES, Mix, Sample, sample
 from served import Ask, Served
+
+from sightline.quoting import whole_lines
 
 Transcribe = Callable[[Image.Image], str]
 READ = {"word", "number", "date", "amount", "block", "field"}

@@ -21,6 +21,7 @@ from pictures import Glyph
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))  # Training runs without the service installed.
 
 from sightline.engines.transcribe.reading import reading_order
+from sightline.quoting import whole_lines
 
 MOST_CHARACTERS = 640
 """What of a picture's text the model is told, as its card says."""
@@ -28,8 +29,12 @@ MOST_CHARACTERS = 640
 BREAK, JOIN, BLANK, REACH = 1.1, 0.8, 0.26, 0.16
 """A gap that ends a stretch, one that the detector overlooks, a blank; how far its boxes reach beyond their letters."""
 LOST_ROW, LOST_CHARACTER, WRONG, STRAY = 0.01, 0.002, 0.004, 0.04
+LOST_BOXES = {"□": 0.25, "☑": 0.95}
+"""Boxes of choices that it does not read, of 111 drawn ones."""
 ALIKE = {"O": "0", "0": "O", "l": "I", "I": "l", "1": "l", ",": ".", ".": ",", "S": "5", "5": "S", "B": "8", "é": "e"}
 ALIKE |= {"ü": "u", "ö": "o", "ä": "a", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "·": ".", "•": "·"}
+CLOSING = frozenset(".,:;!?")
+"""Before these the transcriber sees no blank, however wide the gap."""
 JUNK = "O0D1lo•.-一口IAVX+*C"
 """What the transcriber takes shapes and pictograms for."""
 JUNK_ROWS = [0.6, 0.25, 0.1, 0.05]
@@ -70,7 +75,7 @@ def read(glyphs: Sequence[Glyph], size: tuple[int, int], rng: np.random.Generato
     for cells in reading_order(np.array([box_of(one) for one in stretches])):
         row = "\t".join(" ".join(stretches[index].text for index in cell) for cell in cells).rstrip()
         if row and rng.random() >= LOST_ROW:
-            rows.append(misread(row, rng))
+            rows.append(misread(row, rng).replace(" \t", "\t").rstrip())
     if rng.random() < STRAY:
         rows.insert(int(rng.integers(len(rows) + 1)), JUNK[int(rng.integers(len(JUNK)))])
     return whole_lines("\n".join(rows), MOST_CHARACTERS)
@@ -80,19 +85,6 @@ def junk(rng: np.random.Generator) -> str:
     """Return what the transcriber makes of a picture without text: mostly nothing."""
     count = int(rng.choice(range(len(JUNK_ROWS)), p=JUNK_ROWS))
     return "\n".join(JUNK[int(rng.integers(len(JUNK)))] for _ in range(count))
-
-
-def whole_lines(text: str, most: int) -> str:
-    """Return the lines of `text` that fit into `most` characters, as the service cuts it."""
-    if len(text) <= most:
-        return text
-    end = text.rfind("\n", 0, most + 1)
-    return text[: end if end > 0 else most]
-
-
-def quoted(reading: str) -> str:
-    """Return how what was read stands in the prompt behind its picture, as the service puts it."""
-    return f'"""\n{reading}\n"""' if reading else ""
 
 
 def runs_of(glyphs: Sequence[Glyph], width: int, height: int) -> list[list[Placed]]:
@@ -126,7 +118,7 @@ def stretch(run: Sequence[Placed]) -> Stretch:
     blank = max(BLANK * tall, 1.9 * usual + 0.04 * tall)
     text = run[0].character
     for gap, placed in zip(gaps, run[1:], strict=True):
-        text += (" " if gap > blank else "") + placed.character
+        text += (" " if gap > blank and placed.character not in CLOSING else "") + placed.character
     return Stretch(text, run[0].left, run[-1].right, [placed.middle for placed in run], tall)
 
 
@@ -139,7 +131,8 @@ def joined(stretches: Sequence[Stretch]) -> list[Stretch]:
             found.append(one)
             continue
         tall = max(one.height, other.height)
-        other.text += (" " if one.left - other.right > BLANK * tall else "") + one.text
+        parted = one.left - other.right > BLANK * tall and one.text[0] not in CLOSING
+        other.text += (" " if parted else "") + one.text
         other.right, other.middles, other.height = one.right, other.middles + one.middles, tall
     return found
 
@@ -165,8 +158,9 @@ def misread(row: str, rng: np.random.Generator) -> str:
     """Take single characters for others or leave them out, about as often as the transcriber does."""
     made = []
     for character, chance in zip(row, rng.random(len(row)), strict=True):
-        if character == "\t" or chance >= LOST_CHARACTER + WRONG:
+        lost = LOST_BOXES.get(character, LOST_CHARACTER)
+        if character == "\t" or chance >= lost + WRONG:
             made.append(character)
-        elif chance >= LOST_CHARACTER:
+        elif chance >= lost:
             made.append(ALIKE.get(character, character))
     return "".join(made)

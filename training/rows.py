@@ -16,11 +16,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from phrasing import Turn
-from reading import quoted
 from samples import Sample
 from tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, IMAGE, PAD, START_OF_IMAGE, START_OF_TURN
 from tokenizers import Tokenizer
 from views import spell_views
+
+from sightline.quoting import quoted
 
 PICTURE = f"\n\n{START_OF_IMAGE}{END_OF_IMAGE}\n\n"
 ANSWER = f"{END_OF_TURN}\n{START_OF_TURN}model\n"

@@ -15,8 +15,9 @@ from typing import Any
 
 import openvino
 import openvino_genai
-from reading import quoted
 from views import Pixels, spell_views
+
+from sightline.quoting import quoted
 
 MOST_TOKENS = 320
 IN_FLIGHT = 32

@@ -28,11 +28,11 @@ from sightline.engines.catalogue import Catalogue
 from sightline.engines.transcribe import MODEL_ID
 from sightline.errors import EngineUnavailable, ModelNotFound
 from sightline.images.viewer import Viewer
+from sightline.quoting import quoted, whole_lines
 from sightline.settings import RUNNING
 
 MOST_HELD = 512
 """Texts kept for the next question about the same pictures: half a megabyte at a thousand characters each."""
-QUOTES = '"""'
 
 
 class _Key(NamedTuple):
@@ -97,15 +97,6 @@ class Reader:
         return whole_lines("".join(pieces), most)
 
 
-def whole_lines(text: str, most: int) -> str:
-    """Return the lines of `text` that fit into `most` characters; of a first line that does not, what fits."""
-    text = text.strip("\n")
-    if len(text) <= most:
-        return text
-    end = text.rfind("\n", 0, most + 1)
-    return text[: end if end > 0 else most]
-
-
 def beside(messages: Sequence[Message], texts: Sequence[str]) -> tuple[Message, ...]:
     """Return the messages with `texts[i]` in quotes behind image `i`; pictures without text stay as they are."""
     return tuple(Message(message.role, tuple(_with_texts(message.parts, texts))) for message in messages)
@@ -116,5 +107,5 @@ def _with_texts(parts: Sequence[Part], texts: Sequence[str]) -> list[Part]:
     for part in parts:
         found.append(part)
         if isinstance(part, ImagePart) and texts[part.index]:
-            found.append(TextPart(f"{QUOTES}\n{texts[part.index]}\n{QUOTES}"))
+            found.append(TextPart(quoted(texts[part.index])))
     return found

@@ -44,7 +44,8 @@ def test_the_text_of_a_picture_goes_out_beside_it(tmp_path: Path, monkeypatch: p
         answer = http.post("/v1/chat/completions", json=body).json()
 
     text = answer["choices"][0]["message"]["content"]
-    read = text.split('"""')[1].strip("\n")
+    numbered = text.split('"""')[1].strip("\n").split("\n")
+    read = "\n".join(line.split(" ", 1)[1] for line in numbered)
     assert 20 < len(read) <= 60
     assert text.endswith('""" What is it?')
     assert answer["sightline"]["images"][0]["read_characters"] == len(read)

@@ -15,14 +15,15 @@ STAGES = {"admission", "images", "engines", "metering"}
 # What each part may import beside the base and itself.
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),
+    "quoting": set(),
     "wire": set(),
     "store": set(),
     **{name: {"store"} for name in STAGES},
     "account": STAGES,
-    "reading": STAGES,
+    "reading": STAGES | {"quoting"},
     "service": STAGES | {"account", "reading"},
     "local": {"admission", "store"},
-    "sender": STAGES | {"wire", "reading"},
+    "sender": STAGES | {"wire", "reading", "quoting"},
     "batch": STAGES | {"service", "wire", "store"},
     "api": STAGES | {"account", "service", "batch", "wire", "store"},
     "dashboard": STAGES | {"service", "batch", "wire", "store"},

@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 import numpy as np
-import pytest
-import reading
 from pictures import Glyph
 from PIL import Image, ImageDraw, ImageFont
-from reading import junk, misread, quoted, read
+from reading import junk, misread, read
 from served import Ask, prompt_of
 
-from sightline.core import ImagePart, Message, TextPart
 from sightline.engines.transcribe.networks import Networks, weights_folder
 from sightline.engines.transcribe.reader import transcribe
-from sightline.reading import beside
-from sightline.reading import whole_lines as cut_by_the_service
 
 SIZE = (640, 480)
 RECEIPT = [
@@ -76,22 +71,29 @@ def test_names_of_pictograms_are_not_text() -> None:
     assert read([Glyph("bicycle", 0.5, 0.5, 0.1, 0.1)], SIZE, Sure()) == ""  # type: ignore[arg-type]
 
 
-def test_a_reading_stands_in_the_prompt_as_the_service_puts_it() -> None:
-    messages = (Message("user", (ImagePart(0), TextPart("How much?"))),)
+def test_a_reading_stands_behind_its_picture() -> None:
     view = np.zeros((8, 8, 3), np.uint8)
 
-    (message,) = beside(messages, ["Total\t9.00"])
-
-    assert message.parts[1] == TextPart(quoted("Total\t9.00"))
     prompt = prompt_of(Ask(((view,), (view,)), "How much?", readings=("Total\t9.00", "")))
-    assert '<ov_genai_image_0>"""\nTotal\t9.00\n"""<ov_genai_image_1>How much?' in prompt
+
+    assert '<ov_genai_image_0>"""\n1 Total\t9.00\n"""<ov_genai_image_1>How much?' in prompt
 
 
-@pytest.mark.parametrize("most", [1, 3, 4, 7, 20])
-def test_a_reading_is_cut_as_the_service_cuts_it(most: int) -> None:
-    text = "abc\ndef\nghi"
+def test_boxes_of_choices_are_read_as_the_transcriber_reads_them() -> None:
+    rng = np.random.default_rng(5)
 
-    assert reading.whole_lines(text, most) == cut_by_the_service(text, most)
+    made = [misread("Single □ Married ☑", rng) for _ in range(400)]
+
+    assert 260 < sum("□" in one for one in made) < 340
+    assert 5 < sum("☑" in one for one in made) < 40
+
+
+def test_no_blank_is_read_before_a_colon() -> None:
+    glyphs = [
+        Glyph(character, at, 0.5, 0.02, 0.05) for character, at in zip("Tel:", (0.1, 0.13, 0.16, 0.2), strict=True)
+    ]
+
+    assert read(glyphs, SIZE, Sure()) == "Tel:"  # type: ignore[arg-type]
 
 
 def test_mistakes_are_few_and_leave_tabs_alone() -> None:

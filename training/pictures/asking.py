@@ -8,6 +8,7 @@ fifth of every list of wordings is kept for eval.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -66,6 +67,46 @@ ELSEWHERE = (
 LEAST, MOST = 3, 8
 LEARNT_ROUNDS = 3
 """A picture that is learnt from is asked so many times: to draw and to see it costs more than the questions."""
+REWORDED = 0.3
+"""Share of the questions learnt from that begin in another way than the list has it."""
+ASKS_FOR = re.compile(
+    r"(?:What is|What's|Which is|Read|Give me|Tell me|Find|Name|State|Look up|Please extract|Can you read) (the .+)[?.]"
+)
+ASKING_FOR = (
+    "What is {}?",
+    "What's {}?",
+    "Read {}.",
+    "Please read {}.",
+    "Give me {}.",
+    "Please give me {}.",
+    "Tell me {}.",
+    "Can you tell me {}?",
+    "Can you read {}?",
+    "Could you find {}?",
+    "Find {}.",
+    "Show me {}.",
+    "Look up {}.",
+    "I need {}.",
+    "I want to know {}.",
+    "Extract {}.",
+    "{}?",
+    "{}",
+)
+COUNTS = re.compile(r"(?:How many (.+?) (?:are there|do you see|can you see|are shown)\?|Count the (.+)\.)")
+COUNTING = (
+    "How many {} are there?",
+    "How many {} do you see?",
+    "How many {} are shown?",
+    "How many {} can you count?",
+    "How many {} does it show?",
+    "How many {}?",
+    "Count the {}.",
+    "Please count the {}.",
+    "Number of {}?",
+    "What is the number of {}?",
+    "Tell me how many {} there are.",
+    "Can you count the {}?",
+)
 YES_NO = ("Answer yes or no.", "Yes or no?", "Answer with yes or no.")
 STRANGE = (
     "notes",
@@ -115,7 +156,18 @@ def wording(rng: np.random.Generator, split: Split, wordings: Sequence[str]) -> 
         return pick(rng, wordings)
     if split == "eval" and rng.random() < 0.5:
         return pick(rng, wordings[-held:])
-    return pick(rng, wordings[:-held])
+    chosen = pick(rng, wordings[:-held])
+    return reworded(rng, chosen) if split == "train" and rng.random() < REWORDED else chosen
+
+
+def reworded(rng: np.random.Generator, text: str) -> str:
+    """Begin a question in another way, if it asks for a thing or for how many of them there are."""
+    for pattern, ways in ((ASKS_FOR, ASKING_FOR), (COUNTS, COUNTING)):
+        if (found := pattern.fullmatch(text)) is not None:
+            thing = next(group for group in found.groups() if group)
+            made = pick(rng, ways).format(thing)
+            return made[0].upper() + made[1:]
+    return text
 
 
 def ask(

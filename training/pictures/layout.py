@@ -13,13 +13,15 @@ import numpy as np
 
 from pictures.base import Split
 from pictures.fonts import bold_of, pick_file
-from pictures.page import Box, Colour, Page
+from pictures.page import Box, Colour, Mark, Page
 from pictures.palette import Palette
 from pictures.typeset import Font, font
 
 MEASURED = 100
 APART_EM = 0.7
 LEADING = 1.32
+BOXES = {"open": "□", "ticked": "☑"}
+"""What the boxes of choices are as characters."""
 AFTER = {"l": 1.0, "m": 0.5, "r": 0.0}
 
 
@@ -137,6 +139,7 @@ def draw_mark(page: Page, mark: str, box: Box, at: tuple[float, float], palette:
         return
     left, top, side = box[2] + 0.5 * em, baseline - 0.72 * em, 0.75 * em
     page.frame((left, top, left + side, top + side), palette.ink, line=line)
+    page.marks.append(Mark(BOXES[mark], left, top, left + side, top + side))
     if mark == "ticked":
         points = [(left + 0.15 * side, top + 0.5 * side), (left + 0.42 * side, top + 0.8 * side)]
         points.append((left + 0.95 * side, top - 0.05 * side))
