@@ -17,6 +17,8 @@ from pathlib import Path
 
 from exam import Mark, examine, items, original, skill_of, transcriber
 from judge import declines, parsed, wilson
+from rich.console import Console
+from rich.progress import Progress
 from samples import SCENES, Mix
 from served import Served
 
@@ -166,16 +168,21 @@ def main() -> None:
     mix = Mix(config["image_size"], config["image_size"] // config["patch_size"], kinds or None, letters=closer)
     characters = int(json.loads((options.folder / "sightline.json").read_text()).get("read_characters", 0))
     reads = transcriber() if characters or (options.transcriber and set(kinds) != {SCENES}) else None
-    asked = items(
-        mix,
-        asked=options.asked,
-        seed=options.seed,
-        most_pictures=options.most_pictures,
-        transcribe=reads,
-        characters=characters,
-    )
     beside = reads if options.transcriber and set(kinds) != {SCENES} else None
-    marks = list(examine(Served(options.folder), asked, seed=options.seed, mix=mix, transcribe=beside))
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        drawing = progress.add_task("drawing pictures", total=options.most_pictures)
+        asked = items(
+            mix,
+            asked=options.asked,
+            seed=options.seed,
+            most_pictures=options.most_pictures,
+            transcribe=reads,
+            characters=characters,
+            drew=lambda: progress.advance(drawing),
+        )
+        progress.update(drawing, visible=False)
+        marked = examine(Served(options.folder), asked, seed=options.seed, mix=mix, transcribe=beside)
+        marks = list(progress.track(marked, total=len(asked), description="asking"))
     needed, single, below = table(marks)
     print(show([HEAD, *needed, [""] * len(HEAD), *single]))
     for mark in [mark for mark in marks if not mark.right][: options.wrong]:

@@ -51,12 +51,19 @@ class Mark:
 
 
 def items(
-    mix: Mix, *, asked: int, seed: int, most_pictures: int, transcribe: Transcribe | None = None, characters: int = 0
+    mix: Mix,
+    *,
+    asked: int,
+    seed: int,
+    most_pictures: int,
+    transcribe: Transcribe | None = None,
+    characters: int = 0,
+    drew: Callable[[], None] = lambda: None,
 ) -> list[Item]:
     """Draw pictures until every skill met has `asked` questions, or `most_pictures` are drawn.
 
     Where the model has pictures read, `characters` of what `transcribe` reads on them stand beside them, as the
-    service puts them.
+    service puts them. `drew` is called after every picture.
     """
     chosen: list[Item] = []
     counts: Counter[str] = Counter()
@@ -69,6 +76,7 @@ def items(
         for turn in sorted(fitting, key=lambda turn: counts[skill_of(turn)])[:MOST_A_PICTURE]:
             counts[skill_of(turn)] += 1
             chosen.append(Item(index, drawn.kind, turn, replace(ask_of(drawn, turn), readings=readings)))
+        drew()
         if index > 200 and min(counts.values()) >= asked:
             break
     return chosen
@@ -109,7 +117,8 @@ def examine(
         found = None
         if transcribe is not None and item.turn.skill in READ and item.kind != SCENES and len(item.ask.images) == 1:
             text = transcribe(original(item, seed=seed, mix=mix))
-            found = " ".join(item.turn.answer.split()) in " ".join(text.split())
+            wanted = item.turn.told or item.turn.answer
+            found = " ".join(wanted.split()) in " ".join(text.split())
         yield Mark(item, answer, is_right(item.turn, answer), found)
 
 

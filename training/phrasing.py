@@ -23,7 +23,8 @@ Piece = tuple[str, bool]
 class Turn:
     """A question and its answer in pieces of (text, is it taught); `schema` if JSON of a schema is asked for.
 
-    `sentence` is the answer as a sentence where the question leaves its form open: as right, and not taught.
+    `sentence` is the answer as a sentence where the question leaves its form open: as right, and not taught. `told` is
+    the bare answer where a sentence is asked for.
     """
 
     skill: str
@@ -32,6 +33,7 @@ class Turn:
     pieces: tuple[Piece, ...]
     schema: dict[str, Any] | None = None
     sentence: str = ""
+    told: str = ""
 
     @property
     def answer(self) -> str:

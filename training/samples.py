@@ -102,7 +102,7 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
 def turn_of(question: pictures.Question) -> Turn:
     """Return a picture's question as a turn; JSON keys that it does not name are given, not taught."""
     if question.schema is None:
-        return Turn(question.skill, "words", question.text, ((question.answer, True),))
+        return Turn(question.skill, "words", question.text, ((question.answer, True),), told=question.told)
     pieces, end = [], 0
     for key in KEY.finditer(question.answer):
         if key.group(1) not in question.text:

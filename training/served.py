@@ -7,7 +7,7 @@ prompt is Gemma 3's template without <bos>, which the pipeline's tokenizer adds.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -19,7 +19,8 @@ from views import Pixels, spell_views
 
 from sightline.quoting import quoted
 
-MOST_TOKENS = 320
+MOST_TOKENS = 1024
+"""Of an answer: more than any right one has. A caller who sets no limit gets as many as the context holds."""
 IN_FLIGHT = 32
 
 
@@ -61,9 +62,9 @@ class Served:
         hints = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
         self.pipeline = openvino_genai.ContinuousBatchingPipeline(str(folder), scheduler, "CPU", hints)
 
-    def answer(self, asks: Iterable[Ask]) -> list[str]:
-        """Return the greedy answers in the order asked."""
-        waiting, answers = list(asks), []
+    def answer(self, asks: Iterable[Ask]) -> Iterator[str]:
+        """Give the greedy answers in the order asked, some at a time."""
+        waiting = list(asks)
         for start in range(0, len(waiting), IN_FLIGHT):
             group = waiting[start : start + IN_FLIGHT]
             results = self.pipeline.generate(
@@ -71,8 +72,7 @@ class Served:
                 [[openvino.Tensor(view[None]) for view in ask.views] for ask in group],
                 [settings(ask, self.most_tokens) for ask in group],
             )
-            answers += [result.texts[0] for result in results]
-        return answers
+            yield from (result.texts[0] for result in results)
 
 
 def settings(ask: Ask, most_tokens: int) -> openvino_genai.GenerationConfig:

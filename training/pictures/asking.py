@@ -265,7 +265,7 @@ def phrase(rng: np.random.Generator, split: Split, fact: Fact) -> Question:
     if fact.skill == "json":
         return objectify(rng, text, fact.value)
     if fact.sentence and chance < 0.12:
-        return Question(fact.skill, f"{text} {wording(rng, split, SENTENCE)}", fact.sentence)
+        return Question(fact.skill, f"{text} {wording(rng, split, SENTENCE)}", fact.sentence, told=fact.answer)
     if fact.keys and chance > 0.93:
         return objectify(
             rng, text if rng.random() < 0.6 else f"{text} Answer as JSON.", {pick(rng, fact.keys): of(fact)}

@@ -32,12 +32,16 @@ class Glyph:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question and the exact text of its answer: JSON where `schema` says what JSON."""
+    """A question and the exact text of its answer: JSON where `schema` says what JSON.
+
+    `told` is the bare answer where a sentence is asked for.
+    """
 
     skill: str
     text: str
     answer: str
     schema: dict[str, Any] | None = None
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)

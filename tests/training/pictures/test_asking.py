@@ -1,0 +1,51 @@
+"""Questions that are learnt from are asked in many words, and ask the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pictures.asking import Fact, ask, phrase, reworded
+
+
+@pytest.mark.parametrize(
+    ("text", "thing"),
+    [
+        ("What is the invoice number?", "the invoice number"),
+        ("Give me the value of Photo.", "the value of photo"),
+        ("How many bars are there?", "bars"),
+        ("Count the points on the line.", "points on the"),
+    ],
+)
+def test_other_words_ask_for_the_same(text: str, thing: str) -> None:
+    rng = np.random.default_rng(3)
+
+    made = {reworded(rng, text) for _ in range(200)}
+
+    assert len(made) > 8
+    assert all(thing in one.lower() for one in made)
+
+
+def test_what_is_quoted_stays_as_it_is() -> None:
+    rng = np.random.default_rng(3)
+    text = 'Does the image contain the text "the first line"?'
+
+    assert {reworded(rng, text) for _ in range(100)} == {text}
+
+
+def test_eval_asks_in_the_words_of_its_lists() -> None:
+    rng = np.random.default_rng(3)
+    fact = Fact("field", ("What is the date?",) * 5, "5 May")
+
+    asked = {question.text.strip("?.").lower() for _ in range(200) for question in ask(rng, "eval", [fact])}
+
+    assert all(text.removeprefix("please tell me: ").startswith("what is the date") for text in asked)
+
+
+def test_a_sentence_knows_its_bare_answer() -> None:
+    rng = np.random.default_rng(3)
+    fact = Fact("field", ("What is the date?",), "5 May", "The date is 5 May.")
+
+    asked = [phrase(rng, "train", fact) for _ in range(200)]
+
+    assert {question.told for question in asked if question.answer == fact.sentence} == {"5 May"}
+    assert {question.told for question in asked if question.answer == fact.answer} == {""}
