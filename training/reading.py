@@ -20,7 +20,7 @@ from pictures import Glyph
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))  # Training runs without the service installed.
 
-from sightline.engines.transcribe.reading import reading_order
+from sightline.engines.transcribe.reading import labelled, reading_order
 from sightline.quoting import whole_lines
 
 MOST_CHARACTERS = 640
@@ -72,8 +72,9 @@ def read(glyphs: Sequence[Glyph], size: tuple[int, int], rng: np.random.Generato
     if not stretches:
         return junk(rng)
     rows = []
-    for cells in reading_order(np.array([box_of(one) for one in stretches])):
+    for cells, labels in reading_order(np.array([box_of(one) for one in stretches])):
         row = "\t".join(" ".join(stretches[index].text for index in cell) for cell in cells).rstrip()
+        row = labelled(row, labels)
         if row and rng.random() >= LOST_ROW:
             rows.append(misread(row, rng).replace(" \t", "\t").rstrip())
     if rng.random() < STRAY:

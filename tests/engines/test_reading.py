@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.engines.transcribe.reading import reading_order
+from sightline.engines.transcribe.reading import labelled, reading_order
 
 LINE_PX = 30
 STEP_PX = 36
@@ -29,7 +29,8 @@ def read(placed: Placed, tilt_deg: float = 0.0) -> list[str]:
     )
     cos, sin = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
     rows = reading_order(boxes @ np.array([[cos, sin], [-sin, cos]]))
-    return ["\t".join(" ".join(placed[index][0] for index in cell) for cell in row) for row in rows]
+    texts = ["\t".join(" ".join(placed[index][0] for index in cell) for cell in row.cells) for row in rows]
+    return [labelled(text, row.labels) for text, row in zip(texts, rows, strict=True)]
 
 
 def names(placed: Placed) -> list[str]:
@@ -151,6 +152,32 @@ def test_a_line_in_pieces_is_no_table() -> None:
         pieces += [(f"a{row}", 50.0, top, gap - 50.0), (f"b{row}", gap + 20.0, top, 880.0 - gap)]
 
     assert read(pieces) == [f"a{row} b{row}" for row in range(4)]
+
+
+BARS: Placed = [("Sales", 300, 20, 120)]
+BARS += [("31", 130, 220, 40), ("52", 330, 110, 40), ("44", 530, 160, 40), ("9", 735, 400, 30)]
+
+
+@pytest.mark.parametrize("tilt_deg", [0.0, 3.0])
+def test_values_over_labels_are_one_row(tilt_deg: float) -> None:
+    apart: Placed = [("Mon", 120, 470, 60), ("Tue", 320, 470, 60), ("Wed", 520, 470, 60), ("Thu", 720, 470, 60)]
+
+    assert read(BARS + apart, tilt_deg) == ["Sales", "31\t52\t44\t9", "Mon\tTue\tWed\tThu"]
+    assert read([*BARS, ("Mon Tue Wed Thu", 120, 470, 660)]) == ["Sales", "31\t52\t44\t9", "Mon\tTue\tWed\tThu"]
+
+
+def test_labels_of_another_number_of_words_stay_as_they_are() -> None:
+    assert read([*BARS, ("New York Oslo Bern Rome", 120, 470, 660)])[1:] == ["31\t52\t44\t9", "New York Oslo Bern Rome"]
+
+
+def test_what_stands_at_several_heights_is_no_chart() -> None:
+    """A scale at the side of a chart, boxes that are not evenly spaced, values that do not reach over the labels."""
+    scale: Placed = [(f"{number}0", 60, 110 + 90 * (4 - number), 40) for number in range(5)]
+    labels: Placed = [("Mon Tue Wed Thu", 120, 560, 660)]
+    uneven = [("31", 130, 220, 40), ("52", 230, 110, 40), ("44", 530, 160, 40), ("9", 735, 400, 30)]
+
+    for placed in (scale + labels, uneven + labels, BARS[1:4] + labels):
+        assert len(read(placed)) == len(placed)
 
 
 def test_nothing_to_read_is_no_rows() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from sightline.core import Pixels
 from sightline.engines.transcribe.layout import tilt_of
 from sightline.engines.transcribe.networks import LINE_HEIGHT_PX, Boxes, Networks
-from sightline.engines.transcribe.reading import reading_order
+from sightline.engines.transcribe.reading import labelled, reading_order
 
 _DETECT_MIN_PX = 640
 _DETECT_MAX_PX = 1600
@@ -32,10 +32,14 @@ _MAX_TILT = math.radians(1.5)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """One line of text: the quadrilaterals of each cell, left to right, on the upright picture they were found in."""
+    """One line of text: the quadrilaterals of each cell, left to right, on the upright picture they were found in.
+
+    Its words are the labels of `labels` values, if it labels any.
+    """
 
     pixels: Pixels
     cells: tuple[Boxes, ...]
+    labels: int = 0
 
 
 def find_rows(networks: Networks, pixels: Pixels) -> list[Row]:
@@ -45,12 +49,13 @@ def find_rows(networks: Networks, pixels: Pixels) -> list[Row]:
     if not len(boxes):
         return []
     pixels, boxes = _upright(networks, pixels, boxes)
-    return [Row(pixels, tuple(boxes[cell] for cell in cells)) for cells in reading_order(boxes)]
+    return [Row(pixels, tuple(boxes[cell] for cell in line.cells), line.labels) for line in reading_order(boxes)]
 
 
 def read_row(networks: Networks, row: Row) -> str:
     """Read one row: its cells joined by tabs, a cell's boxes by one blank, those that cannot be read left out."""
-    return "\t".join(_read_cell(networks, row.pixels, boxes) for boxes in row.cells).rstrip()
+    text = "\t".join(_read_cell(networks, row.pixels, boxes) for boxes in row.cells).rstrip()
+    return labelled(text, row.labels)
 
 
 def transcribe(networks: Networks, pixels: Pixels) -> str:

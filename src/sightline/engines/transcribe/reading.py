@@ -7,20 +7,48 @@ Pure geometry: knows neither pixels nor text.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from sightline.engines.transcribe.cells import Cells, cells
+from sightline.engines.transcribe.charts import gathered
 from sightline.engines.transcribe.columns import blocks
 from sightline.engines.transcribe.layout import Floats, Layout, Members, level
 
 
-def reading_order(boxes: npt.NDArray[np.floating]) -> list[Cells]:
+class Line(NamedTuple):
+    """A row of cells. Where it labels a chart, its words label `labels` values of the row before; else 0."""
+
+    cells: Cells
+    labels: int = 0
+
+
+def reading_order(boxes: npt.NDArray[np.floating]) -> list[Line]:
     """Group boxes into rows of cells and put rows in reading order."""
     if not len(boxes):
         return []
     layout = level(np.asarray(boxes, np.float64))
-    return [row for block in blocks(layout) for row in cells(layout, _rows(layout, block))]
+    return [line for block in blocks(layout) for line in _lines(layout, _rows(layout, block))]
+
+
+def labelled(text: str, labels: int) -> str:
+    """Return the text of a row with a tab between its words, if these are the labels of as many values.
+
+    The detector takes labels that stand close together for one text.
+    """
+    words = text.split()
+    return "\t".join(words) if labels and len(words) == labels else text
+
+
+def _lines(layout: Layout, rows: list[list[int]]) -> list[Line]:
+    rows, at = gathered(layout, rows)
+    if at < 0:
+        return [Line(row) for row in cells(layout, rows)]
+    values, labels = rows[at : at + 2]
+    chart = [Line([[index] for index in values]), Line([labels], len(values))]
+    return [*map(Line, cells(layout, rows[:at])), *chart, *map(Line, cells(layout, rows[at + 2 :]))]
 
 
 def _rows(layout: Layout, members: Members) -> list[list[int]]:
