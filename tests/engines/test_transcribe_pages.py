@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from bench.mixed import make_mixed
 from bench.pages import Page, edits
+from PIL import Image, ImageDraw, ImageFont
 
 from sightline.core import Pixels
 from sightline.engines.transcribe.networks import Networks, weights_folder
@@ -75,3 +76,23 @@ def test_rows_of_a_table_have_as_many_cells_as_its_head(reader: Reader, pages: d
     table = [line for line in reader.read(page.pixels).split("\n") if "\t" in line]
 
     assert [line.count("\t") for line in table] == [4] * 12
+
+
+def chart(colour: str) -> Pixels:
+    paper = Image.new("RGB", (720, 480), "white")
+    pen, face = ImageDraw.Draw(paper), ImageFont.load_default(30)
+    for number, (label, value) in enumerate((("Apples", 41), ("Pears", 67), ("Plums", 23), ("Figs", 54))):
+        middle, top = 130 + 151 * number, 398 - 4.4 * value
+        pen.rectangle((middle - 40, top, middle + 40, 398), fill=colour)
+        pen.text((middle, top - 20), str(value), "black", face, anchor="mm")
+        pen.text((middle, 432), label, "black", face, anchor="mm")
+    return np.asarray(paper)
+
+
+def test_the_values_of_a_chart_stand_over_their_labels(reader: Reader) -> None:
+    assert reader.read(chart("aliceblue")) == "41\t67\t23\t54\nApples\tPears\tPlums\tFigs"
+
+
+def test_bars_are_not_taken_for_text_on_its_side(reader: Reader) -> None:
+    """The detector takes three of these bars for text and loses values beside them; the labels stay level."""
+    assert reader.read(chart("steelblue")).split("\n")[-1] == "Apples Pears Plums Figs"

@@ -15,6 +15,8 @@ import numpy as np
 from sightline.engines.transcribe.layout import Layout
 
 _LEAST_VALUES = 3
+_TALL = 2.0
+"""In heights of the labels: the detector takes bars for texts, of which nothing is read."""
 # In steps from one value to the next.
 _UNEVEN = 0.2
 _MOST_BESIDE = 0.7
@@ -42,10 +44,11 @@ def gathered(layout: Layout, rows: Sequence[Sequence[int]]) -> Gathered:
 def _values(layout: Layout, rows: Sequence[Sequence[int]], labels: int) -> list[int]:
     """Return the boxes over a row that are its values, from left to right; empty where it labels none."""
     left, right = layout.left[rows[labels]].min(), layout.right[rows[labels]].max()
+    tall_px = _TALL * float(np.median(layout.height[rows[labels]]))
     taken: list[int] = []
     found: list[int] = []
     for above in reversed(rows[:labels]):
-        over = [index for index in above if left < _centre(layout, index) < right]
+        over = [index for index in above if left < _centre(layout, index) < right and layout.height[index] < tall_px]
         if any(_are_over(layout, one, other) for one in over for other in taken):
             break
         taken += over

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from sightline.core import Pixels
 from sightline.engines.transcribe.layout import tilt_of
@@ -130,7 +131,9 @@ def _upright(networks: Networks, pixels: Pixels, boxes: Boxes) -> tuple[Pixels, 
     sides = np.array([_sides(box) for box in boxes])
     area = sides.prod(axis=1)
     lying = sides[:, 1] >= 1.5 * sides[:, 0]
-    is_lying = area[lying].sum() > area.sum() / 2
+    is_lying = bool(area[lying].sum() > area.sum() / 2) and _are_text(
+        networks, _longest(pixels, boxes[lying], sides[lying, 1])
+    )
     if is_lying:
         pixels, boxes = _turn_quarter(pixels, boxes)
     tilt = tilt_of(np.asarray(boxes, np.float64))
@@ -138,10 +141,24 @@ def _upright(networks: Networks, pixels: Pixels, boxes: Boxes) -> tuple[Pixels, 
         boxes = _detect_level(networks, pixels, tilt)
     if not len(boxes):
         return pixels, boxes
-    voters = np.argsort([-_sides(box)[0] for box in boxes])[:_VOTERS]
-    if _upside_down(networks, [crop_line(pixels, boxes[voter]) for voter in voters]):
+    if _upside_down(networks, _longest(pixels, boxes, np.array([_sides(box)[0] for box in boxes]))):
         pixels, boxes = _turn_quarter(*_turn_quarter(pixels, boxes))
     return pixels, boxes
+
+
+def _longest(pixels: Pixels, boxes: Boxes, lengths: npt.NDArray[np.float64]) -> list[Pixels]:
+    """Cut out the longest lines, which vote for all."""
+    return [crop_line(pixels, boxes[voter]) for voter in np.argsort(-lengths)[:_VOTERS]]
+
+
+def _are_text(networks: Networks, lines: list[Pixels]) -> bool:
+    """Whether most of these can be read one way or the other: the bars of a chart, taken for lying text, cannot."""
+    best = [max(_confidence(networks, line), _confidence(networks, line[::-1, ::-1])) for line in lines]
+    return float(np.median(best)) >= _MIN_CONFIDENCE
+
+
+def _confidence(networks: Networks, line: Pixels) -> float:
+    return networks.recognise(_fit_width(np.ascontiguousarray(line))).confidence
 
 
 def _upside_down(networks: Networks, lines: list[Pixels]) -> bool:
@@ -149,9 +166,8 @@ def _upside_down(networks: Networks, lines: list[Pixels]) -> bool:
     if abs(share - 0.5) > _DOUBT:
         return share > 0.5
     # Small or blurred lines divide the vote; what reads better is then the judge.
-    upright = sum(networks.recognise(_fit_width(line)).confidence for line in lines)
-    turned = sum(networks.recognise(_fit_width(np.ascontiguousarray(line[::-1, ::-1]))).confidence for line in lines)
-    return turned > upright
+    upright = sum(_confidence(networks, line) for line in lines)
+    return sum(_confidence(networks, line[::-1, ::-1]) for line in lines) > upright
 
 
 def _detect_level(networks: Networks, pixels: Pixels, tilt: float) -> Boxes:
