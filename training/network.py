@@ -15,6 +15,9 @@ from model import EPSILON, HEAD, ROPE_BASE, Sizes, key_heads
 from torch import Tensor, nn
 from torch.nn import functional
 
+PLACES = 192
+"""Places of a row that look around at a time, on a CPU."""
+
 
 class Norm(nn.Module):
     """Gemma's norm: divides by the root of the mean square, in 32 bits; a weight of 0 means a factor of 1."""
@@ -117,7 +120,7 @@ class SpeakAttention(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         width, keys = sizes.text_width, key_heads(sizes)
-        self.heads, self.keys = width // HEAD, keys
+        self.heads, self.keys, self.ahead = width // HEAD, keys, sizes.image_tokens
         self.q_proj = nn.Linear(width, width, bias=False)
         self.k_proj, self.v_proj = (nn.Linear(width, keys * HEAD, bias=False) for _ in range(2))
         self.o_proj = nn.Linear(width, width, bias=False)
@@ -129,7 +132,7 @@ class SpeakAttention(nn.Module):
         v = split_heads(self.v_proj(x), self.keys)
         share = self.heads // self.keys
         k, v = k.repeat_interleave(share, dim=1), v.repeat_interleave(share, dim=1)
-        seen = attend(q, k, v, mask)
+        seen = attend(q, k, v, mask, self.ahead)
         return self.o_proj(seen.transpose(1, 2).flatten(2))
 
 
@@ -178,14 +181,23 @@ class Language(nn.Module):
         return self.norm(x)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return what each place takes from those it looks at; written out on a CPU, where it takes two thirds as long."""
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, ahead: int = 0) -> Tensor:
+    """Return what each place takes from those it looks at, under a mask none more than `ahead` places further on.
+
+    Written out on a CPU, where it takes two thirds as long, and some places at a time, so that what all of them come
+    before is left out: a quarter of the work.
+    """
     if q.is_cuda:
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    looks = (q * HEAD**-0.5) @ k.mT
-    if mask is not None:
-        looks = looks + mask
-    return looks.softmax(-1) @ v
+    q = q * HEAD**-0.5
+    if mask is None:
+        return (q @ k.mT).softmax(-1) @ v
+    parts = []
+    for start in range(0, q.shape[2], PLACES):
+        end = start + PLACES
+        looks = q[:, :, start:end] @ k[:, :, : end + ahead].mT + mask[:, :, start:end, : end + ahead]
+        parts.append(looks.softmax(-1) @ v[:, :, : end + ahead])
+    return torch.cat(parts, 2)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -19,6 +19,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training's own environment has PyTorch; this one does not")
 pytest.importorskip("transformers", reason="training's own environment has Transformers; this one does not")
 
+import network
 import pictures
 from model import TINY, build_model
 from network import Network, attention_allowed
@@ -124,6 +125,22 @@ def test_a_first_turn_is_written_as_the_server_asks_it(runs: Path, recipe: Recip
     assert written.replace("<start_of_image><end_of_image>", "<start_of_image>").startswith(prompt)
     assert drawn.readings == ("A\nb",)
     assert sum(slot >= 0 for slot in rows["slots"]) == recipe.sizes.image_tokens * len(images[0])
+
+
+def test_rows_are_the_same_a_few_places_at_a_time(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = writer_for(recipe)
+    net = Network(TINY, writer.tokenizer.get_vocab_size())
+    net.start(1)
+    chunk, _ = make_chunk("train", 0, recipe, writer)
+    tokens = torch.randn(6, TINY.image_tokens, TINY.text_width)
+
+    whole, parts = [], []
+    for places, found in ((1000, whole), (48, parts)):
+        monkeypatch.setattr(network, "PLACES", places)
+        found.append(net.speak(tokens, chunk))
+
+    assert (chunk["blocks"] > 0).any()
+    assert torch.allclose(whole[0], parts[0], atol=1e-5)
 
 
 def test_a_grown_model_says_what_the_small_one_said(monkeypatch: pytest.MonkeyPatch) -> None:
