@@ -156,12 +156,17 @@ class RowWriter:
         """Place a group's common part and its first turn in its row; False if that would not fit there."""
         if rows.held(group.row) + self.size(group.common) + 48 > self.length:
             return False
+        before = rows.held(group.row)
         group.number = rows.groups[group.row]
-        rows.groups[group.row] += 1
         self.extend(rows, group, group.common, segment=0)
         while group.turns == 0 and group.waiting:
             self.add_turn(rows, group)
-        return group.turns > 0
+        if group.turns == 0:  # What nothing is asked about leaves its room to others.
+            for column in rows.columns[group.row].values():
+                del column[before:]
+            return False
+        rows.groups[group.row] += 1
+        return True
 
     def add_turn(self, rows: Rows, group: Group) -> bool:
         """Append the next of a group's turns that fits; False when the group is done."""

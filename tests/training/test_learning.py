@@ -143,6 +143,19 @@ def test_rows_are_the_same_a_few_places_at_a_time(recipe: Recipe, monkeypatch: p
     assert torch.allclose(whole[0], parts[0], atol=1e-5)
 
 
+def test_a_sample_whose_answers_are_too_long_leaves_its_room_to_others(recipe: Recipe) -> None:
+    writer = writer_for(recipe)
+    short = one_sample(recipe.mix)
+    turn = replace(short.turns[0], pieces=(("A" * 2 * writer.length, True),))
+    long = replace(short, turns=(turn, *short.turns), layout="talk")
+
+    rows = writer.write([long, short], 1, np.random.default_rng(3))
+
+    assert rows.groups == [1]
+    assert len(rows.spans) == len(short.turns)
+    assert rows.columns[0]["segments"].count(0) < writer.length / 2
+
+
 def test_a_grown_model_says_what_the_small_one_said(monkeypatch: pytest.MonkeyPatch) -> None:
     import grow
 
