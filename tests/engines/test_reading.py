@@ -163,6 +163,7 @@ def test_values_over_labels_are_one_row(tilt_deg: float) -> None:
     apart: Placed = [("Mon", 120, 470, 60), ("Tue", 320, 470, 60), ("Wed", 520, 470, 60), ("Thu", 720, 470, 60)]
 
     assert read(BARS + apart, tilt_deg) == ["Sales", "31\t52\t44\t9", "Mon\tTue\tWed\tThu"]
+    assert read([*BARS, ("New York", 90, 470, 120), *apart[1:]])[-1] == "New York\tTue\tWed\tThu"
     assert read([*BARS, ("Mon Tue Wed Thu", 120, 470, 660)]) == ["Sales", "31\t52\t44\t9", "Mon\tTue\tWed\tThu"]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pictures.asking import Fact, ask, phrase, reworded
+from pictures.asking import LIKE, Fact, ask, phrase, reworded
+from pictures.fields import FIELDS
+from pictures.table_talk import FIRSTS, SORTS
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,13 @@ def test_what_is_quoted_stays_as_it_is() -> None:
     text = 'Does the image contain the text "the first line"?'
 
     assert {reworded(rng, text) for _ in range(100)} == {text}
+
+
+def test_no_word_that_names_a_field_or_a_column_is_exchanged() -> None:
+    names = [name for group in (*SORTS.values(), *FIRSTS.values()) for name in group]
+    names += [name for field in FIELDS.values() for name in (*field.labels, *field.nouns)]
+
+    assert not LIKE.keys() & {word for name in names for word in name.lower().split()}
 
 
 def test_eval_asks_in_the_words_of_its_lists() -> None:

@@ -47,7 +47,9 @@ def _lines(layout: Layout, rows: list[list[int]]) -> list[Line]:
     if at < 0:
         return [Line(row) for row in cells(layout, rows)]
     values, labels = rows[at : at + 2]
-    chart = [Line([[index] for index in values]), Line([labels], len(values))]
+    apart = len(labels) == len(values)  # else the detector has taken some for one text
+    below = Line([[index] for index in labels]) if apart else Line([labels], len(values))
+    chart = [Line([[index] for index in values]), below]
     return [*map(Line, cells(layout, rows[:at])), *chart, *map(Line, cells(layout, rows[at + 2 :]))]
 
 
