@@ -24,7 +24,11 @@ from views import spell_views
 from sightline.quoting import quoted
 
 PICTURE = f"\n\n{START_OF_IMAGE}{END_OF_IMAGE}\n\n"
+UNSEEN = "\n\n"
+"""What stands in a picture's place where its text is read alone."""
 ANSWER = f"{END_OF_TURN}\n{START_OF_TURN}model\n"
+LENGTH = -0.4
+"""The power of an answer's length by which each of its tokens weighs."""
 SEGMENTS = 64
 """As in network.py: `segment // SEGMENTS` is the sample in its row, `segment % SEGMENTS` the turn."""
 LENGTHS = {"ids": np.int16, "positions": np.int16, "segments": np.int16, "slots": np.int32, "blocks": np.int16}
@@ -127,10 +131,8 @@ class RowWriter:
     def group_of(self, sample: Sample, slot: int, rng: np.random.Generator) -> Group:
         """Write a sample's tokens: what its turns share, and each turn."""
         head = f"{START_OF_TURN}user\n" + (f"{sample.system}\n\n" if sample.system else "")
-        pictures = "".join(
-            spell_views([PICTURE] * len(views)) + quoted(reading)
-            for views, reading in zip(sample.images, sample.readings, strict=True)
-        )
+        seen = [spell_views([PICTURE] * len(views)) for views in sample.images] or [UNSEEN] * len(sample.readings)
+        pictures = "".join(shown + quoted(reading) for shown, reading in zip(seen, sample.readings, strict=True))
         doubled = 2 if rng.random() < 0.15 else 1  # Some servers' templates write <bos>, their tokenizers another.
         after = sample.layout == "after"
         common = [self.bos] * doubled + self.encode(head if after else head + pictures)
@@ -187,7 +189,7 @@ class RowWriter:
         self.extend(rows, group, question, segment=segment)
         before = rows.held(group.row)
         self.extend(rows, group, [token for token, _ in answer], segment=segment)
-        weight = sum(taught for _, taught in answer) ** -0.5  # Long answers count for more, but not by their length.
+        weight = sum(taught for _, taught in answer) ** LENGTH  # Long answers count for more, but not by their length.
         first = len(rows.taught)
         rows.taught += [
             (group.row, before + i - 1, token, weight) for i, (token, taught) in enumerate(answer) if taught

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pictures
@@ -26,7 +26,26 @@ SCENES = "scenes"
 SCENE_SHARE = 0.15
 CLOSER_SHARE = 0.35
 """Share of the pictures that are not square that are seen with closer views."""
+NUMBER = re.compile(r"[-−]?[\d.,]+%?")
 KEY = re.compile(r'"((?:[^"\\]|\\.)*)"(?=: )')
+READ = {
+    "lines": 3.0,
+    "block": 2.5,
+    "receipt": 1.3,
+    "invoice": 1.0,
+    "form": 1.2,
+    "ticket": 1.0,
+    "card": 1.0,
+    "table": 1.6,
+    "chart": 2.0,
+    "screen": 1.0,
+    "sign": 1.0,
+    "large": 1.2,
+}
+"""Kinds whose text alone answers what is asked, nearly always, with how often each is learnt from it alone."""
+LOOKED_AT = frozenset({"kind", "colour", "position", "aside"})
+"""Skills that no text answers."""
+LOOKED_AT_KEYS = frozenset({"type", "kind", "chart_type", "document_type", "category"})
 MOST_TALKED = 6
 """Turns of a conversation: a longer one would ask again what it was told."""
 LAYOUTS = {"before": 0.6, "after": 0.22, "talk": 0.18}
@@ -44,7 +63,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Images in the order shown, each as its views (the whole first); the text read on each; questions; the system
-    prompt; the layout."""
+    prompt; the layout. With a text but no image, the text is all that is told of the picture."""
 
     kind: str
     images: tuple[tuple[Seen, ...], ...]
@@ -59,13 +78,15 @@ class Mix:
     """What is drawn: the picture's side and patches along it, and how often each kind; None: as the kinds have it.
 
     Where `letters` is false a view is too small for print: only names are asked of its patches, and no closer views
-    are taken.
+    are taken. `unseen` is the share of the samples learnt from of which the text is read alone: to see a picture costs
+    more than half of a step, and what a document says stands in its text.
     """
 
     side: int
     grid: int
     kinds: Mapping[str, float] | None = None
     letters: bool = True
+    unseen: float = 0.0
 
     @property
     def scene_share(self) -> float:
@@ -81,6 +102,9 @@ class Mix:
 def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
     """Draw sample `index`."""
     rng = rng_for(split, index, seed)
+    if split == "train" and mix.unseen and rng.random() < mix.unseen:
+        unseen = sample(split, index, seed, replace(mix, kinds=READ, unseen=0.0))
+        return read_alone(unseen) if answered_by_text(unseen) else unseen
     if rng.random() < mix.scene_share:
         return sample_scenes(rng, mix)
     drawn = pictures.draw(split, index, seed, mix.drawn_kinds)
@@ -97,6 +121,24 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
     if layout == "talk":
         order = order[:MOST_TALKED]
     return Sample(drawn.kind, images, readings, tuple(turns[i] for i in order), system, layout)
+
+
+def answered_by_text(sample: Sample) -> bool:
+    """Say whether a sample's text answers its questions: a chart's only if its values are printed."""
+    if len(sample.readings) != 1 or not sample.readings[0]:
+        return False
+    numbers = [t.answer for t in sample.turns if t.skill == "chart" and t.form != "json" and NUMBER.fullmatch(t.answer)]
+    return sample.kind != "chart" or (bool(numbers) and all(number in sample.readings[0] for number in numbers))
+
+
+def read_alone(sample: Sample) -> Sample:
+    """Leave the image out, and what is asked of it."""
+    turns = tuple(turn for turn in sample.turns if turn.skill not in LOOKED_AT and not looked_at(turn))
+    return replace(sample, images=(), turns=turns)
+
+
+def looked_at(turn: Turn) -> bool:
+    return turn.schema is not None and bool(LOOKED_AT_KEYS & set(turn.schema.get("properties", ())))
 
 
 def turn_of(question: pictures.Question) -> Turn:

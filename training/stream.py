@@ -29,6 +29,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 PICTURES = 32
 """Views in a chunk."""
+SAMPLES = 4
+"""Numbers that a chunk has for its samples, for each of its views: some are left out, some are not seen."""
 ASKED_TOKENS = 64
 """Tokens of a picture whose patches are asked for their characters."""
 SHAPE_LABELS = {"shape": np.uint8, "colour": np.uint8, "centre": np.float16, "offset": np.float16, "relations": np.int8}
@@ -46,15 +48,25 @@ class Recipe:
     row_tokens: int = 1536
     rows: int = 10
     pictures: int = PICTURES
+    unseen: float = 0.0
 
     @property
     def mix(self) -> Mix:
         sizes = self.sizes
-        return Mix(sizes.image_px, sizes.grid, dict(self.kinds) if self.kinds else None, letters=sizes.letters)
+        return Mix(
+            sizes.image_px,
+            sizes.grid,
+            dict(self.kinds) if self.kinds else None,
+            letters=sizes.letters,
+            unseen=self.unseen,
+        )
 
 
 class Chunks(IterableDataset):  # type: ignore[type-arg]
-    """Chunks from number `first` on; each worker makes its own share of them. Chunk n has samples from n * pictures."""
+    """Chunks from number `first` on; each worker makes its own share of them.
+
+    Chunk n has samples from n * SAMPLES * pictures.
+    """
 
     def __init__(self, split: str, recipe: Recipe, first: int) -> None:
         super().__init__()
@@ -78,19 +90,21 @@ def writer_for(recipe: Recipe) -> RowWriter:
 
 
 def make_chunk(split: str, number: int, recipe: Recipe, writer: RowWriter) -> tuple[Chunk, list[Span]]:
-    """Draw samples until the chunk's pictures are full, and write their rows."""
+    """Draw samples until the chunk's pictures are full, no more unseen ones than seen, and write their rows."""
     rng = np.random.default_rng([recipe.seed, number, 17])
     samples: list[Sample] = []
-    held, index = 0, number * recipe.pictures
+    held = unseen = 0
+    index = number * SAMPLES * recipe.pictures
     while held < recipe.pictures:
-        if index > (number + 4) * recipe.pictures:
+        if index >= (number + 1) * SAMPLES * recipe.pictures:
             raise RuntimeError(f"chunk {number} cannot be filled: too few samples can be drawn")
         drawn = try_sample(split, index, recipe)
         index += 1
         if drawn is None:
             continue
         size = sum(map(len, drawn.images))
-        if held + size <= recipe.pictures:
+        unseen += size == 0
+        if held + size <= recipe.pictures and (size or unseen <= recipe.pictures):
             samples.append(drawn)
             held += size
     views = [view for one in samples for image in one.images for view in image]

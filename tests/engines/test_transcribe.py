@@ -28,7 +28,7 @@ from sightline.core import (
 )
 from sightline.engines.transcribe import MODEL_ID, TranscriptionEngine, create
 from sightline.engines.transcribe import engine as engine_module
-from sightline.engines.transcribe.networks import Networks
+from sightline.engines.transcribe.networks import Networks, narrowed
 from sightline.engines.transcribe.reader import Row
 from sightline.errors import (
     ConfigError,
@@ -129,6 +129,10 @@ def test_a_turned_picture_reads_the_same(bench: Bench, name: str, quarters: int)
     pixels, text = example(name)
 
     assert edits(text, bench.text(np.ascontiguousarray(np.rot90(pixels, quarters)))) <= 2
+
+
+def test_full_width_digits_and_letters_are_written_as_usual_ones() -> None:
+    assert narrowed("０３１ Ｓａｌｅ，合計：") == "031 Sale，合計："
 
 
 def test_two_pictures_are_parted_by_a_blank_line(bench: Bench, page: Page) -> None:

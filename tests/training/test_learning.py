@@ -26,7 +26,7 @@ from network import Network, attention_allowed
 from PIL import Image
 from rows import RowWriter
 from runs import load_shards, save_shards
-from samples import Mix, Sample, sample
+from samples import Mix, Sample, read_alone, sample
 from stream import Recipe, join, make_chunk, writer_for
 from tokenizer import train_tokenizer
 
@@ -154,6 +154,19 @@ def test_a_sample_whose_answers_are_too_long_leaves_its_room_to_others(recipe: R
     assert rows.groups == [1]
     assert len(rows.spans) == len(short.turns)
     assert rows.columns[0]["segments"].count(0) < writer.length / 2
+
+
+def test_a_text_is_read_alone_where_the_picture_stood(recipe: Recipe) -> None:
+    writer = writer_for(recipe)
+    seen = one_sample(recipe.mix)
+
+    (alone,) = writer.write([read_alone(seen)], 1, np.random.default_rng(3)).columns
+
+    first = [token for token, segment in zip(alone["ids"], alone["segments"], strict=True) if segment in (0, 1)]
+    text = writer.tokenizer.decode(first, skip_special_tokens=False)
+    assert '\n\n"""\n1 A\n2 b\n"""' in text
+    assert "image" not in text.removeprefix(seen.system)
+    assert set(alone["slots"]) == {-1}
 
 
 def test_a_grown_model_says_what_the_small_one_said(monkeypatch: pytest.MonkeyPatch) -> None:

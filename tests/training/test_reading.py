@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 import numpy as np
@@ -69,6 +69,18 @@ def test_a_drawn_page_is_read_as_the_transcriber_reads_it() -> None:
 
 def test_names_of_pictograms_are_not_text() -> None:
     assert read([Glyph("bicycle", 0.5, 0.5, 0.1, 0.1)], SIZE, Sure()) == ""  # type: ignore[arg-type]
+
+
+def test_digits_written_by_hand_are_misread_as_often_as_measured() -> None:
+    rng = np.random.default_rng(4)
+    written = [Glyph(digit, 0.1 + 0.1 * at, 0.5, 0.06, 0.2, by_hand=True) for at, digit in enumerate("4071")]
+    printed = [replace(glyph, by_hand=False) for glyph in written]
+
+    by_hand, in_print = ([read(glyphs, SIZE, rng) for _ in range(300)] for glyphs in (written, printed))
+
+    assert 0.3 < sum(text == "4071" for text in by_hand) / 300 < 0.6
+    assert any("4" in text and "0" in text and text != "4071" for text in by_hand)
+    assert sum(text == "4071" for text in in_print) / 300 > 0.85
 
 
 def test_a_reading_stands_behind_its_picture() -> None:

@@ -28,6 +28,7 @@ class Glyph:
     y: float
     width: float
     height: float
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

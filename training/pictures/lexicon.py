@@ -45,6 +45,25 @@ COMMON = words_of(
     wire wise wonder wood world yard yellow young zebra zero zone"""
 )
 
+SPOKEN_WORDS = words_of(
+    """about above address after among amount an and animal answer any appear are as assistant at be belongs below
+    between birth black blue both bottom brief briefly brown button buttons called can category change character
+    chart circle circles city code color colour column columns comes company contain cost count cross crosses
+    customer data date departure describe details diamond diamonds different digit digits display do document does
+    each email entries entry extract false farthest few fewer fields figure figures fill find first follows for four
+    fourth from full further furthest give given gray green grey has have heading heart hearts helpful here higher
+    highest how image images in into invoice is it item items job json just key keys kind label labels largest last
+    left leftmost line lines list listed lower lowest mail many me menu message model more much name nearest next
+    nights no number object objects of on one only or orange output paid pay people person phone picture pictures
+    pink place please position possible price purple question questions read receipt rectangle rectangles red reply
+    respond return right rightmost role row rows same say screen seat second see sentence shape shapes shop show
+    shown shows side sign six smallest square squares star stars street sum symbol symbols table tax telephone tell
+    text than that the there these thing things third this three time title to top total town transcribe triangle
+    triangles turn two type under unit unknown value was web what where which white who window with word words
+    written yellow yes you"""
+)
+"""Words that questions and answers are made of: the tokenizer's pieces."""
+
 FIRST = words_of(
     """Aaron Ada Adam Alice Amina Ana Anders Andrea Anna Anton Arjun Astrid Ben Bianca Björn Boris Carla Carlos
     Cecilia Chen Chloe Clara Daniel David Deepa Diego Dora Edith Elena Elias Ella Emil Emma Erik Esther Eva Farah

@@ -19,13 +19,14 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One visible character and its box in pixels."""
+    """One visible character and its box in pixels; whether it is written by hand."""
 
     character: str
     left: float
     top: float
     right: float
     bottom: float
+    by_hand: bool = False
 
 
 class Page:

@@ -134,7 +134,7 @@ def write(page: Page, digits: list[int], palette: Palette, rng: np.random.Genera
         top = min(page.height - mask.height - 1, max(0, int(y + side * rng.uniform(0, 0.12))))
         left = min(page.width - mask.width - 1, int(x + (side - mask.width) / 2))
         page.image.paste(palette.ink, (left, top), mask)
-        page.marks.append(Mark(str(digit), left, top, left + mask.width, top + mask.height))
+        page.marks.append(Mark(str(digit), left, top, left + mask.width, top + mask.height, by_hand=True))
         x += side * 1.05
 
 

@@ -15,7 +15,17 @@ import numpy as np
 from pictures.asking import pick
 from pictures.base import Split, split_of
 from pictures.fonts import GATHERED
-from pictures.lexicon import COMMON, COMPANY_ENDS, FIRST, LAST, PRODUCT_MAKES, PRODUCTS, STREET_ENDS, TOWNS
+from pictures.lexicon import (
+    COMMON,
+    COMPANY_ENDS,
+    FIRST,
+    LAST,
+    PRODUCT_MAKES,
+    PRODUCTS,
+    SPOKEN_WORDS,
+    STREET_ENDS,
+    TOWNS,
+)
 
 WEAK = (
     "the",
@@ -39,17 +49,28 @@ WEAK = (
 )
 MONTHS: tuple[str, ...] = ("January", "February", "March", "April", "May", "June", "July", "August")
 MONTHS += ("September", "October", "November", "December")
+SPOKEN = frozenset(SPOKEN_WORDS)
+SPOKEN_SHARE = 0.15
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SHORT = 60
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 RANDOM_LETTERS = "abcdefghijkmnopqrstuvwxyz"
 
 
+def home(word: str) -> Split:
+    """Return the one split that may write a word.
+
+    Words that questions and answers are made of are pieces of the tokenizer, so training has to write them: a piece
+    that no picture ever had is not copied.
+    """
+    return "train" if word.lower() in SPOKEN else split_of(word)
+
+
 @lru_cache(maxsize=4)
 def dictionary(split: Split) -> tuple[str, ...]:
     file = GATHERED / "words.txt"
     words = file.read_text(encoding="utf-8").split() if file.exists() else list(COMMON)
-    return tuple(word for word in words if split_of(word) == split)
+    return tuple(word for word in words if home(word) == split)
 
 
 @lru_cache(maxsize=64)
@@ -57,7 +78,7 @@ def of_split(words: tuple[str, ...], split: Split) -> tuple[str, ...]:
     """Return a split's share of a list: by checksum, or by place where the list is short."""
     if len(words) < SHORT:
         return tuple(word for i, word in enumerate(words) if {7: "eval", 3: "watch"}.get(i % 8, "train") == split)
-    return tuple(word for word in words if split_of(word) == split)
+    return tuple(word for word in words if home(word) == split)
 
 
 def choose(rng: np.random.Generator, split: Split, words: tuple[str, ...]) -> str:
@@ -69,10 +90,17 @@ def word(rng: np.random.Generator, split: Split) -> str:
     """Return a word: a common one, any one of the dictionary's, or letters that mean nothing."""
     chance = rng.random()
     if chance < 0.4:
-        return choose(rng, split, COMMON)
+        return common(rng, split)
     if chance < 0.85:
         return pick(rng, dictionary(split))
     return letters(rng, split)
+
+
+def common(rng: np.random.Generator, split: Split) -> str:
+    """Return a common word; in training also such as questions are made of."""
+    if split == "train" and rng.random() < SPOKEN_SHARE:
+        return pick(rng, SPOKEN_WORDS)
+    return choose(rng, split, COMMON)
 
 
 def letters(rng: np.random.Generator, split: Split) -> str:
@@ -231,7 +259,7 @@ def phrase(rng: np.random.Generator, split: Split, words: int) -> str:
         if made and made[-1] not in WEAK and rng.random() < 0.3 and len(made) < words - 1:
             made.append(pick(rng, WEAK))
         else:
-            made.append(choose(rng, split, COMMON) if rng.random() < 0.6 else pick(rng, dictionary(split)).lower())
+            made.append(common(rng, split) if rng.random() < 0.6 else pick(rng, dictionary(split)).lower())
     return " ".join(made)
 
 

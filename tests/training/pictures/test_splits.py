@@ -50,6 +50,14 @@ def test_a_word_of_eval_is_never_taught() -> None:
     assert not {word.lower() for word in taught} & {word.lower() for word in examined}
 
 
+def test_a_piece_of_the_tokenizer_is_written_in_training_alone() -> None:
+    rngs = {split: rng_for(split, 1) for split in SPLITS}
+    written = {split: {words.word(rng, split).lower() for _ in range(3000)} for split, rng in rngs.items()}
+
+    assert len(written["train"] & words.SPOKEN) > 100
+    assert not (written["watch"] | written["eval"]) & words.SPOKEN
+
+
 @pytest.mark.parametrize(
     "look",
     [

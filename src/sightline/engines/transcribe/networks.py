@@ -35,6 +35,8 @@ _CONFIDENCE_STEPS = 24
 """Enough to tell writing from noise; each costs 18,710 exponentials."""
 _DETECTOR = "PP-OCRv6_det_small.onnx"
 _RECOGNISER = "PP-OCRv6_rec_small.onnx"
+_WIDE = range(ord("！"), ord("～") + 1)
+_NARROW = {wide: wide - ord("！") + ord("!") for wide in _WIDE if chr(wide).isalnum()}
 _ORIENTER = "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
 
 # Its logger has a handler of its own and does not propagate.
@@ -114,7 +116,7 @@ class Networks:
         (scores,) = self._run(self._recogniser, crop[np.newaxis])
         best = scores.argmax(axis=2)
         ((text, _),), _ = self._decode(best, remove_duplicate=True)
-        return Read(text, _confidence(scores[0], best[0]))
+        return Read(narrowed(text), _confidence(scores[0], best[0]))
 
     @staticmethod
     def _run(network: ov.CompiledModel, batch: npt.NDArray[np.uint8]) -> list[Any]:
@@ -146,3 +148,11 @@ def _confidence(scores: npt.NDArray[np.float32], best: npt.NDArray[np.intp]) -> 
         return 0.0
     written = scores[steps[:: -(-len(steps) // _CONFIDENCE_STEPS)]]
     return float(np.mean(1.0 / np.exp(written - written.max(axis=1, keepdims=True)).sum(axis=1)))
+
+
+def narrowed(text: str) -> str:
+    """Return a text with full-width digits and Latin letters as usual ones.
+
+    The recogniser, which knows Chinese print too, takes wide or handwritten digits for these now and then.
+    """
+    return text.translate(_NARROW)
