@@ -2,23 +2,22 @@
 
 In: `Fact`s, each true of the picture and answered by it alone, and `Absent` things that it does not say. Out:
 `Question`s: short answers mostly, some sentences, some JSON under a schema, and now and then "I can't tell". The last
-fifth of every list of wordings is kept for eval; training says the others in further words, now and then in these.
+fifth of every list of wordings is kept for eval; training says the others in further words, never in these.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from pictures.base import UNKNOWN, Question, Split
+from pictures.base import UNKNOWN, Question, Split, pick
+from pictures.rewording import reworded
 
 Json = Any
-T = TypeVar("T")
 BRIEF = ("Answer briefly.", "Just the answer.", "Reply with the answer only.", "Be brief.", "Short answer.")
 SENTENCE = ("Answer in a sentence.", "Answer in a full sentence.", "Reply in one sentence.", "Answer with a sentence.")
 RECORD = (
@@ -82,69 +81,6 @@ LEARNT_ROUNDS = 3
 """A picture that is learnt from is asked so many times: to draw and to see it costs more than the questions."""
 REWORDED = 0.4
 """Share of the questions learnt from that are asked in other words than the list has."""
-ASKS_FOR = re.compile(
-    r"(?:What is|What's|Which is|Read|Give me|Tell me|Find|Name|State|Look up|Please extract|Can you read) (the .+)[?.]"
-)
-ASKING_FOR = (
-    "What is {}?",
-    "What's {}?",
-    "Read {}.",
-    "Please read {}.",
-    "Give me {}.",
-    "Please give me {}.",
-    "Tell me {}.",
-    "Can you tell me {}?",
-    "Can you read {}?",
-    "Could you find {}?",
-    "Find {}.",
-    "Show me {}.",
-    "Look up {}.",
-    "I need {}.",
-    "I want to know {}.",
-    "Extract {}.",
-    "{}?",
-    "{}",
-)
-WORD = re.compile(r"\b[a-z]+\b")
-COUNTS = re.compile(r"(?:How many (.+?) (?:are there|do you see|can you see|are shown)\?|Count the (.+)\.)")
-COUNTING = (
-    "How many {} are there?",
-    "How many {} do you see?",
-    "How many {} are shown?",
-    "How many {} can you count?",
-    "How many {} does it show?",
-    "How many {}?",
-    "Count the {}.",
-    "Please count the {}.",
-    "Number of {}?",
-    "What is the number of {}?",
-    "Tell me how many {} there are.",
-    "Can you count the {}?",
-)
-SWAPPED = 0.2
-"""Share of the words that have a like one which are exchanged for it, in questions that quote nothing.
-
-None of them heads a column or labels a field: "price" is not to ask for what stands under "Cost".
-"""
-ALIKE = (
-    ("picture", "image", "photo", "photograph"),
-    ("shown", "displayed", "printed", "written"),
-    ("highest", "largest", "biggest", "greatest", "maximum"),
-    ("lowest", "smallest", "least", "minimum"),
-    ("called", "named"),
-    ("lines", "rows"),
-    ("words", "terms"),
-    ("text", "writing"),
-    ("ticked", "checked", "selected", "chosen", "marked"),
-    ("contain", "have"),
-    ("things", "objects"),
-    ("first", "1st"),
-    ("second", "2nd"),
-    ("third", "3rd"),
-    ("below", "under", "beneath"),
-    ("above", "over"),
-)
-LIKE = {word: [other for other in group if other != word] for group in ALIKE for word in group}
 YES_NO = ("Answer yes or no.", "Yes or no?", "Answer with yes or no.")
 STRANGE = (
     "notes",
@@ -183,10 +119,6 @@ class Absent:
     keys: tuple[str, ...] = ()
 
 
-def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
-    return options[int(rng.integers(len(options)))]
-
-
 def wording(rng: np.random.Generator, split: Split, wordings: Sequence[str]) -> str:
     """Choose how to ask; the last fifth of the ways is kept for eval, for half of its questions."""
     held = len(wordings) // 5
@@ -195,24 +127,10 @@ def wording(rng: np.random.Generator, split: Split, wordings: Sequence[str]) -> 
     if split == "eval" and rng.random() < 0.5:
         return pick(rng, wordings[-held:])
     chosen = pick(rng, wordings[:-held])
-    return reworded(rng, chosen) if split == "train" and rng.random() < REWORDED else chosen
-
-
-def reworded(rng: np.random.Generator, text: str) -> str:
-    """Ask in other words: begin in another way, if a thing is asked for or how many there are; exchange like words."""
-    for pattern, ways in ((ASKS_FOR, ASKING_FOR), (COUNTS, COUNTING)):
-        if (found := pattern.fullmatch(text)) is not None:
-            thing = next(group for group in found.groups() if group)
-            made = pick(rng, ways).format(thing)
-            text = made[0].upper() + made[1:]
-            break
-    if '"' in text:
-        return text
-    return WORD.sub(lambda word: swapped(rng, word.group()), text)
-
-
-def swapped(rng: np.random.Generator, word: str) -> str:
-    return pick(rng, LIKE[word]) if word in LIKE and rng.random() < SWAPPED else word
+    if split == "train" and rng.random() < REWORDED:
+        made = reworded(rng, chosen)
+        return made if made not in wordings[-held:] else chosen
+    return chosen
 
 
 def ask(

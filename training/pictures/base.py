@@ -7,12 +7,14 @@ told apart by what is in a picture (fonts, words, layouts, palettes), so the ran
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
 
+T = TypeVar("T")
 Split = Literal["train", "watch", "eval"]
 SPLITS: dict[Split, int] = {"train": 1, "watch": 2, "eval": 3}
 VIEW = 448
@@ -66,3 +68,7 @@ def split_of(text: str, *, eval_percent: int = 12, watch_percent: int = 6) -> Sp
     if place < eval_percent:
         return "eval"
     return "watch" if place < eval_percent + watch_percent else "train"
+
+
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    return options[int(rng.integers(len(options)))]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pictures import lexicon, words
-from pictures.asking import Absent, Fact, pick
-from pictures.base import Picture, Split, split_of
+from pictures.asking import Absent, Fact
+from pictures.base import Picture, Split, pick, split_of
 from pictures.fields import absent
 from pictures.layout import text_row
 from pictures.lines import AT, COUNT, IS_TEXT, IS_THERE, PLACES, TEXT_ASKED, WHAT

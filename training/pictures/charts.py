@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pictures import lexicon, words
-from pictures.asking import Absent, Fact, ask, pick
-from pictures.base import Picture, Split, split_of
+from pictures.asking import Absent, Fact, ask
+from pictures.base import Picture, Split, pick, split_of
 from pictures.fields import absent
 from pictures.ground import ground
 from pictures.layout import Type, pick_type

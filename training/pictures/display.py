@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pictures.asking import Absent, Fact, ask, pick
-from pictures.base import Picture, Split
+from pictures.asking import Absent, Fact, ask
+from pictures.base import Picture, Split, pick
 from pictures.fields import absent
 from pictures.fonts import faces, pick_file
 from pictures.layout import pick_type

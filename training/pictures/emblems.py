@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pictures.asking import Absent, Fact, ask, pick
-from pictures.base import Picture, Split
+from pictures.asking import Absent, Fact, ask
+from pictures.base import Picture, Split, pick
 from pictures.fields import absent
 from pictures.fonts import GATHERED, SYSTEM
 from pictures.ground import ground

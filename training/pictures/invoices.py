@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pictures import fields, words
-from pictures.asking import Fact, pick
-from pictures.base import Picture, Split, split_of
+from pictures.asking import Fact
+from pictures.base import Picture, Split, pick, split_of
 from pictures.bills import Item, amount_row, goods_facts, items, price_fact
 from pictures.layout import Cell, Row, text_row
 from pictures.sheets import Shape, Sheet, lay

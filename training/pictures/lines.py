@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pictures import words
-from pictures.asking import Absent, Fact, ask, pick
-from pictures.base import VIEW, Picture, Split
+from pictures.asking import Absent, Fact, ask
+from pictures.base import VIEW, Picture, Split, pick
 from pictures.fonts import pick_file
 from pictures.ground import ground
 from pictures.page import Page

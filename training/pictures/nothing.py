@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pictures.asking import casual, pick, wording
-from pictures.base import UNKNOWN, Picture, Question, Split
+from pictures.asking import casual, wording
+from pictures.base import UNKNOWN, Picture, Question, Split, pick
 from pictures.fields import FIELDS, wordings
 from pictures.fonts import GATHERED
 from pictures.lines import IS_TEXT, WHAT, sheet_size

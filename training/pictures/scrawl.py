@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pictures.asking import Absent, Fact, ask, pick
-from pictures.base import Picture, Split
+from pictures.asking import Absent, Fact, ask
+from pictures.base import Picture, Split, pick
 from pictures.fields import absent
 from pictures.fonts import GATHERED, pick_font
 from pictures.ground import ground

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pictures import lexicon, words
-from pictures.asking import Fact, ask, pick
-from pictures.base import Picture, Split, split_of
+from pictures.asking import Fact, ask
+from pictures.base import Picture, Split, pick, split_of
 from pictures.fields import absent
 from pictures.layout import Type, pick_type
 from pictures.lines import least_size, sheet_size

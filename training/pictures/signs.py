@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from pictures import fields, words
-from pictures.asking import Absent, Fact, ask, pick
-from pictures.base import Picture, Split, split_of
+from pictures.asking import Absent, Fact, ask
+from pictures.base import Picture, Split, pick, split_of
 from pictures.layout import Cell, Row, Type, fit, pick_type, set_rows, text_row
 from pictures.lines import WHAT, least_size, sheet_size
 from pictures.nothing import EVAL, TRAIN, WATCH, coloured

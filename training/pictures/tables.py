@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pictures import lexicon, words
-from pictures.asking import Fact, Json, pick
-from pictures.base import Picture, Split, split_of
+from pictures.asking import Fact, Json
+from pictures.base import Picture, Split, pick, split_of
 from pictures.layout import Cell, Row, Type, pick_type, text_row, width_em
 from pictures.page import Box, Page
 from pictures.palette import Palette

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from pictures import words
-from pictures.asking import Fact, ask, pick
-from pictures.base import Glyph, Picture, Split
+from pictures.asking import Fact, ask
+from pictures.base import Glyph, Picture, Split, pick
 from pictures.fonts import pick_file
 from pictures.ground import ground
 from pictures.lines import least_size, say, sheet_size

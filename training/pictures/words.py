@@ -12,8 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pictures.asking import pick
-from pictures.base import Split, split_of
+from pictures.base import Split, pick, split_of
 from pictures.fonts import GATHERED
 from pictures.lexicon import (
     COMMON,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pictures.asking import LIKE, Fact, ask, phrase, reworded
-from pictures.fields import FIELDS
+from pictures import bills, charts, table_talk
+from pictures.asking import Fact, ask, phrase, wording
+from pictures.fields import FIELDS, wordings
+from pictures.rewording import LIKE, reworded
 from pictures.table_talk import FIRSTS, SORTS
 
 
@@ -13,9 +15,12 @@ from pictures.table_talk import FIRSTS, SORTS
     ("text", "thing"),
     [
         ("What is the invoice number?", "the invoice number"),
-        ("Give me the value of Photo.", "the value of photo"),
+        ("Give me the value of Photo.", "photo"),
+        ("What is the fee of Bern?", "fee"),
+        ("Is Bern larger than Rome?", "bern"),
         ("How many bars are there?", "bars"),
         ("Count the points on the line.", "points on the"),
+        ('What is written next to "Total"?', '"total"'),
     ],
 )
 def test_other_words_ask_for_the_same(text: str, thing: str) -> None:
@@ -31,7 +36,38 @@ def test_what_is_quoted_stays_as_it_is() -> None:
     rng = np.random.default_rng(3)
     text = 'Does the image contain the text "the first line"?'
 
-    assert {reworded(rng, text) for _ in range(100)} == {text}
+    made = {reworded(rng, text) for _ in range(100)}
+
+    assert len(made) > 5
+    assert all('"the first line"' in one for one in made)
+
+
+@pytest.mark.parametrize(
+    "wordings",
+    [
+        wordings("total", "Sum"),
+        tuple(way.format("the lamp") for way in bills.ITEM_PRICE),
+        tuple(way.format("highest") for way in charts.PEAK),
+        tuple(way.format(c="price", r="May") for way in table_talk.CELL),
+        table_talk.COLUMNS,
+    ],
+)
+def test_nothing_is_reworded_into_what_an_examination_asks(wordings: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(3)
+    made = {wording(rng, "train", wordings) for _ in range(3000)}
+
+    assert len(made) > 2 * len(wordings)
+    assert not made & set(wordings[-(len(wordings) // 5) :])
+
+
+def test_a_price_is_asked_for_in_words_of_prices_alone() -> None:
+    rng = np.random.default_rng(3)
+
+    prices = {reworded(rng, "What does the lamp cost?") for _ in range(100)}
+    signs = {reworded(rng, "What does the sign say?") for _ in range(100)}
+
+    assert {"How expensive is lamp?", "What did lamp cost?"} < prices
+    assert signs == {"What does the sign say?"}
 
 
 def test_no_word_that_names_a_field_or_a_column_is_exchanged() -> None:

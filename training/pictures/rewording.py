@@ -1,0 +1,228 @@
+"""A question → the same question in other words, so that a model learns what is asked and not how.
+
+In: a question as a list of wordings has it. Out: one that means the same. Rules look at the sentence alone and know
+nothing of the picture; whoever calls keeps what comes out apart from the wordings of an examination.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from pictures.base import pick
+
+Rule = tuple[re.Pattern[str], tuple[str, ...]]
+SWAPPED = 0.2
+"""Share of the words that have a like one which are exchanged for it, in questions that quote nothing.
+
+None of them heads a column or labels a field: "price" is not to ask for what stands under "Cost".
+"""
+ALIKE = (
+    ("picture", "image", "photo", "photograph"),
+    ("shown", "displayed", "printed", "written"),
+    ("highest", "largest", "biggest", "greatest", "maximum"),
+    ("lowest", "smallest", "least", "minimum"),
+    ("called", "named"),
+    ("lines", "rows"),
+    ("words", "terms"),
+    ("text", "writing"),
+    ("ticked", "checked", "selected", "chosen", "marked"),
+    ("contain", "have"),
+    ("things", "objects"),
+    ("first", "1st"),
+    ("second", "2nd"),
+    ("third", "3rd"),
+    ("below", "under", "beneath"),
+    ("above", "over"),
+)
+LIKE = {word: [other for other in group if other != word] for group in ALIKE for word in group}
+WORD = re.compile(r"\b[a-z]+\b")
+
+
+def rule(asked: str, *ways: str) -> Rule:
+    """Questions of the form `asked` may be asked in any of the `ways`; what the groups match goes into the braces."""
+    return re.compile(asked), ways
+
+
+RULES: tuple[Rule, ...] = (
+    rule(
+        r"(?:What is|What's|Which is|Read|Give me|Tell me|Find|Name|State|Look up|Can you read) (the [^\"]+)[?.]",
+        "What is {}?",
+        "What's {}?",
+        "Read {}.",
+        "Please read {}.",
+        "Give me {}.",
+        "Please give me {}.",
+        "Tell me {}.",
+        "Can you tell me {}?",
+        "Could you find {}?",
+        "Find {}.",
+        "Show me {}.",
+        "Look up {}.",
+        "I need {}.",
+        "I want to know {}.",
+        "Extract {}.",
+        "{}?",
+        "{}",
+    ),
+    rule(
+        r"(?:What is|What's|Read|Find|Give me|Look up) the ([^\"]+?) (?:of|for) ([^\"]+)[?.]",
+        "For {1}, what is the {0}?",
+        "{1}: {0}?",
+        "{0} of {1}?",
+        "Which {0} belongs to {1}?",
+        "Which {0} has {1}?",
+        "What {0} is shown for {1}?",
+        "Show the {0} of {1}.",
+        "What does it give as the {0} of {1}?",
+    ),
+    rule(
+        r"What ([^\"]+) does (?:the )?([^\"]+) have\?",
+        "What is the {0} of {1}?",
+        "Which {0} does {1} have?",
+        "For {1}, which {0} is it?",
+        "{1} has what {0}?",
+    ),
+    rule(
+        r"(?:(?:How much|What) does (?:the )?([^\"]+?) cost\?"
+        r"|(?:What is the price of|Find the price of|Price of|What was paid for) (?:the )?([^\"]+)[?.])",
+        "How much did {} cost?",
+        "What did {} cost?",
+        "Tell me the price of {}.",
+        "How expensive is {}?",
+        "What is the cost of {}?",
+        "How much for {}?",
+        "How much money is {}?",
+        "What does one pay for {}?",
+        "What did they pay for {}?",
+        "At what price is {}?",
+        "Cost of {}?",
+    ),
+    rule(
+        r"(?:What is the value (?:of|for)|What value does|What does the chart show for|Read the value of|How high is) "
+        r"([^\"]+?)(?: have)?[?.]",
+        "What is {} at?",
+        "How big is {}?",
+        "What figure does {} have?",
+        "What is the figure for {}?",
+        "Which number has {}?",
+        "Value of {}?",
+        "How much does {} have?",
+        "How many has {}?",
+        "What value is given for {}?",
+        "{}: which value?",
+    ),
+    rule(
+        r"(?:Which (?:label|category|one) (?:has|is)|What has|Name the category with|Where is) "
+        r"the (\w+)(?: value)?[?.]",
+        "Which of them is the {}?",
+        "Which one has the {} value?",
+        "Find the label with the {} value.",
+        "Which entry has the {} value?",
+        "To which label does the {} value belong?",
+        "What label is the {}?",
+        "Which label is the {} one?",
+        "Who or what has the {} value?",
+    ),
+    rule(
+        r"(?:How many (.+?) (?:are there|do you see|can you see|are shown|are listed)\?|Count the (.+)\.)",
+        "How many {} are there?",
+        "How many {} do you see?",
+        "How many {} are shown?",
+        "How many {} can you count?",
+        "How many {} does it show?",
+        "How many {} does it have?",
+        "How many {}?",
+        "Count the {}.",
+        "Please count the {}.",
+        "Number of {}?",
+        "What is the number of {}?",
+        "Tell me how many {} there are.",
+        "Can you count the {}?",
+        "{}: how many?",
+    ),
+    rule(
+        r"Is ([^\"]+) (higher|larger|greater|bigger|more) than ([^\"]+)\?",
+        "Is {0} above {2}?",
+        "Does {0} exceed {2}?",
+        "Compared with {2}, is {0} {1}?",
+        "Is it true that {0} is {1} than {2}?",
+        "Is {2} below {0}?",
+        "Has {0} a {1} value than {2}?",
+    ),
+    rule(
+        r"(?:Is|Was) ([^\"]+?) (?:listed|one of the items|bought|in the table)\?",
+        "Is {} mentioned?",
+        "Does {} occur?",
+        "Do you find {}?",
+        "Is {} among them?",
+        "Is {} there?",
+        "Does it have {}?",
+        "Can {} be found here?",
+        "Is there anything called {}?",
+    ),
+    rule(
+        r"(?:Is there the text|Does it say|Is the text|Can you see|Does the image contain the text) "
+        r"(\"[^\"]+\")(?: in the image)?\?",
+        "Can you read {} here?",
+        "Does the text {} occur?",
+        "Do you find {}?",
+        "Is {} in the text?",
+        "Does the picture have the text {}?",
+        "Is {} there?",
+        "Do you read {} anywhere?",
+        "Is {} printed?",
+    ),
+    rule(
+        r"What (?:is written next to|does) (\"[^\"]+\")(?: say)?\?",
+        "What stands beside {}?",
+        "What is filled in for {}?",
+        "Give me the entry for {}.",
+        "Which value goes with {}?",
+        "What does it say for {}?",
+        "{}: what is it?",
+        "Find what belongs to {}.",
+        "Which entry has {}?",
+        "What is the entry beside {}?",
+    ),
+    rule(
+        r"What (?:does|is written in|text is in|do you read in) (the [\w ]*(?:line|row)[\w ]*?)(?: say)?\?",
+        "Transcribe {}.",
+        "Copy {}.",
+        "Write down {}.",
+        "What stands in {}?",
+        "What is in {}?",
+        "Read out {}.",
+        "Which words are in {}?",
+    ),
+    rule(
+        r"(?:What does it say|What does the image say|What is written here|Read the text|What is the text)[?.]",
+        "Copy the text.",
+        "Transcribe this.",
+        "Write out the text.",
+        "What text do you see?",
+        "Read it out.",
+        "What's written?",
+        "What's the text?",
+        "Read this to me.",
+        "What are the words here?",
+        "Read everything.",
+    ),
+)
+
+
+def reworded(rng: np.random.Generator, text: str) -> str:
+    """Ask in other words: in another form, if there is one for it, and with like words for some."""
+    known = [(found, ways) for pattern, ways in RULES if (found := pattern.fullmatch(text)) is not None]
+    if known and "JSON" not in text:
+        found, ways = pick(rng, known)
+        made = pick(rng, ways).format(*(group for group in found.groups() if group))
+        text = made[0].upper() + made[1:]
+    if '"' in text:
+        return text
+    return WORD.sub(lambda word: swapped(rng, word.group()), text)
+
+
+def swapped(rng: np.random.Generator, word: str) -> str:
+    return pick(rng, LIKE[word]) if word in LIKE and rng.random() < SWAPPED else word
