@@ -129,6 +129,19 @@ async def test_what_is_read_is_counted_as_text_and_previewed(service: Service) -
     assert preview.images == tuple(replace(receipt, cache_hit=False) for receipt in end.images)
 
 
+async def test_the_receipt_says_when_a_picture_has_more_text_than_the_model_was_given(service: Service) -> None:
+    lines = [f"Item {number} of the delivery" for number in range(1, 12)]
+
+    _, whole = await answer(service, chat(image(page(*lines[:5])), "What?"))
+    text, cut = await answer(service, chat(image(page(*lines)), "What?"))
+
+    given = cut.images[0].read_characters
+    assert MOST - 30 < given <= MOST
+    assert cut.images[0].actions[-1] == f"the model was given the first {given} characters of its text"
+    assert lines[-1] not in text
+    assert not [action for action in whole.images[0].actions if "characters" in action]
+
+
 async def test_a_picture_without_text_stands_alone(service: Service) -> None:
     text, end = await answer(service, chat(image(picture()), "What?"))
 
@@ -197,12 +210,12 @@ async def test_no_more_pages_are_read_at_once_than_a_model_runs(service: Service
     requests = [chat(image(page(f"Gate {number}"))) for number in range(2 * RUNNING)]
 
     reading = service._reader.read
-    texts = await asyncio.gather(
+    told = await asyncio.gather(
         *(
             reading(request.images[0], str(number), MOST, request_id="req_1", owner="key_1")
             for number, request in enumerate(requests)
         )
     )
 
-    assert [text.split()[-1] for text in texts] == [str(number) for number in range(2 * RUNNING)]
+    assert [one.text.split()[-1] for one in told] == [str(number) for number in range(2 * RUNNING)]
     assert 1 < transcriber.most <= RUNNING

@@ -43,17 +43,24 @@ class _Key(NamedTuple):
     owner: str
 
 
+class Told(NamedTuple):
+    """The text of a picture that a model is given, and whether the picture has more."""
+
+    text: str
+    cut: bool
+
+
 class Reader:
     """Reads pictures with the transcriber of a catalogue, and keeps the last texts, apart for every key."""
 
     def __init__(self, catalogue: Catalogue, viewer: Viewer) -> None:
         self._catalogue = catalogue
         self._viewer = viewer
-        self._held: OrderedDict[_Key, str] = OrderedDict()
+        self._held: OrderedDict[_Key, Told] = OrderedDict()
         # A page is up to 13 MB of pixels, and models elsewhere take hundreds of requests at once.
         self._places = asyncio.Semaphore(RUNNING)
 
-    async def read(self, image: EncodedImage, sha256: str, most: int, *, request_id: str, owner: str) -> str:
+    async def read(self, image: EncodedImage, sha256: str, most: int, *, request_id: str, owner: str) -> Told:
         """Return the text of a picture in reading order: whole lines, of `most` characters together.
 
         Raises:
@@ -61,16 +68,16 @@ class Reader:
             ImageUndecodable, EngineError: as for a request to the transcriber.
         """
         key = _Key(sha256, most, owner)
-        text = self._held.pop(key, None)
-        if text is None:
+        told = self._held.pop(key, None)
+        if told is None:
             async with self._places:
-                text = await self._transcribe(image, most, request_id, owner)
-        self._held[key] = text
+                told = await self._transcribe(image, most, request_id, owner)
+        self._held[key] = told
         while len(self._held) > MOST_HELD:
             self._held.popitem(last=False)
-        return text
+        return told
 
-    async def _transcribe(self, image: EncodedImage, most: int, request_id: str, owner: str) -> str:
+    async def _transcribe(self, image: EncodedImage, most: int, request_id: str, owner: str) -> Told:
         try:
             engine, model = self._catalogue.find(MODEL_ID)
         except ModelNotFound:
@@ -94,7 +101,9 @@ class Reader:
         async with aclosing(engine.generate(work)) as deltas:
             async for delta in deltas:
                 pieces.append(delta.text)
-        return whole_lines("".join(pieces), most)
+        read = "".join(pieces).strip("\n")
+        text = whole_lines(read, most)
+        return Told(text, len(text) < len(read))
 
 
 def beside(messages: Sequence[Message], texts: Sequence[str]) -> tuple[Message, ...]:

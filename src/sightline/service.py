@@ -147,12 +147,12 @@ class Service:
         self, request: ChatRequest, receipts: tuple[ImageReceipt, ...], most: int, call: Call
     ) -> tuple[tuple[Message, ...], tuple[ImageReceipt, ...]]:
         """Put the text of each image beside it; the receipts say how much that is."""
-        texts = [
+        told = [
             await self._reader.read(image, receipt.sha256, most, request_id=call.request_id, owner=call.key.id)
             for image, receipt in zip(request.images, receipts, strict=True)
         ]
-        told = [replace(receipt, read_characters=len(text)) for receipt, text in zip(receipts, texts, strict=True)]
-        return beside(request.messages, texts), tuple(told)
+        receipts = tuple([receipt.reading(*one) for receipt, one in zip(receipts, told, strict=True)])
+        return beside(request.messages, [one.text for one in told]), receipts
 
 
 async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Pieces, None]:

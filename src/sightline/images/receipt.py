@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from sightline.core import EncodedImage, ImageEncoding, documented_estimate
 from sightline.images.decode import Decoded
@@ -19,7 +20,8 @@ class ImageReceipt(msgspec.Struct, frozen=True):
 
     The model took `views` looks at it, each at the seen size: the whole (`detail` is `low`), or closer views as well
     (`high`), whatever was asked; `image_tokens` are those of all of them. `read_characters` of its text stood beside
-    it in the prompt, for a model that has pictures read; the tokens of these are text tokens.
+    it in the prompt, for a model that has pictures read; the tokens of these are text tokens. `actions` say it where
+    the picture has more text than that.
     """
 
     sha256: str
@@ -37,6 +39,11 @@ class ImageReceipt(msgspec.Struct, frozen=True):
     documented_estimate: int
     cache_hit: bool
     read_characters: int = 0
+
+    def reading(self, text: str, cut: bool) -> ImageReceipt:
+        """Return this receipt with what of the picture's text the model was given; `cut` if there was more."""
+        told = f"the model was given the first {len(text)} characters of its text"
+        return replace(self, read_characters=len(text), actions=(*self.actions, told) if cut else self.actions)
 
 
 def write_receipt(
