@@ -18,7 +18,6 @@ from sightline.settings import (
     EngineSpec,
     ImageLimits,
     Settings,
-    default_engines,
     engine_spec,
     engine_specs,
     load_settings,
@@ -144,7 +143,7 @@ def test_model_may_be_an_id_that_comes_along_or_a_folder(tmp_path: Path) -> None
     assert engine_spec(TRANSCRIBER) == EngineSpec("transcribe")
     assert engine_spec(bundled).options["model_id"] == bundled
     assert engine_spec(str(tmp_path)) == EngineSpec("genai", {"path": str(tmp_path.resolve())})
-    assert [spec.kind for spec in default_engines()] == ["genai", "transcribe"]
+    assert [spec.kind for spec in engine_specs(load_settings({}, environ={}))] == ["genai", "transcribe"]
 
 
 def test_other_model_is_refused_with_those_there_are() -> None:

@@ -242,7 +242,7 @@ def load_settings(
     Raises:
         ConfigError: every problem, one a line, each with the name of its setting.
     """
-    return merge_settings(_read(file) if file else {}, flags, environ=environ)
+    return merge_settings(read_file(file) if file else {}, flags, environ=environ)
 
 
 def merge_settings(
@@ -337,7 +337,8 @@ def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
 
     The transcriber is among them where a model has pictures read.
     """
-    specs = settings.engines or (() if settings.upstreams else default_engines())
+    usual = () if settings.upstreams else tuple(map(engine_spec, USUAL))
+    specs = settings.engines or usual
     reads = any(model.read_characters for pool in settings.upstreams for model in pool.models.values())
     if (reads or any(map(_reads, specs))) and all(spec.kind != "transcribe" for spec in specs):
         specs = (*specs, engine_spec(TRANSCRIBER))
@@ -356,12 +357,8 @@ def _reads(spec: EngineSpec) -> bool:
         return False
 
 
-def default_engines() -> tuple[EngineSpec, ...]:
-    """The models that run unless others are named."""
-    return tuple(engine_spec(model) for model in USUAL)
-
-
-def _read(file: Path) -> dict[str, Any]:
+def read_file(file: Path) -> dict[str, Any]:
+    """Read a settings file as a tree of names, unchecked; one that is no TOML is a `ConfigError`."""
     try:
         return tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

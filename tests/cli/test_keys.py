@@ -136,6 +136,26 @@ def test_name_that_cannot_be_seen_is_refused(run: Run) -> None:
     assert "NAME must be text that can be seen" in run("keys", "create", "a\nb").stderr
 
 
+def test_settings_file_says_where_the_database_is(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SIGHTLINE_DATA")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    file = tmp_path / "sightline.toml"
+    file.write_text(
+        f'data = "{tmp_path / "elsewhere"}"\n[[upstreams]]\nurls = ["http://vllm:8000"]\nkey_env = "NONE"\n'
+    )
+
+    made = run("keys", "create", "Ada", "--config", str(file))
+
+    assert made.exit_code == 0, made.output
+    assert (tmp_path / "elsewhere" / "sightline.db").exists()
+    assert not (tmp_path / "home").exists()
+    for command in (("keys", "list"), ("usage",), ("ledger", "check")):
+        assert run(*command, "--config", str(file)).exit_code == 0
+        elsewhere = run(*command)
+        assert elsewhere.exit_code == 1
+        assert "--config" in elsewhere.stderr
+
+
 def test_keys_of_a_postgres_are_there_for_every_folder(run: Run, empty_postgres: str, tmp_path: Path) -> None:
     assert run("keys", "create", "Ada", "--database", empty_postgres).exit_code == 0
 

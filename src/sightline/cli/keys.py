@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from sightline.admission.keys import ApiKey, Keys
-from sightline.cli.storage import find_database
+from sightline.cli.storage import Config, Data, find_database
 from sightline.cli.terminal import DatabaseUrl, err, fail, out
 from sightline.errors import InvalidRequest, StoreUnavailable
 from sightline.metering.prices import dollars
@@ -21,13 +21,12 @@ from sightline.metering.spending import Spent, spent_by
 from sightline.wire.admin import new_key
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
-Data = Annotated[Path | None, typer.Option("--data", help="The service's data folder. [~/.sightline]")]
 _FLAGS = {"name": "NAME", "expires_at": "--expires", "permissions": "--permission", "models": "--model"}
 
 
 @contextmanager
-def _keys(data: Path | None, url: str | None, *, make: bool = False) -> Iterator[Keys]:
-    database = find_database(data, url, make=make)
+def _keys(data: Path | None, url: str | None, config: Path | None, *, make: bool = False) -> Iterator[Keys]:
+    database = find_database(data, url, config, make=make)
     try:
         yield Keys(database)
     except StoreUnavailable as error:
@@ -55,6 +54,7 @@ def create(
     ] = None,
     data: Data = None,
     database: DatabaseUrl = None,
+    config: Config = None,
 ) -> None:
     """Make a key and print it, once; only its hash is stored."""
     fields = {
@@ -72,17 +72,17 @@ def create(
         new = new_key({field: value for field, value in fields.items() if value is not None})
     except InvalidRequest as error:
         fail("\n".join(_in_flags(problem.message, problem.param or "") for problem in error.details))
-    with _keys(data, database, make=True) as keys:
+    with _keys(data, database, config, make=True) as keys:
         key, secret = keys.create(new)
     err.print(f"{key.id} for {key.name}; the key is shown this once:", markup=False)
     out.print(secret, markup=False)
 
 
 @app.command("list")
-def list_(data: Data = None, database: DatabaseUrl = None) -> None:
+def list_(data: Data = None, database: DatabaseUrl = None, config: Config = None) -> None:
     """List all keys: who, until when, what each may do and has spent. The keys themselves cannot be shown."""
     now = datetime.now(UTC)
-    with _keys(data, database) as keys:
+    with _keys(data, database, config) as keys:
         rows = keys.all()
         limits = {key.id: key.spending for key in rows if key.spending}
         spent = keys.database.read(lambda connection: spent_by(connection, limits, now))
@@ -101,9 +101,10 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help="The id, from: sightline keys list")],
     data: Data = None,
     database: DatabaseUrl = None,
+    config: Config = None,
 ) -> None:
     """Refuse a key from now on; a running service notices within a second."""
-    with _keys(data, database) as keys:
+    with _keys(data, database, config) as keys:
         if not keys.revoke(key_id):
             fail(f"No valid key has the id {key_id}. See: sightline keys list")
     err.print(f"{key_id} is revoked.", markup=False)

@@ -6,8 +6,8 @@ from contextlib import closing
 
 import typer
 
-from sightline.cli.storage import Data, DatabaseUrl, open_database
-from sightline.cli.terminal import err, out
+from sightline.cli.storage import Config, Data, open_database
+from sightline.cli.terminal import DatabaseUrl, err, out
 from sightline.metering.audit import check as audit
 from sightline.metering.prices import dollars
 
@@ -20,12 +20,12 @@ def ledger() -> None:
 
 
 @app.command()
-def check(data: Data = None, database: DatabaseUrl = None) -> None:
+def check(data: Data = None, database: DatabaseUrl = None, config: Config = None) -> None:
     """Prove that the ledger adds up: every row, every sum, and that nothing that has ended can be changed.
 
     Ends with status 1 and names every discrepancy if it does not. The service may run meanwhile.
     """
-    with open_database(data, database) as opened, closing(opened.presence()) as presence:
+    with open_database(data, database, config) as opened, closing(opened.presence()) as presence:
         result = audit(opened, presence)
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in result.by_outcome.items())
     out.print(f"{result.rows:,} rows{f' ({outcomes})' if outcomes else ''}")

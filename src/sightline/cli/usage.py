@@ -16,8 +16,8 @@ from rich.bar import Bar
 from rich.table import Table
 from rich.text import Text
 
-from sightline.cli.storage import Data, DatabaseUrl, open_database
-from sightline.cli.terminal import err, fail, out
+from sightline.cli.storage import Config, Data, open_database
+from sightline.cli.terminal import DatabaseUrl, err, fail, out
 from sightline.metering.prices import dollars
 from sightline.metering.report import (
     as_csv,
@@ -58,6 +58,7 @@ def usage(
     each: Annotated[bool, typer.Option("--requests", help="List single requests, the newest first.")] = False,
     data: Data = None,
     database: DatabaseUrl = None,
+    config: Config = None,
 ) -> None:
     """Say what was used and what it cost: by day, by model, by key, or request by request.
 
@@ -65,7 +66,7 @@ def usage(
     writes one line a request. It reads the database itself, so the service need not run. Days are of UTC.
     """
     groups: tuple[Group, ...] = tuple(dict.fromkeys(one.value for one in by or [By.day]))
-    with open_database(data, database) as opened:
+    with open_database(data, database, config) as opened:
         selection = Selection(_moment("--since", since), _moment("--until", until), _keys(opened, key), model)
         if each:
             lines = every(opened, lambda connection, after: requests(connection, selection, after=after))
