@@ -28,7 +28,6 @@ from sightline.metering.count import Meter
 from sightline.metering.ledger import Ending, Entry, Ledger, Once
 from sightline.metering.prices import Cost, Prices
 
-BYTES_A_TOKEN = 4
 TOKENS_A_MESSAGE = 8
 
 
@@ -246,12 +245,12 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     if model.image is not None:
         for image in request.images:
             image_tokens += views(model.image, image.width, image.height, image.detail).tokens
-    characters = model.read_characters * len(request.images)
+    characters = model.read_characters * 5 // 4 * len(request.images)  # the lines' numbers and letters come on top
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, TextPart):
                 characters += len(part.text)
-    prompt = image_tokens + characters // BYTES_A_TOKEN + TOKENS_A_MESSAGE * len(request.messages)
+    prompt = image_tokens + characters // model.characters_per_token + TOKENS_A_MESSAGE * len(request.messages)
     longest = max(model.context_length - prompt, 1)
     answer = min(request.sampling.max_tokens or assumed_tokens, longest)
     return Usage(prompt, answer * request.n, image_tokens)

@@ -266,6 +266,7 @@ class ModelInfo:
     """What one model is and takes. `image` None means text only.
 
     Up to `read_characters` of each picture's text, read by the transcriber, stand beside it in the prompt; 0: none.
+    `characters_per_token` is what a text is taken to have before it is counted: 4, or fewer where a tokenizer spells.
     """
 
     id: str
@@ -277,6 +278,7 @@ class ModelInfo:
     max_images: int
     supported_parameters: frozenset[str]
     read_characters: int = 0
+    characters_per_token: int = 4
 
 
 @dataclass(frozen=True, slots=True)
