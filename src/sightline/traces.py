@@ -31,7 +31,9 @@ def require() -> None:
         import opentelemetry.exporter.otlp.proto.http.trace_exporter
         import opentelemetry.sdk.trace.export  # noqa: F401
     except ImportError as error:
-        raise ConfigError("traces need OpenTelemetry: pip install 'sightline[otel]', or leave traces out.") from error
+        raise ConfigError(
+            "traces need OpenTelemetry, the extra 'otel' of this package: install it with that, or leave traces out."
+        ) from error
 
 
 def start(processor: SpanProcessor | None = None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.errors import ConfigError
+from sightline.settings import merge_settings
 from support.programs import lacking
 
 pytestmark = [pytest.mark.scale, pytest.mark.filterwarnings("ignore")]
@@ -73,6 +75,25 @@ def test_vllm_application_takes_what_ray_serve_llm_takes() -> None:
     for config in vllm["args"]["llm_configs"]:
         assert {"model_id", "model_source"} <= config["model_loading_config"].keys()
         assert config.keys() <= {"model_loading_config", "accelerator_type", "engine_kwargs", "deployment_config"}
+
+
+def test_every_vllm_of_the_examples_takes_pictures_and_chooses_tokens_as_asked() -> None:
+    """Without its rule a model is offered for text alone; without the option a model's folder has a say."""
+    compose = read("docker-compose.yaml")
+    applications = {app["name"]: app["args"] for app in serve_configs()["serve-vllm.yaml"]["applications"]}
+    trees = [
+        tomllib.loads(compose["configs"]["sightline"]["content"]),
+        applications["sightline"]["settings"],
+    ]
+
+    for tree in trees:
+        (pool,) = merge_settings(tree, {}, environ={"VLLM_KEY": "k"}).upstreams
+        assert {name: model.image is not None for name, model in pool.models.items()} == {
+            "google/gemma-3-27b-instruct": True
+        }
+    command = compose["services"]["vllm"]["command"]
+    assert command[command.index("--generation-config") + 1] == "vllm"
+    assert applications["vllm"]["llm_configs"][0]["engine_kwargs"]["generation_config"] == "vllm"
 
 
 def test_compose_file_is_one_by_the_compose_specification() -> None:

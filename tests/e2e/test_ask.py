@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -36,6 +38,16 @@ def photo(tmp_path: Path) -> str:
     file = tmp_path / "photo.PNG"
     file.write_bytes(picture())
     return str(file)
+
+
+def test_what_a_first_start_prints_can_be_pasted(service: Running, photo: str) -> None:
+    """Also where the commands are on no path and the port is not the usual one."""
+    line = service.wait_for(r"(\S*sightline) ask photo\.png").strip()
+    exports = {name: service.wait_for(rf"export {name}=(\S+)") for name in ("INFERENCE_API_KEY", "SIGHTLINE_BASE_URL")}
+
+    done = subprocess.run([line, "ask", photo, "What is it?"], env=os.environ | exports, capture_output=True, text=True)
+
+    assert done.stdout == "[32x32] What is it?\n", done.stderr
 
 
 def test_answer_goes_to_standard_output_and_usage_to_the_other(run: Run, photo: str) -> None:

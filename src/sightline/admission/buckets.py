@@ -69,7 +69,8 @@ def open_buckets(redis_url: str) -> Buckets:
     try:
         from sightline.admission.redis_buckets import RedisBuckets
     except ImportError as error:
-        raise ConfigError("Rate limits in Redis need its client: pip install 'sightline[redis]'") from error
+        message = "Rate limits in Redis need its client, the extra 'redis' of this package: install it with that."
+        raise ConfigError(message) from error
     return RedisBuckets(redis_url)
 
 

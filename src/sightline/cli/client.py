@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx2
 
-from sightline.cli.terminal import fail
+from sightline.cli.terminal import BASE_URL, fail
 
 
 @contextmanager
 def connect() -> Iterator[httpx2.Client]:
     """A client of the service at `SIGHTLINE_BASE_URL` with the key in `INFERENCE_API_KEY`."""
-    base_url = os.environ.get("SIGHTLINE_BASE_URL", "http://127.0.0.1:8000/v1").rstrip("/")
+    base_url = os.environ.get("SIGHTLINE_BASE_URL", BASE_URL).rstrip("/")
     key = os.environ.get("INFERENCE_API_KEY", "").strip()
     if not key:
         fail("INFERENCE_API_KEY is not set; it holds your API key. Make one with: sightline keys create NAME")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import which
 from types import FrameType
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from sightline.allocator import give_back
 from sightline.api.protocol import close_overdue, protocol_of
 from sightline.app import create_app
 from sightline.cli.descriptors import with_room_for_connections
-from sightline.cli.terminal import DatabaseUrl, err, fail
+from sightline.cli.terminal import BASE_URL, DatabaseUrl, err, fail
 from sightline.core import PERMISSIONS, NewKey
 from sightline.engines.base import Engine
 from sightline.errors import ConfigError
@@ -332,14 +333,25 @@ def _url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def _command() -> str:
+    """How a person calls the commands here: `make` installs into a folder that no PATH has."""
+    own, here = Path(sys.executable).with_name("sightline"), Path.cwd()
+    if which("sightline") or not own.is_file():
+        return "sightline"
+    return str(own.relative_to(here) if own.is_relative_to(here) else own)
+
+
 def _greet(url: str, secret: str | None) -> None:
     err.print(f"\n[bold green]Ready[/bold green] on {url}/v1")
     if secret is None:
         return
-    err.print("\nYour API key, shown this once (later: sightline keys create NAME):\n")
+    command = _command()
+    err.print(f"\nYour API key, shown this once (later: {command} keys create NAME):\n")
     err.print(f"  export INFERENCE_API_KEY={secret}", markup=False)
+    if f"{url}/v1" != BASE_URL:
+        err.print(f"  export SIGHTLINE_BASE_URL={url}/v1", markup=False)
     err.print("\nAsk about a picture of yours:\n")
-    err.print('  sightline ask photo.png "What is in this image?"', markup=False)
+    err.print(f'  {command} ask photo.png "What is in this image?"', markup=False)
     err.print("\nor with cURL:\n")
     err.print(
         """  echo '{"model": "paddleocr/pp-ocr-v6-small/fp-32", "messages": [{"role": "user", "content": [

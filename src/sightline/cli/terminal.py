@@ -7,6 +7,8 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+BASE_URL = "http://127.0.0.1:8000/v1"
+"""Where a service that was started without options answers."""
 out = Console(highlight=False, soft_wrap=True, markup=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 DatabaseUrl = Annotated[

@@ -47,6 +47,12 @@ class Replicas(BaseModel):
         return {"num_cpus": self.num_cpus, "num_gpus": self.num_gpus}
 
 
+class Fronts(Replicas):
+    """Replicas that wait for engines most of the time."""
+
+    num_cpus: Annotated[float, Field(ge=0)] = 0.5
+
+
 class ClusterArgs(BaseModel):
     """`settings` are those of a settings file, as a tree; `fronts` and `engines` scale the two kinds of deployment.
 
@@ -57,7 +63,7 @@ class ClusterArgs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     settings: dict[str, Any] = {}
-    fronts: Replicas = Replicas(num_cpus=0.5)
+    fronts: Fronts = Fronts()
     engines: Replicas = Replicas()
     one_machine: bool = False
     unprotected: bool = False
