@@ -95,17 +95,18 @@ def show(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
-def report(path: Path, model: Path, marks: Sequence[Mark], *, seed: int, mix: Mix) -> None:
+def report(path: Path, model: Path, marks: Sequence[Mark], *, asked: int, pictures: int, seed: int, mix: Mix) -> None:
     """Write the tables and examples as Markdown, the pictures beside it."""
     needed, single, below = table(marks)
     card = json.loads((model / "sightline.json").read_text())
     size = sum(file.stat().st_size for file in model.iterdir()) / 1e6
+    command = f"python training/eval.py --asked {asked} --most-pictures {pictures} --seed {seed} --report"
     text = [
         "# What the bundled model can do",
-        f"`{card['id']}`, {size:.1f} MB. Written by `python training/eval.py --report`, seed {seed}: pictures drawn by "
-        "`training/pictures`, with faces, words and layouts that training has never seen. Greedy answers, judged "
-        "strictly: the whole answer must be right. Beside it, where reading is asked for, the service's transcriber "
-        "(PP-OCR): whether its text of the same picture has the answer in it.",
+        f"`{card['id']}`, {size:.1f} MB. Written by `{command}`: pictures drawn by `training/pictures`, with faces, words "
+        "and layouts that training has never seen. Greedy answers, judged strictly: the whole answer must be right. "
+        "Beside it, where reading is asked for, the service's transcriber (PP-OCR): whether its text of the same picture "
+        "has the answer in it.",
         markdown(needed),
         f"Below what is needed: {', '.join(below)}." if below else "Nothing is below what is needed.",
         "## By skill",
@@ -189,7 +190,8 @@ def main() -> None:
         print(f"    {mark.item.turn.question!r}: expected {mark.item.turn.answer!r}, said {mark.answer!r}")
     print(f"seed {options.seed}, {time.monotonic() - started:.0f} s, judged strictly: the whole answer must be right")
     if options.report:
-        report(options.report, options.folder, marks, seed=options.seed, mix=mix)
+        counts = {"asked": options.asked, "pictures": options.most_pictures, "seed": options.seed}
+        report(options.report, options.folder, marks, **counts, mix=mix)
     if below:
         sys.exit(f"below what is needed: {', '.join(below)}")
 

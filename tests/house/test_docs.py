@@ -13,11 +13,14 @@ import typer
 from sightline import errors
 from sightline.api.routes import ROUTES
 from sightline.cli.main import app
+from sightline.images.receipt import ImageReceipt
 from sightline.settings import Settings
+from sightline.wire.protocol import REFUSED, ChatBody
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
+REQUESTS = (ROOT / "docs" / "requests.md").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 
 
@@ -50,6 +53,20 @@ def codes() -> set[str]:
 @pytest.mark.parametrize("command", commands(typer.main.get_command(app)))
 def test_each_command_is_in_the_readme(command: str) -> None:
     assert f"{command}" in README
+
+
+def test_each_parameter_of_a_request_is_documented_as_taken_or_refused() -> None:
+    parameters, _, _ = REQUESTS.partition("Anything else is refused")
+    named = set(re.findall(r"`(\w+)`", parameters))
+    refused = next(line for line in parameters.splitlines() if "refused by name" in line)
+
+    assert ChatBody.model_fields.keys() <= named
+    assert set(re.findall(r"`(\w+)`", refused.partition(" | ")[0])) == set(REFUSED)
+
+
+@pytest.mark.parametrize("field", [*ImageReceipt.__struct_fields__, "cost", "timings"])
+def test_each_field_of_the_receipt_is_documented(field: str) -> None:
+    assert f'"{field}": ' in REQUESTS
 
 
 @pytest.mark.parametrize("path", [route.path for route in ROUTES])

@@ -75,10 +75,11 @@ def test_the_report_shows_right_and_wrong_answers(tmp_path: Path) -> None:
     (model / "sightline.json").write_text(json.dumps({"id": "a/b"}))
     marks = [mark("colour", right=True), mark("shape", right=False)]
 
-    report(tmp_path / "page.md", model, marks, seed=1, mix=Mix(8, 2, {SCENES: 1.0}))
+    report(tmp_path / "page.md", model, marks, asked=40, pictures=900, seed=1, mix=Mix(8, 2, {SCENES: 1.0}))
 
     page = (tmp_path / "page.md").read_text()
     assert "`a/b`" in page
+    assert "`python training/eval.py --asked 40 --most-pictures 900 --seed 1 --report`" in page
     assert "Expected: `x`" in page
     assert sorted(file.name for file in (tmp_path / "page").iterdir()) == ["right-1.webp", "wrong-1.webp"]
 
