@@ -103,10 +103,10 @@ def report(path: Path, model: Path, marks: Sequence[Mark], *, asked: int, pictur
     command = f"python training/eval.py --asked {asked} --most-pictures {pictures} --seed {seed} --report"
     text = [
         "# What the bundled model can do",
-        f"`{card['id']}`, {size:.1f} MB. Written by `{command}`: pictures drawn by `training/pictures`, with faces, words "
-        "and layouts that training has never seen. Greedy answers, judged strictly: the whole answer must be right. "
-        "Beside it, where reading is asked for, the service's transcriber (PP-OCR): whether its text of the same picture "
-        "has the answer in it.",
+        f"`{card['id']}`, {size:.1f} MB. Written by `{command}`: pictures drawn by `training/pictures`, with faces, "
+        "words and layouts that training has never seen. Greedy answers, judged strictly: the whole answer must be "
+        "right. Beside it, where reading is asked for, the service's transcriber (PP-OCR): whether its text of the "
+        "same picture has the answer in it.",
         markdown(needed),
         f"Below what is needed: {', '.join(below)}." if below else "Nothing is below what is needed.",
         "## By skill",

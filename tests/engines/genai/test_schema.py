@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sightline.core import ResponseFormat
+from sightline.engines.genai.ebnf import grammar_of
 from sightline.engines.genai.grammar import read_form
-from sightline.engines.genai.schema import PARAM, conforms, read_schema
+from sightline.engines.genai.schema import MAX_COMPARED, PARAM, conforms, read_schema
 from sightline.errors import InvalidRequest
 
 SHAPES = {
@@ -143,3 +145,63 @@ def test_json_schema_takes_what_conforms() -> None:
     assert form is not None
     assert form.accepts('{"shape": "square"}')
     assert not form.accepts('{"shape": "line"}')
+
+
+def chained(parts: int, part: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """A schema of so many definitions, each made of the reference to the next; the last is a string."""
+    made = {f"d{number}": part({"$ref": f"#/$defs/d{number + 1}"}) for number in range(parts)}
+    return {"$ref": "#/$defs/d0", "$defs": {**made, f"d{parts}": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(("parts", "part"), [(500, dict), (40, lambda next_: {"anyOf": [next_, next_]})])
+def test_ways_through_references_are_followed_once_and_are_short(
+    parts: int, part: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """The second doubles the ways at each step: followed one by one they would take years."""
+    assert "more than 32 references and choices" in refuse(chained(parts, part))
+    assert read_schema(json.dumps(chained(12, part)))
+
+
+def test_a_schema_as_deep_as_it_is_long_becomes_a_grammar() -> None:
+    schema = chained(900, lambda next_: {"type": "object", "properties": {"a": next_}})
+
+    rules = grammar_of(read_schema(json.dumps(schema))).splitlines()
+
+    assert sum('"{" ws rest' in rule for rule in rules) == 900
+
+
+@pytest.mark.parametrize("last", [2, 3])
+def test_an_answer_is_checked_in_few_steps_however_choices_nest(last: int) -> None:
+    """Every level is an object in two ways that differ in what comes last."""
+    schema = chained(
+        30,
+        lambda next_: {
+            "anyOf": [
+                {"type": "object", "properties": {"x": next_, "y": {"const": number}}, "required": ["x", "y"]}
+                for number in (1, 2)
+            ]
+        },
+    )
+    answer: object = "s"
+    for level in range(30):
+        answer = {"x": answer, "y": 2 if level else last}
+
+    assert conforms(answer, schema, schema) is (last == 2)
+
+
+def test_an_answer_deeper_than_pythons_stack_is_checked() -> None:
+    schema = {"type": "object", "properties": {"a": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}}
+    good: object = None
+    bad: object = 1
+    for _ in range(2000):
+        good, bad = {"a": good}, {"a": bad}
+
+    assert conforms(good, schema, schema)
+    assert not conforms(bad, schema, schema)
+
+
+def test_an_answer_with_too_much_to_compare_is_left_to_the_grammar() -> None:
+    schema = {"type": "array", "items": {"anyOf": [{"const": number} for number in range(900)]}}
+
+    assert not conforms([-1] * 3 + [[]], schema, schema)
+    assert conforms([[] for _ in range(MAX_COMPARED // 900 + 2)], schema, schema)

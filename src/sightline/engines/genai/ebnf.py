@@ -10,6 +10,7 @@ Source: https://xgrammar.mlc.ai/docs/xgrammar_features/ebnf_grammar_spec.html; R
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Collection
 from os.path import commonprefix
 
@@ -44,6 +45,7 @@ def grammar_of(schema: Schema) -> str:
     """Return the grammar of the JSON that `schema` describes; an object's properties come in the schema's order."""
     writer = _Writer(schema)
     root = writer.rule(schema)
+    writer.write()
     return "\n".join([f"root ::= {root}", *writer.rules]) + _COMMON
 
 
@@ -54,14 +56,20 @@ class _Writer:
         self.rules: list[str] = []
         self._root = root
         self._names: dict[int, str] = {}
+        self._unwritten: deque[tuple[str, Schema]] = deque()
 
     def rule(self, schema: Schema) -> str:
-        """Return the name of the rule for `schema`."""
+        """Return the name of the rule for `schema`, which `write` writes."""
         if id(schema) not in self._names:
-            name = f"part{len(self._names)}"
-            self._names[id(schema)] = name
-            self.rules.append(f"{name} ::= {self._body(schema)}")
+            self._names[id(schema)] = f"part{len(self._names)}"
+            self._unwritten.append((self._names[id(schema)], schema))
         return self._names[id(schema)]
+
+    def write(self) -> None:
+        """Write the rules that are named, and those that these name: one after another, however deep they nest."""
+        while self._unwritten:
+            name, schema = self._unwritten.popleft()
+            self.rules.append(f"{name} ::= {self._body(schema)}")
 
     def _body(self, schema: Schema) -> str:
         if "$ref" in schema:

@@ -24,6 +24,8 @@ MAX_COUNT = 1_000
 MAX_LENGTH = 100
 """Of a string with a bound: beyond it the grammar engine takes tens of milliseconds a token."""
 MAX_MAGNITUDE = 2**53
+MAX_COMPARED = 20_000
+"""Pairs of a value and a schema that an answer is checked by: some tens of milliseconds."""
 
 Schema = dict[str, Any]
 
@@ -71,6 +73,8 @@ class _Checker:
     def __init__(self, root: object) -> None:
         self._root = root
         self._nodes = 0
+        self._beyond: dict[int, int] = {}
+        """Of schemas that were followed: how many more lie on the longest way from there."""
 
     def check(self) -> None:
         self._schema(self._root, "", depth=0)
@@ -120,10 +124,18 @@ class _Checker:
         if schema.get("additionalProperties", False) is not False:
             raise _invalid(f"{place}.additionalProperties", "must be false")
 
-    def _reference(self, schema: Schema, place: str, above: tuple[int, ...] = ()) -> None:
-        """Follow `$ref` and `anyOf` to what consumes text, so that no way through them leads round in a circle."""
+    def _reference(self, schema: Schema, place: str, above: tuple[int, ...] = ()) -> int:
+        """Follow `$ref` and `anyOf` to what consumes text: no way through them is long or leads round in a circle.
+
+        Each schema is followed once; returns how many lie beyond this one.
+        """
         if id(schema) in above:
             raise _invalid(place, "leads round in a circle")
+        beyond = self._beyond.get(id(schema), 0)
+        if len(above) + beyond > MAX_DEPTH:
+            raise _invalid(place, f"leads through more than {MAX_DEPTH} references and choices")
+        if id(schema) in self._beyond:
+            return beyond
         targets = schema.get("anyOf", [])
         if "$ref" in schema:
             if not isinstance(schema["$ref"], str):
@@ -131,7 +143,9 @@ class _Checker:
             targets = [resolve(self._root, schema["$ref"], place)]
         for target in targets if isinstance(targets, list) else []:
             if isinstance(target, dict):
-                self._reference(target, place, (*above, id(schema)))
+                beyond = max(beyond, 1 + self._reference(target, place, (*above, id(schema))))
+        self._beyond[id(schema)] = beyond
+        return beyond
 
 
 def _check_range(schema: Schema, place: str) -> None:
@@ -217,56 +231,88 @@ def _invalid(place: str, problem: str) -> InvalidRequest:
 
 
 def conforms(value: object, schema: Schema, root: Schema) -> bool:
-    """Say whether `value`, parsed from JSON, is what `schema` describes; `root` is where references start."""
+    """Say whether `value`, parsed from JSON, is what `schema` describes; `root` is where references start.
+
+    Each value is held against each schema once. Where that are more than `MAX_COMPARED` pairs, the grammar that the
+    answer was held to is believed: a second look must not keep others waiting.
+    """
+    known: dict[tuple[int, int], bool] = {}
+    waiting: list[_Pair] = [(value, schema)]
+    while waiting:
+        pair = waiting[-1]
+        if len(known) + len(waiting) > MAX_COMPARED:
+            return True
+        parts = [] if _key(pair) in known else _parts(*pair, root)
+        if parts is None or not (unknown := [part for part in parts if _key(part) not in known]):
+            known.setdefault(_key(pair), parts is not None and _holds(*pair, [known[_key(part)] for part in parts]))
+            waiting.pop()
+        else:
+            waiting += unknown
+    return known[id(value), id(schema)]
+
+
+_Pair = tuple[object, Schema]
+
+
+def _key(pair: _Pair) -> tuple[int, int]:
+    return id(pair[0]), id(pair[1])
+
+
+def _parts(value: object, schema: Schema, root: Schema) -> list[_Pair] | None:
+    """Return what a verdict on `value` hangs on; None if a part of it has no schema."""
     if "$ref" in schema:
-        return conforms(value, resolve(root, schema["$ref"]), root)
+        return [(value, resolve(root, schema["$ref"]))]
     if "anyOf" in schema:
-        return any(conforms(value, choice, root) for choice in schema["anyOf"])
+        return [(value, choice) for choice in schema["anyOf"]]
+    types = types_of(schema)
+    if isinstance(value, dict) and "object" in types:
+        properties = schema.get("properties", {})
+        return None if value.keys() - properties else [(item, properties[name]) for name, item in value.items()]
+    if isinstance(value, list) and "array" in types and "items" in schema:
+        return [(item, schema["items"]) for item in value]
+    return []
+
+
+def _holds(value: object, schema: Schema, parts: list[bool]) -> bool:
+    """Say whether a value is what a schema describes; `parts` are the verdicts on its `_parts`."""
+    if "$ref" in schema or "anyOf" in schema:
+        return any(parts)
     if "enum" in schema:
         return any(_same(value, choice) for choice in schema["enum"])
     if "const" in schema:
         return _same(value, schema["const"])
-    return any(_CHECKS[name](value, schema, root) for name in types_of(schema))
+    return all(parts) and any(_CHECKS[name](value, schema) for name in types_of(schema))
 
 
 def _same(value: object, choice: object) -> bool:
     return value == choice and isinstance(value, bool) == isinstance(choice, bool)
 
 
-def _is_object(value: object, schema: Schema, root: Schema) -> bool:
-    properties = schema.get("properties", {})
-    return (
-        isinstance(value, dict)
-        and all(name in value for name in schema.get("required", []))
-        and all(name in properties and conforms(item, properties[name], root) for name, item in value.items())
-    )
+def _is_object(value: object, schema: Schema) -> bool:
+    return isinstance(value, dict) and all(name in value for name in schema.get("required", []))
 
 
-def _is_array(value: object, schema: Schema, root: Schema) -> bool:
-    return (
-        isinstance(value, list)
-        and schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
-        and all("items" not in schema or conforms(item, schema["items"], root) for item in value)
-    )
+def _is_array(value: object, schema: Schema) -> bool:
+    return isinstance(value, list) and schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
 
 
-def _is_string(value: object, schema: Schema, _root: Schema) -> bool:
+def _is_string(value: object, schema: Schema) -> bool:
     return isinstance(value, str) and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
 
 
-def _is_integer(value: object, schema: Schema, _root: Schema) -> bool:
+def _is_integer(value: object, schema: Schema) -> bool:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if not whole or isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
 
 
-_CHECKS: dict[str, Callable[[object, Schema, Schema], bool]] = {
+_CHECKS: dict[str, Callable[[object, Schema], bool]] = {
     "object": _is_object,
     "array": _is_array,
     "string": _is_string,
     "integer": _is_integer,
-    "number": lambda value, _schema, _root: isinstance(value, int | float) and not isinstance(value, bool),
-    "boolean": lambda value, _schema, _root: isinstance(value, bool),
-    "null": lambda value, _schema, _root: value is None,
+    "number": lambda value, _schema: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value, _schema: isinstance(value, bool),
+    "null": lambda value, _schema: value is None,
 }
