@@ -17,7 +17,7 @@ import msgspec
 from sightline import metrics, traces
 from sightline.admission.buckets import Window
 from sightline.admission.keys import ApiKey
-from sightline.admission.limits import RateLimits
+from sightline.admission.limits import LimitReached, RateLimits
 from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage, tenths_of_ms
 from sightline.errors import ServiceError
 from sightline.ids import new_id
@@ -133,6 +133,8 @@ class Account:
         try:
             self._call.tokens = await self._limits.reserve_tokens(key.id, key.limits, self._reserved_tokens)
         except BaseException as error:
+            if isinstance(error, LimitReached):
+                self._call.tokens = error.window
             self._end_trace(Usage(0, 0), error)
             raise
         if self._booking is not None:

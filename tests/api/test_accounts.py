@@ -96,7 +96,20 @@ async def test_limits_stand_in_openais_headers_and_refuse_with_429(client: httpx
     assert (second["x-ratelimit-remaining-requests"], first["x-ratelimit-limit-tokens"]) == ("0", "1000")
     assert 970 < int(first["x-ratelimit-remaining-tokens"]) < 1000
     assert 1 <= int(third["retry-after"]) <= 30
+    assert (third["x-ratelimit-limit-requests"], third["x-ratelimit-remaining-requests"]) == ("2", "0")
     assert_error(answers[2], 429, "rate_limit_exceeded")
+
+
+async def test_a_429_for_tokens_says_how_many_are_left(client: httpx2.AsyncClient, make_key: Make) -> None:
+    key = bearer(make_key(limits=KeyLimits(tokens_per_min=100)))
+
+    first, second = [await client.post(CHAT, json=chat("a b", max_tokens=70, n=1), headers=key) for _ in range(2)]
+    large = await client.post(CHAT, json=chat("a b", max_tokens=90), headers=key)
+
+    assert (first.status_code, large.status_code) == (200, 429)
+    assert second.status_code == 200  # what the first did not use is back
+    assert large.headers["x-ratelimit-limit-tokens"] == "100"
+    assert 80 < int(large.headers["x-ratelimit-remaining-tokens"]) < 98
 
 
 async def test_tokens_of_a_failed_request_are_given_back(client: httpx2.AsyncClient, make_key: Make) -> None:

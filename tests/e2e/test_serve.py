@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -141,3 +143,22 @@ def test_start_that_cannot_work_is_a_sentence(
     tmp_path: Path, arguments: tuple[str, ...], toml: str, sentence: str
 ) -> None:
     assert sentence in refusal(tmp_path, *arguments, toml=toml)
+
+
+def test_who_leaves_a_plain_answer_pays_for_what_was_made(tmp_path: Path) -> None:
+    with Running(tmp_path, step_s=0.02) as service:
+        headers = {"authorization": f"Bearer {key_of(service)}"}
+        body = chat("word " * 500, max_tokens=500)
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{service.url}/v1/chat/completions", json=body, headers=headers, timeout=1.0)
+
+        rows: list[dict[str, Any]] = []
+        for _ in range(100):
+            rows = httpx2.get(f"{service.url}/v1/usage/requests", headers=headers).json()["data"]
+            if rows:
+                break
+            time.sleep(0.1)
+
+    assert [row["outcome"] for row in rows] == ["cancelled"]
+    assert rows[0]["prompt_tokens"] == 500
+    assert 5 < rows[0]["completion_tokens"] < 200

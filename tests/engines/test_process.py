@@ -62,6 +62,19 @@ async def test_an_answer_that_nobody_reads_before_its_end_comes_as_one_piece(eng
     assert (whole.finish_reason, whole.usage) == (pieces[-1].finish_reason, pieces[-1].usage)
 
 
+async def test_a_long_answer_says_on_the_way_what_it_used(engine: ProcessEngine) -> None:
+    """Also where nobody reads it before its end: who leaves pays for what was made."""
+    work = replace(request(engine.models()[0], "word " * 60, max_tokens=60), stream=False)
+
+    pieces = await answer(engine, work)
+
+    used = [piece.usage.completion_tokens for piece in pieces if piece.usage]
+    assert 2 < len(pieces) < 12
+    assert used == sorted(used)
+    assert 0 < used[0] < used[-1] == 60
+    assert Delta.join(pieces).text == ("word " * 60).strip()
+
+
 async def test_pieces_that_have_come_are_taken_together(engine: ProcessEngine) -> None:
     deltas = engine.generate(request(engine.models()[0], "one two three"))
 

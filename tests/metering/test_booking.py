@@ -129,6 +129,60 @@ async def test_a_quick_failure_and_a_quick_leaver_have_rows(books: Ledger, datab
     assert sorted(outcomes(database)) == [("cancelled", 499, 120), ("failed", 500, 0)]
 
 
+@pytest.mark.parametrize("limit", [None, SpendingLimit(1_000_000, "day")])
+async def test_who_leaves_a_quick_answer_that_a_busy_disk_was_too_late_for_has_a_row(
+    books: Ledger, database: Database, limit: SpendingLimit | None
+) -> None:
+    """Its write waits behind a group that takes longer than anybody waits, and is refused."""
+    if limit is not None:  # so that the lease grants the next one
+        first = Booking(books, entry(limit=limit), streams=False)
+        await first.begin()
+        await first.complete(DONE)
+        await asyncio.gather(*(Booking(books, entry(limit=limit), streams=False).begin() for _ in range(3)))
+    before = len(outcomes(database))
+    faults.arm("store.write=slow:1.1")
+    busy = asyncio.ensure_future(books.reserve(entry()))
+    await asyncio.sleep(0.05)
+    booking = Booking(books, entry(limit=limit), streams=False)
+    await booking.begin()
+
+    completing = asyncio.ensure_future(booking.complete(DONE))
+    await asyncio.sleep(0.05)
+    completing.cancel()
+    await asyncio.wait([completing])
+    booking.cancel(DONE.usage, DONE.cost, [])
+    await busy
+    faults.arm("")
+
+    await until(lambda: len(outcomes(database)) == before + 2)
+    assert ("cancelled", 499, 120) in outcomes(database)
+
+
+@pytest.mark.parametrize("behind", [True, False])
+async def test_a_leaver_whose_answer_is_written_meanwhile_has_one_row(
+    books: Ledger, database: Database, behind: bool
+) -> None:
+    """Both writes are in one group behind another, or the answer's is under way when its client leaves."""
+    faults.arm("store.write=slow:0.4")
+    if behind:
+        books.reserve(entry(id="row_0"))
+        await asyncio.sleep(0.05)
+    booking = Booking(books, entry(id="row_1"), streams=False)
+    await booking.begin()
+    completing = asyncio.ensure_future(booking.complete(DONE))
+    await asyncio.sleep(0.1)
+
+    completing.cancel()
+    await asyncio.wait([completing])
+    booking.cancel(DONE.usage, DONE.cost, [])
+    await until(lambda: len(outcomes(database)) == 1 + behind)
+    faults.arm("")
+    await books.reserve(entry(id="row_2"))
+
+    row = ("reserved", None, 0)
+    assert outcomes(database) == [row] * behind + [("completed", 200, 120), row]
+
+
 async def test_a_plain_answer_without_a_row_is_given_up_at_its_next_piece(books: Ledger, database: Database) -> None:
     faults.arm("store.write=error")
     booking = Booking(books, entry(), streams=False)

@@ -19,6 +19,14 @@ log = get_logger(__name__)
 _HALF_A_US = 0.0005  # of a millisecond: what is less is the arithmetic's own
 
 
+class LimitReached(RateLimitExceeded):
+    """Too little of a limit is left; `window` is how it stands, for the answer's headers."""
+
+    def __init__(self, message: str, window: Window) -> None:
+        super().__init__(message, retry_after_s=_seconds(window))
+        self.window = window
+
+
 class RateLimits:
     """Counts requests and tokens by key, in memory or in the Redis at `redis_url`; or in `buckets` kept elsewhere."""
 
@@ -34,7 +42,7 @@ class RateLimits:
         """Count a request; None where the key has no such limit.
 
         Raises:
-            RateLimitExceeded: the key has none left; `retry_after_s`, whole seconds, is when it has.
+            LimitReached: the key has none left; `retry_after_s`, whole seconds, is when it has.
             StoreUnavailable: Redis did not answer.
         """
         limit = limits.requests_per_min
@@ -48,15 +56,15 @@ class RateLimits:
             message = (
                 f"This key's limit is {limit:,} requests a minute, and none is left; send it again in {seconds} s."
             )
-            raise RateLimitExceeded(message, retry_after_s=seconds)
+            raise LimitReached(message, window)
         return window
 
     async def reserve_tokens(self, key_id: str, limits: KeyLimits, estimate: int) -> Window | None:
         """Set `estimate` tokens aside for a request; None where the key has no such limit.
 
         Raises:
-            RateLimitExceeded: fewer are left; `retry_after_s` is when there will be enough. It is None where the
-                estimate is more than a minute's worth: then waiting does not help.
+            LimitReached: fewer are left; `retry_after_s` is when there will be enough.
+            RateLimitExceeded: the estimate is more than a minute's worth: waiting does not help.
             StoreUnavailable: Redis did not answer.
         """
         limit = limits.tokens_per_min
@@ -74,7 +82,7 @@ class RateLimits:
                 f"{_needs(estimate, limit)}, and {window.remaining:,} are left; send it again in {seconds} s, "
                 "or lower max_completion_tokens."
             )
-            raise RateLimitExceeded(message, retry_after_s=seconds)
+            raise LimitReached(message, window)
         return window
 
     async def settle_tokens(self, key_id: str, limits: KeyLimits, reserved: int, used: int) -> None:

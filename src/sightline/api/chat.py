@@ -16,6 +16,7 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from sightline.account import Call
+from sightline.admission.limits import LimitReached
 from sightline.api.answer import EVENT_STREAM_TYPE, collect, frames, preview_body
 from sightline.api.body import header, headers, read_json_body
 from sightline.api.caller import allow_model, caller
@@ -76,7 +77,11 @@ async def _read(runtime: Runtime, scope: Scope, receive: Receive) -> tuple[ChatR
         models = tuple(model.id for model in runtime.service.catalogue.models())
     if (refusal := admission.would_refuse(key.id, key.limits.max_in_flight, models)) is not None:
         raise refusal
-    call.requests = await runtime.limits.take_request(key.id, key.limits)
+    try:
+        call.requests = await runtime.limits.take_request(key.id, key.limits)
+    except LimitReached as reached:
+        call.requests = reached.window
+        raise
     body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)
     chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
     allow_model(scope, key, chat.model)

@@ -6,6 +6,7 @@ an engine raises is a message, so that nothing but messages crosses a boundary.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
@@ -19,15 +20,19 @@ from sightline.log import get_logger
 
 log = get_logger(__name__)
 
+PACE_S = 0.25
+
 
 async def answers(
     engine: Engine, message: Generate, raw: bytes, on_work: Callable[[], None] = lambda: None
 ) -> AsyncGenerator[Piece | Counted | Failed, None]:
-    """Run one request; pieces of an answer that nobody reads before its end are joined. Closing this cancels.
+    """Run one request. Closing this cancels.
 
-    `on_work` is called at every piece that the engine gives.
+    Of an answer that nobody reads before its end, what came within `PACE_S` is one piece: it says what was used so far,
+    for the case that its reader leaves. `on_work` is called at every piece that the engine gives.
     """
     request = unpack_request(message, raw)
+    sent_s = time.monotonic()
     try:
         if message.only_count:
             yield Counted(message.number, await engine.count(request))
@@ -37,7 +42,9 @@ async def answers(
             async for delta in deltas:
                 on_work()
                 whole.append(delta)
-                if request.stream or delta.finish_reason is not None:
+                now_s = time.monotonic()
+                if request.stream or delta.finish_reason is not None or now_s - sent_s >= PACE_S:
+                    sent_s = now_s
                     yield Piece(message.number, Delta.join(whole))
                     whole.clear()
     except ServiceError as error:

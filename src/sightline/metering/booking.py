@@ -107,7 +107,8 @@ class Booking:
         if self._was_quick():
             self._ledger.settle_later(self._entry, ending, is_whole=True)
         elif self._is_written:
-            self._ledger.settle_later(self._entry, ending)  # the row may be there all the same
+            # The row may be there all the same, and then stays as it is. Without it, who left is still to be charged.
+            self._ledger.settle_later(self._entry, ending, is_whole=ending.outcome == "cancelled")
         elif self._reserving is not None and not self._reserving.done():
             self._reserving.add_done_callback(lambda _: self._close(ending))
         elif self._reserving is not None and not isinstance(self._reserving.exception(), _REFUSED):

@@ -69,7 +69,8 @@ class Posting:
             )
             # Else an earlier try was committed after all.
             reservations = [write for write in reservations if write.entry.id not in there]
-            wholes = [write for write in wholes if write.entry.id not in there]
+            firsts = {write.entry.id: write for write in reversed(wholes)}  # who was answered may have left since
+            wholes = [write for write in firsts.values() if write.entry.id not in there]
         if reservations:
             self._reserve_all(connection, reservations, moves)
         if wholes:

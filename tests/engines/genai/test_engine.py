@@ -89,6 +89,14 @@ def test_a_seed_gives_the_same_answer_every_time(bench: Bench) -> None:
     assert bench.text(seeded) == bench.text(seeded)
 
 
+@pytest.mark.parametrize("temperature", [1e-300, 1e-46, 1e-7])
+def test_a_temperature_as_good_as_none_is_greedy(bench: Bench, temperature: float) -> None:
+    greedy = bench.request("Write anything.", temperature=0.0, max_tokens=12)
+    close = replace(greedy, sampling=replace(greedy.sampling, temperature=temperature))
+
+    assert bench.text(close) == bench.text(greedy)
+
+
 def test_answers_without_a_seed_differ(bench: Bench) -> None:
     request = bench.request("Write anything.", temperature=2.0, max_tokens=24)
 

@@ -187,6 +187,7 @@ async def test_server_that_is_slow_and_lives_keeps_its_requests() -> None:
 
 LIES = [
     {"prompt_tokens": -1},
+    {"prompt_tokens": 0},
     {"prompt_tokens": 10**9},
     {"completion_tokens": -5},
     {"completion_tokens": 9},

@@ -12,6 +12,7 @@ from sightline.errors import UnsupportedParameter
 
 SEEDS = 2**32
 """The pipeline's random generator takes 32 bits of seed; a longer one is folded to that."""
+_LEAST_TEMPERATURE = 1e-6  # the pipeline divides by it in 32 bits
 _LEAST_TOP_P = 1e-6
 
 
@@ -33,14 +34,15 @@ def generation_config(
 ) -> GenerationConfig:
     """Return the pipeline's settings for one request.
 
-    Temperature 0 is greedy. Without a seed each request draws its own. Stop strings are matched by us, on text.
+    Temperature 0 is greedy, and so is what is as good as 0. Without a seed each request draws its own. Stop strings are
+    matched by us, on text.
     """
     config = GenerationConfig()
     config.apply_chat_template = False
     config.max_new_tokens = max_tokens
     config.eos_token_id = min(eos_ids)
     config.stop_token_ids = set(eos_ids)
-    config.do_sample = sampling.temperature > 0
+    config.do_sample = sampling.temperature >= _LEAST_TEMPERATURE
     if config.do_sample:
         config.temperature = sampling.temperature
         config.top_p = max(sampling.top_p, _LEAST_TOP_P)

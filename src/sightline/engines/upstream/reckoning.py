@@ -57,7 +57,7 @@ class Reckoning:
         if 0 <= said.prompt_tokens < self._image_tokens:
             raise _other_images(said.prompt_tokens, self._image_tokens)
         if not (
-            self._image_tokens <= said.prompt_tokens <= self._most_prompt
+            max(self._image_tokens, 1) <= said.prompt_tokens <= self._most_prompt
             and 0 <= cached <= said.prompt_tokens
             # The last piece may hold what was kept back, and belongs to no token of its own.
             and pieces - 1 <= said.completion_tokens <= self._most_completion
