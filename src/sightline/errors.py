@@ -13,7 +13,7 @@ ServiceError                       status, type, code, param
 │                                  ImageUndecodable · TooManyImages · ImageMisplaced
 ├─ AuthenticationError 401         PermissionDenied 403 · ModelNotAllowed · OriginNotAllowed
 ├─ RateLimitExceeded 429           QuotaExceeded 402
-├─ StoreUnavailable 503            IdempotencyConflict 409
+├─ StoreUnavailable 503            ReportsBusy 503 · IdempotencyConflict 409
 └─ EngineError 500                 EngineOverloaded 503 (UploadRefused) · EngineUnavailable 503
                                    EngineTimeout 504
 ConfigError                        start-up only; lists every problem at once
@@ -287,6 +287,13 @@ class StoreUnavailable(ServiceError):
     def __init__(self, message: str = "", *, param: str | None = None, retry_after_s: float | None = 1) -> None:
         default = "The service's database cannot be used at this moment. Send the request again; nothing was charged."
         super().__init__(message or default, param=param, retry_after_s=retry_after_s)
+
+
+class ReportsBusy(ServiceError):
+    """Too many reports on usage are being made; each reads much of the ledger."""
+
+    status = 503
+    code = "overloaded"
 
 
 class IdempotencyConflict(ServiceError):

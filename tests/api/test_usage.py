@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, closing
 from datetime import timedelta
@@ -14,9 +16,11 @@ import pytest
 from starlette.applications import Starlette
 
 from sightline.admission.keys import Keys
+from sightline.api import usage as usage_module
 from sightline.core import NewKey, Permission
+from sightline.errors import StoreUnavailable
 from sightline.metering.audit import check
-from sightline.store.database import Database
+from sightline.store.database import MOST_REPORTS, Database
 from support.bodies import CHAT, chat, image
 from support.failures import assert_error
 from support.ledgers import DONE, FAILED, NOON, entry, fill
@@ -188,6 +192,33 @@ async def test_a_key_that_may_not_see_usage_is_denied(client_with: Client, path:
 async def test_nothing_used_is_an_empty_list(client: httpx2.AsyncClient) -> None:
     for path in (TOTALS, REQUESTS):
         assert (await client.get(path)).json()["data"] == []
+
+
+async def test_long_reports_keep_nobody_waiting_and_are_bounded(
+    own: httpx2.AsyncClient, client_with: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new key is looked up in the database while as many reports as may be are being made or wait."""
+    until, begun = threading.Event(), threading.Semaphore(0)
+
+    def long(*_: object, **__: object) -> None:
+        begun.release()
+        until.wait(30)
+        raise StoreUnavailable
+
+    await own.get(REQUESTS)
+    monkeypatch.setattr(usage_module, "totals", long)
+    reports = [asyncio.create_task(own.get(TOTALS)) for _ in range(MOST_REPORTS)]
+    await asyncio.to_thread(begun.acquire)
+
+    one_more = await own.get(TOTALS)
+    answer = await client_with("inference").post(CHAT, json=chat("a"))
+    until.set()
+    ended = await asyncio.gather(*reports)
+
+    assert_error(one_more, 503, "overloaded")
+    assert "16 reports" in one_more.json()["error"]["message"]
+    assert answer.status_code == 200
+    assert {response.json()["error"]["code"] for response in ended} == {"store_unavailable"}
 
 
 async def test_what_was_answered_is_what_is_shown(client: httpx2.AsyncClient, database: Database) -> None:

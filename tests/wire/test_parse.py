@@ -341,3 +341,23 @@ def test_two_thousand_messages_are_taken() -> None:
     messages = [{"role": "user", "content": "a", "name": "b"}] * 2048
 
     assert len(parsed(chat("a") | {"messages": messages}).messages) == 2048
+
+
+@pytest.mark.parametrize(
+    ("entries", "is_taken"), [(9_000, True), (9_990, True), (10_010, False), (70_000, False)], ids=str
+)
+def test_a_schema_is_taken_up_to_a_number_of_entries(entries: int, is_taken: bool) -> None:
+    """Each of the properties is an entry of one object and has one of its own."""
+    schema = {"type": "object", "properties": {f"p{at}": {"type": "null"} for at in range(entries)}}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+
+    if is_taken:
+        assert parsed(chat("a", response_format=form)).sampling.response_format.schema == to_text(schema)
+    else:
+        (problem,) = refused(chat("a", response_format=form)).details
+        assert problem.param == "response_format.json_schema.schema"
+        assert "more than 20,000 entries" in problem.message
+
+
+def to_text(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

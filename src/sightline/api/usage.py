@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
+from sqlalchemy import Connection
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -54,11 +55,13 @@ async def usage(request: Request) -> Response:
     key = await caller(request.scope, "usage")
     runtime = runtime_of(request.scope)
     query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"), runtime.service.catalogue)
-    page = await runtime.database.run_read(
-        lambda connection: totals(connection, query.by, query.selection, limit=query.limit, after=query.after)
-    )
-    bodies = [total_body(row, query.by) for row in page.rows]
-    return _answer(bodies, total_columns(query.by), page.next, query.format)
+
+    def report(connection: Connection) -> Response:
+        page = totals(connection, query.by, query.selection, limit=query.limit, after=query.after)
+        bodies = [total_body(row, query.by) for row in page.rows]
+        return _answer(bodies, total_columns(query.by), page.next, query.format)
+
+    return await runtime.database.run_report(report)
 
 
 async def usage_requests(request: Request) -> Response:
@@ -66,10 +69,12 @@ async def usage_requests(request: Request) -> Response:
     key = await caller(request.scope, "usage")
     runtime = runtime_of(request.scope)
     query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"), runtime.service.catalogue)
-    page = await runtime.database.run_read(
-        lambda connection: requests(connection, query.selection, limit=query.limit, after=query.after)
-    )
-    return _answer([line_body(row) for row in page.rows], line_columns(), page.next, query.format)
+
+    def report(connection: Connection) -> Response:
+        page = requests(connection, query.selection, limit=query.limit, after=query.after)
+        return _answer([line_body(row) for row in page.rows], line_columns(), page.next, query.format)
+
+    return await runtime.database.run_report(report)
 
 
 def read_query(

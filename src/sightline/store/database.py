@@ -10,6 +10,7 @@ import fcntl
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,13 +19,16 @@ from sqlalchemy import URL, Connection, create_engine, event, inspect, make_url,
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from sightline import faults
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, ReportsBusy
 from sightline.store.failures import failing_as_unavailable
 from sightline.store.presence import FilePresence, PostgresPresence, Presence
 
 T = TypeVar("T")
 VERSION = "0004"
 """The newest migration."""
+MOST_REPORTS = 16
+"""At once, those that wait among them."""
+_REPORT_THREADS = 2
 _LOCK_S = 0.8
 _MIGRATION_LOCK = 7_305_810
 _POSTGRES = {
@@ -47,6 +51,8 @@ class Database:
         # A transaction that will write says so at once: one that reads first may find that it can no longer write.
         self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
         self._kept = _Kept()
+        self._reports = ThreadPoolExecutor(_REPORT_THREADS, "reports")
+        self._reports_asked = 0
         with self.engine.begin() as connection:
             is_current = _is_current(connection)
         if not is_current:
@@ -200,8 +206,25 @@ class Database:
         """`read` on a thread; the event loop is not held."""
         return await asyncio.to_thread(self.read, work)
 
+    async def run_report(self, work: Callable[[Connection], T]) -> T:
+        """`read` that may take long, on few threads of its own: neither requests nor other reads wait for it.
+
+        Raises:
+            ReportsBusy: as many as may be are being made or wait.
+            StoreUnavailable: the database failed.
+        """
+        if self._reports_asked >= MOST_REPORTS:
+            message = f"{MOST_REPORTS} reports are being made or wait, which is the limit; send it again in a moment."
+            raise ReportsBusy(message, retry_after_s=1)
+        self._reports_asked += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reports, self.read, work)
+        finally:
+            self._reports_asked -= 1
+
     def close(self) -> None:
         """Close every connection."""
+        self._reports.shutdown(wait=False, cancel_futures=True)
         self.engine.dispose()
 
 

@@ -45,6 +45,7 @@ _MOST_PROBLEMS = 100  # a body can hold a hundred thousand
 _MOST_ENTRIES = 2048
 """Messages and parts together; half a million of them, as fit into a body, would take seconds to judge."""
 _MOST_NAMES = 8192  # of all these objects, and entries of other lists: each that is unknown is a problem
+_MOST_IN_SCHEMA = 20_000  # OpenAI takes 5,000 properties
 _LONG = frozenset({"messages", *REFUSED})  # counted otherwise, or refused as a whole
 _COUNTED_BYTES = 2048  # a shorter body has not as much in it
 _USUAL_BYTES = 25 * _MOST_ENTRIES  # nor so many of these, the shortest of which is `{"type":"text","text":""}`
@@ -201,7 +202,23 @@ def _too_much(raw: dict[str, Any]) -> Problem | None:
     if names > _MOST_NAMES:
         message = f"The body's objects and lists have {names:,} entries, the limit is {_MOST_NAMES:,}; send fewer."
         return Problem(message, None, "invalid_value")
+    if any(_is_vast(one["schema"]) for one in inner if isinstance(one, dict) and "schema" in one):
+        message = f"The schema has more than {_MOST_IN_SCHEMA:,} entries, which is the limit; ask for less at once."
+        return Problem(message, "response_format.json_schema.schema", "invalid_value")
     return None
+
+
+def _is_vast(schema: Any) -> bool:
+    """Whether there are too many entries in its objects and lists to write it out again and to judge it."""
+    entries, within = 0, [schema]
+    while within:
+        one = within.pop()
+        if isinstance(one, dict | list):
+            entries += len(one)
+            if entries > _MOST_IN_SCHEMA:
+                return True
+            within += one.values() if isinstance(one, dict) else one
+    return False
 
 
 def _images(wire: Wire) -> Iterator[_Placed]:
