@@ -242,12 +242,12 @@ def conforms(value: object, schema: Schema, root: Schema) -> bool:
         pair = waiting[-1]
         if len(known) + len(waiting) > MAX_COMPARED:
             return True
-        parts = [] if _key(pair) in known else _parts(*pair, root)
-        if parts is None or not (unknown := [part for part in parts if _key(part) not in known]):
-            known.setdefault(_key(pair), parts is not None and _holds(*pair, [known[_key(part)] for part in parts]))
+        parts = _parts(*pair, root)
+        unknown = [part for part in parts or () if _key(part) not in known]
+        if not unknown:
+            known[_key(pair)] = parts is not None and _holds(*pair, [known[_key(part)] for part in parts])
             waiting.pop()
-        else:
-            waiting += unknown
+        waiting += unknown
     return known[id(value), id(schema)]
 
 
