@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from sightline.core import ImageEncoding
+from sightline.images import decode as decode_module
 from sightline.images.decode import Decoded, Undecodable, decode
-from sightline.images.header import read_header
+from sightline.images.header import Header, read_header
 from support.pictures import (
     BLACK,
     BLUE,
@@ -318,6 +319,44 @@ def test_srgb_profile_is_not_worth_a_word() -> None:
 
     assert_close(colours, QUARTERS)
     assert actions == ()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_a_profile_is_not_srgb_by_its_name(kind: str) -> None:
+    """GIMP's and Krita's linear profiles have the name in theirs: what is stored as 55 is shown as 128."""
+    linear = bytearray(SRGB)
+    at = linear.index(b"para")
+    linear[at : at + 16] = b"para" + bytes(8) + (1 << 16).to_bytes(4, "big")  # a power of 1
+    grey = Image.new("RGB", (64, 64), (55, 55, 55))
+
+    decoded = decode(encoded(grey, kind, icc_profile=bytes(linear)), kind, PAGE)
+
+    assert abs(int(pixels(decoded)[32, 32, 0]) - 128) <= 3
+    assert decoded.actions == ("colour profile to sRGB",)
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_jpeg_has_one_size_for_all_who_read_it(hidden: bool) -> None:
+    """A marker without a length (TEM) before two of the same length as bytes; a comment with another frame in it."""
+    real = encoded(Image.new("L", (800, 600)), "jpeg")
+    scan = real.index(b"\xff\xda")
+    frame = b"\xff\xc0\0\x0b\x08\0\x10\0\x10\1\1\x11\0"
+    comment = b"\xff\xfe" + (len(frame) + 2).to_bytes(2, "big")
+    jump = (2 + scan - 2 + len(comment)).to_bytes(2, "big")
+    data = b"\xff\xd8\xff\1" + jump * hidden + real[2:scan] + comment + frame + real[scan:]
+
+    header = read_header(data)
+
+    assert header is not None
+    assert (header.width, header.height) == (800, 600)
+    assert decode(data, "jpeg", ImageEncoding("page", 2000)).width == 800
+
+
+def test_what_decodes_to_another_size_than_its_header_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode_module, "read_header", lambda _: Header("png", 8, 8))
+
+    with pytest.raises(Undecodable):
+        decode(encoded(quarters()), "png", PAGE)
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "webp"])

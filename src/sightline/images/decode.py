@@ -15,6 +15,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -22,7 +23,7 @@ from PIL import Image
 
 from sightline.core import Detail, ImageEncoding, Pixels
 from sightline.images import orientation
-from sightline.images.header import Broken, gif_frame, gif_screen
+from sightline.images.header import Broken, gif_frame, gif_screen, read_header
 from sightline.images.png import count_frames, without_ancillary
 from sightline.images.tokens import Box, View, views
 
@@ -33,6 +34,9 @@ pyvips.cache_set_max(0)
 
 _UNREADABLE = (pyvips.Error, Broken, IndexError, struct.error)
 _SRGB_NAMES = (b"sRGB", b"\x00s\x00R\x00G\x00B")
+_PROBE = np.array([[0, 0, 0], [55, 55, 55], [128, 64, 32], [40, 200, 90], [230, 20, 160], [255, 255, 255]], np.uint8)
+_AS_GOOD_AS_EQUAL = 3
+"""By so much of 255 the usual profiles of sRGB differ from one another."""
 _PROFILE_SPACES = {"cmyk": b"CMYK", "b-w": b"GRAY", "grey16": b"GRAY"}
 # Reduced by more than this, pixels are averaged first: the filter's rounded weights would darken the picture.
 _MOST_BY_FILTER = 4
@@ -116,10 +120,12 @@ def is_lying(data: bytes, image_type: str) -> bool:
 
 def _decode(data: bytes, image_type: str, encoding: ImageEncoding, detail: Detail) -> Decoded:
     actions: list[str] = []
-    frames = 1
+    frames, header = 1, read_header(data)
     if image_type == "png":
         frames, data = count_frames(data), without_ancillary(data)
     image = _open(data, image_type)
+    if header is None or (image.width, image.height) != (header.width, header.height):
+        raise Broken  # all limits and counts are of the header
     turn = _field(image, "orientation", orientation.UPRIGHT)
     stored = _Stored(data, image_type, image.width, image.height, turn)
     frames = _field(image, "n-pages", frames)
@@ -255,7 +261,7 @@ def _to_srgb(image: pyvips.Image, actions: list[str]) -> pyvips.Image:
     profile = image.get("icc-profile-data") if "icc-profile-data" in image.get_fields() else b""
     if image.interpretation == "cmyk":
         actions.append("CMYK to RGB")
-    if profile and not any(name in profile for name in _SRGB_NAMES):
+    if profile and not _is_srgb(profile):
         try:
             if profile[16:20] != _PROFILE_SPACES.get(image.interpretation, b"RGB ") or profile[36:40] != b"acsp":
                 raise pyvips.Error("not a profile of this picture's colours")
@@ -271,6 +277,20 @@ def _to_srgb(image: pyvips.Image, actions: list[str]) -> pyvips.Image:
         rgb = light.extract_band(0, n=3) * light.extract_band(3) / 255
         return rgb.rint().cast("uchar").copy(interpretation="srgb")
     return image.colourspace("srgb")
+
+
+@lru_cache(maxsize=32)
+def _is_srgb(profile: bytes) -> bool:
+    """Whether a profile calls itself sRGB and changes no colour: some that have the name have another curve."""
+    if not any(name in profile for name in _SRGB_NAMES):
+        return False
+    probe = pyvips.Image.new_from_array(_PROBE[np.newaxis], interpretation="srgb").copy()
+    probe.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        seen = probe.icc_transform("srgb", embedded=True).numpy()
+    except pyvips.Error:
+        return True  # its name is all that can be read of it
+    return bool(np.abs(seen[0].astype(int) - _PROBE).max() <= _AS_GOOD_AS_EQUAL)
 
 
 def _on_white(pixels: Pixels, actions: list[str]) -> Pixels:

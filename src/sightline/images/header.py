@@ -18,7 +18,7 @@ import numpy.typing as npt
 _WIDE_PX = 8_192
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_NO_MARKERS = frozenset({0x00, 0xFF, *range(0xD0, 0xD8)})
+_NO_MARKERS = frozenset({0x00, 0x01, 0xFF, *range(0xD0, 0xD8)})  # a stuffed byte, TEM, a fill byte, restarts
 _SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _WORD = np.dtype("<u2")
 _START_OF_SCAN = 0xDAFF  # the pair as a little-endian word
@@ -220,7 +220,7 @@ def _scan_starts(data: bytes, at: int) -> int:
 
 
 class _Markers:
-    """Finds the markers of a JPEG: 0xFF and a byte that makes it neither a fill byte, a stuffed one nor a restart."""
+    """Finds the markers of a JPEG that begin a segment: 0xFF and a byte that is none of `_NO_MARKERS`."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -242,7 +242,7 @@ class _Markers:
         """All at once, since a search for each would go through a long run of fill bytes a byte at a time."""
         bytes_ = np.frombuffer(self._data, np.uint8)
         second = bytes_[1:]
-        is_marker = (bytes_[:-1] == 0xFF) & (second != 0) & (second != 0xFF) & ((second < 0xD0) | (second > 0xD7))
+        is_marker = (bytes_[:-1] == 0xFF) & (second > 1) & (second != 0xFF) & ((second < 0xD0) | (second > 0xD7))
         return np.flatnonzero(is_marker)
 
 
