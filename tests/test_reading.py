@@ -146,6 +146,19 @@ async def test_the_receipt_says_when_a_picture_has_more_text_than_the_model_was_
     assert not [action for action in whole.images[0].actions if "characters" in action]
 
 
+async def test_a_text_cut_where_a_line_ends_is_cut(
+    service: Service, transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def first_lines(_: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        yield Delta("a" * MOST + "\n")
+
+    monkeypatch.setattr(transcriber, "generate", first_lines)
+
+    _, end = await answer(service, chat(image(page("Total")), "What?"))
+
+    assert f"the model was given the first {MOST} characters of its text" in end.images[0].actions
+
+
 async def test_a_picture_without_text_stands_alone(service: Service) -> None:
     text, end = await answer(service, chat(image(picture()), "What?"))
 

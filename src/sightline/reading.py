@@ -101,9 +101,9 @@ class Reader:
         async with aclosing(engine.generate(work)) as deltas:
             async for delta in deltas:
                 pieces.append(delta.text)
-        read = "".join(pieces).strip("\n")
+        read = "".join(pieces)
         text = whole_lines(read, most)
-        return Told(text, len(text) < len(read))
+        return Told(text, len(read) > most or len(text) < len(read.strip("\n")))
 
 
 def beside(messages: Sequence[Message], texts: Sequence[str]) -> tuple[Message, ...]:

@@ -58,6 +58,13 @@ def test_answer_goes_to_standard_output_and_usage_to_the_other(run: Run, photo: 
     assert "35 prompt tokens (32 of them" in result.stderr
 
 
+def test_an_answer_is_printed_as_it_is(run: Run, photo: str) -> None:
+    """Tabs part the cells of what the transcriber reads, and colons are no names of pictures."""
+    text = "Item\tQty  1:100:5 :smile: [red]x"
+
+    assert run("ask", photo, text).stdout == f"[32x32] {text}\n"
+
+
 @pytest.mark.parametrize(("detail", "views"), [("low", 1), ("high", 3)])
 def test_detail_is_asked_for(run: Run, tmp_path: Path, detail: str, views: int) -> None:
     (tmp_path / "wide.png").write_bytes(picture(width=128, height=64))

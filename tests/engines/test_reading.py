@@ -183,3 +183,30 @@ def test_what_stands_at_several_heights_is_no_chart() -> None:
 
 def test_nothing_to_read_is_no_rows() -> None:
     assert reading_order(np.zeros((0, 4, 2))) == []
+
+
+def test_a_label_on_its_side_leaves_a_table_its_cells() -> None:
+    """A heading of rows at the left edge, written upwards: ten times as high as wide."""
+    table = [
+        (f"{row}{column}", 120.0 + 200 * column, 100.0 + STEP_PX * row, 80.0) for row in range(9) for column in range(4)
+    ]
+    boxes = [[(x, y), (x + wide, y), (x + wide, y + LINE_PX), (x, y + LINE_PX)] for _, x, y, wide in table]
+    label = [(40, 150), (64, 150), (64, 350), (40, 350)]
+
+    rows = reading_order(np.array([*boxes, label], np.float64))
+
+    assert [len(row.cells) for row in rows] == [4] * 9
+    assert all(len(cell) == 1 for row in rows for cell in row.cells[1:])
+
+
+def test_a_sheet_of_thousands_of_numbers_is_read_row_by_row() -> None:
+    """Each is compared with few others, so that it takes no hundreds of megabytes."""
+    numbers = [
+        [(x, y), (x + 40, y), (x + 40, y + 12), (x, y + 12)]
+        for y in range(0, 80 * 20, 20)
+        for x in range(0, 50 * 60, 60)
+    ]
+
+    rows = reading_order(np.array(numbers, np.float64))
+
+    assert [len(row.cells) for row in rows] == [50] * 80

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image
 
 from sightline.core import ImageEncoding
 from sightline.images import decode as decode_module
@@ -299,42 +299,6 @@ def test_extreme_shapes_do_not_choke(kind: str, encoding: ImageEncoding, size: t
     assert_close([tuple(pixels(decoded)[0, 0]), tuple(pixels(decoded)[-1, -1])], [BLUE, BLUE], tolerance=4)
 
 
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_colour_profile_is_converted_to_srgb(kind: str) -> None:
-    """A profile like sRGB but with red and blue in each other's place."""
-    named = SRGB.replace(b"\0s\0R\0G\0B", b"\0x\0R\0G\0B").replace(b"sRGB", b"xRGB")
-    swapped = named.replace(b"rXYZ", b"tXYZ").replace(b"bXYZ", b"rXYZ").replace(b"tXYZ", b"bXYZ")
-
-    colours, actions = seen(encoded(quarters(), kind, icc_profile=swapped), kind)
-
-    assert_close(colours, [BLUE, GREEN, RED, WHITE], tolerance=5)
-    assert actions == ("colour profile to sRGB",)
-
-
-def test_srgb_profile_is_not_worth_a_word() -> None:
-    colours, actions = seen(encoded(quarters(), "png", icc_profile=SRGB), "png")
-
-    assert_close(colours, QUARTERS)
-    assert actions == ()
-
-
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
-def test_a_profile_is_not_srgb_by_its_name(kind: str) -> None:
-    """GIMP's and Krita's linear profiles have the name in theirs: what is stored as 55 is shown as 128."""
-    linear = bytearray(SRGB)
-    at = linear.index(b"para")
-    linear[at : at + 16] = b"para" + bytes(8) + (1 << 16).to_bytes(4, "big")  # a power of 1
-    grey = Image.new("RGB", (64, 64), (55, 55, 55))
-
-    decoded = decode(encoded(grey, kind, icc_profile=bytes(linear)), kind, PAGE)
-
-    assert abs(int(pixels(decoded)[32, 32, 0]) - 128) <= 3
-    assert decoded.actions == ("colour profile to sRGB",)
-
-
 @pytest.mark.parametrize("hidden", [True, False])
 def test_a_jpeg_has_one_size_for_all_who_read_it(hidden: bool) -> None:
     """A marker without a length (TEM) before two of the same length as bytes; a comment with another frame in it."""
@@ -357,23 +321,6 @@ def test_what_decodes_to_another_size_than_its_header_is_refused(monkeypatch: py
 
     with pytest.raises(Undecodable):
         decode(encoded(quarters()), "png", PAGE)
-
-
-@pytest.mark.parametrize("kind", ["jpeg", "webp"])
-@pytest.mark.parametrize(
-    "profile",
-    [
-        b"nonsense",
-        b"x" * 200,
-        ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(),
-        SRGB[:12] + bytes(200),
-    ],
-)
-def test_profile_of_no_use_is_ignored_and_said_so(kind: str, profile: bytes) -> None:
-    colours, actions = seen(encoded(quarters(), kind, icc_profile=profile), kind)
-
-    assert_close(colours, QUARTERS, tolerance=4)
-    assert actions == ("colour profile unreadable, ignored",)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

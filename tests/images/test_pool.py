@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from concurrent.futures import Future
 from typing import Any
 
 import psutil
@@ -14,14 +15,15 @@ from sightline.core import EncodedImage, ImageEncoding
 from sightline.errors import ImageUndecodable
 from sightline.images.decode import Decoded
 from sightline.images.pool import ImagePool
+from support.asgi import until
 from support.pictures import picture
 
 pytestmark = pytest.mark.anyio
 SQUARE = ImageEncoding("square", 32, 16)
 
 
-def encoded(data: bytes) -> EncodedImage:
-    return EncodedImage(data, "image/png", "png", 32, 32, "auto", "messages.[0].content.[0].image_url.url")
+def encoded(data: bytes, side_px: int = 32) -> EncodedImage:
+    return EncodedImage(data, "image/png", "png", side_px, side_px, "auto", "messages.[0].content.[0].image_url.url")
 
 
 async def test_picture_comes_back_as_pixels(pool: ImagePool) -> None:
@@ -53,6 +55,34 @@ async def test_cancelled_picture_leaves_the_pool_working(pool: ImagePool) -> Non
 
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
     assert (await pool.decode(encoded(picture()), SQUARE, 1)).width == 32
+
+
+async def test_a_large_picture_keeps_its_place_until_it_is_decoded(
+    pool: ImagePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who leaves does not end the decoding, so leaving must not let another large one begin beside it."""
+    running: list[Future[Decoded]] = []
+
+    def schedule(*_: object) -> Future[Decoded]:
+        future: Future[Decoded] = Future()
+        future.set_running_or_notify_cancel()
+        running.append(future)
+        return future
+
+    monkeypatch.setattr(pool, "_schedule", schedule)
+    large = encoded(picture(), 5000)
+    leavers = [asyncio.create_task(pool.decode(large, SQUARE, 1)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    leavers[0].cancel()
+    await asyncio.sleep(0.01)
+    assert len(running) == 1
+
+    running[0].set_result(Decoded(b"", 1, 1, ()))
+    await until(lambda: len(running) == 2)
+    running[1].set_result(Decoded(b"\0\0\0", 1, 1, ()))
+
+    assert (await leavers[1]).data == b"\0\0\0"
+    assert not pool._large.locked()
 
 
 async def test_process_that_is_killed_is_replaced() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sightline.cli.client import check, connect, list_models
-from sightline.cli.terminal import err, fail, out
+from sightline.cli.terminal import err, fail, say
 from sightline.core import Detail
 from sightline.sender.picture import content_part, header_of, read
 
@@ -73,10 +73,10 @@ def _print_stream(lines: Any) -> dict[str, Any] | None:
             continue
         event = json.loads(line[len("data: ") :])
         if "error" in event:
-            out.print()
+            say("\n")
             fail(event["error"]["message"])
         usage = event.get("usage") or usage
         for choice in event["choices"]:
-            out.print(choice["delta"].get("content") or "", end="", markup=False)
-    out.print()
+            say(choice["delta"].get("content") or "")
+    say("\n")
     return usage

@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple
 from sightline.core import ImageEncoding
 from sightline.images.decode import Decoded
 
+_ENTRY_BYTES = 1_024
+"""Of an entry itself: a picture of one pixel takes three bytes, and its entry five hundred."""
+
 
 class CacheKey(NamedTuple):
     """Which picture (SHA-256 of its bytes), decoded for which encoding, how closely, sent by the owner of which key."""
@@ -39,10 +42,14 @@ class ImageCache:
 
     def put(self, key: CacheKey, decoded: Decoded) -> None:
         """Hold a picture; older ones make room. One larger than the whole cache is not held."""
-        if key in self._entries or len(decoded.data) > self._max_bytes:
+        if key in self._entries or _size(decoded) > self._max_bytes:
             return
         self._entries[key] = decoded
-        self._bytes += len(decoded.data)
+        self._bytes += _size(decoded)
         while self._bytes > self._max_bytes:
             _, oldest = self._entries.popitem(last=False)
-            self._bytes -= len(oldest.data)
+            self._bytes -= _size(oldest)
+
+
+def _size(decoded: Decoded) -> int:
+    return len(decoded.data) + _ENTRY_BYTES

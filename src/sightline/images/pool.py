@@ -10,7 +10,8 @@ import os
 import resource
 from concurrent.futures import TimeoutError as PoolTimeout
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import suppress
+from functools import partial
 from multiprocessing import get_context
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -66,15 +67,24 @@ class ImagePool:
         Raises:
             ImageUndecodable: the bytes do not decode, or not within the time and memory allowed.
         """
-        large = image.width * image.height > _LARGE_PX
-        async with self._large if large else nullcontext():
-            try:
-                return await self._run(image, encoding, number)
-            except BrokenProcessPool:
-                return await self._run(image, encoding, number)
+        try:
+            return await self._run(image, encoding, number)
+        except BrokenProcessPool:
+            return await self._run(image, encoding, number)
 
     async def _run(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
-        future = self._schedule(image, encoding)
+        is_large = image.width * image.height > _LARGE_PX
+        if is_large:
+            await self._large.acquire()
+        try:
+            future = self._schedule(image, encoding)
+        except BaseException:
+            if is_large:
+                self._large.release()
+            raise
+        if is_large:
+            # Not sooner: who leaves does not end the decoding.
+            future.add_done_callback(partial(_release, self._large, asyncio.get_running_loop()))
         try:
             decoded: Decoded = await asyncio.shield(asyncio.wrap_future(future))
         except asyncio.CancelledError:
@@ -98,6 +108,12 @@ class ImagePool:
             self._pool.stop()
             self._pool = _processes(self._workers)
             return self._pool.schedule(work, **task)
+
+
+def _release(place: asyncio.Semaphore, loop: asyncio.AbstractEventLoop, _: object) -> None:
+    """Give a place back, from any thread."""
+    with suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(place.release)
 
 
 def _processes(workers: int) -> ProcessPool:

@@ -8,12 +8,17 @@ import pytest
 from msgspec import structs
 
 from sightline.engines.upstream import server as server_module
+from sightline.engines.upstream.server import Exchange
 from sightline.errors import EngineError, EngineOverloaded
 from support.asgi import until
 from support.engines import answer, said
 from support.upstreams import FILE, TEXT, ask, engine_over, rude_servers
 
 pytestmark = pytest.mark.anyio
+
+
+def running(number: int) -> list[Exchange]:
+    return [Exchange(asyncio.get_running_loop().time(), streams=True) for _ in range(number)]
 
 
 async def test_request_that_fails_everywhere_puts_nobody_out() -> None:
@@ -72,6 +77,23 @@ async def test_servers_that_all_lack_room_are_asked_all_the_same() -> None:
                 await answer(engine, ask())
 
         assert all(server.asked() for server in servers)
+
+
+async def test_a_request_goes_where_there_is_room() -> None:
+    """One server is full, the other has one place: whatever its picture or text, a request goes to that."""
+    async with rude_servers(2) as servers, engine_over(servers, max_outstanding=4) as engine:
+        full, roomy = engine.pool.servers
+        full.exchanges.update(running(4))
+        roomy.exchanges.update(running(3))
+
+        chosen = {engine.pool.choose(ask(f"{number}")).name for number in range(40)}
+        roomy.exchanges.update(running(1))
+        with pytest.raises(EngineOverloaded):
+            engine.pool.choose(ask())
+        full.exchanges.clear()
+        roomy.exchanges.clear()
+
+    assert chosen == {roomy.name}
 
 
 async def test_server_that_fails_every_other_request_is_put_out() -> None:

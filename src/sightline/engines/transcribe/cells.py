@@ -140,7 +140,8 @@ class _Table:
         layout = self._layout
         covers = np.zeros(int(layout.right.max()) - self._from_px + 1, bool)
         for index in row:
-            inset_px = _INSET * layout.height[index]
+            # A label that stands on its side is higher than wide.
+            inset_px = _INSET * min(layout.height[index], layout.width[index])
             start, end = layout.left[index] + inset_px, layout.right[index] - inset_px
             covers[int(start) - self._from_px : int(end) - self._from_px + 1] = True
         return covers

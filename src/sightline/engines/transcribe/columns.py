@@ -117,17 +117,20 @@ def _are_side_by_side(layout: Layout, left: Members, right: Members, text_px: fl
 
 def _is_prose(layout: Layout) -> _Mask:
     """Tell lines of running text: long, and with two near ones that begin and end where they do."""
-    text_px = layout.height
-    below_px = np.abs(layout.middle[:, np.newaxis] - layout.middle)
+    # Only long ones are compared, each with each: of the thousands of a sheet of numbers there are few.
+    long = np.flatnonzero(layout.width >= _PROSE_MIN_WIDTH * layout.height)
+    left, right, middle, text_px = (edge[long] for edge in (layout.left, layout.right, layout.middle, layout.height))
+    below_px = np.abs(middle[:, np.newaxis] - middle)
     alike = (
         (below_px > 0.5 * text_px)
         & (below_px < _NEAR * text_px)
-        & (np.abs(layout.left[:, np.newaxis] - layout.left) < _INDENT * text_px)
-        & (np.abs(layout.right[:, np.newaxis] - layout.right) < _RAGGED * text_px)
-        & (np.abs(layout.height[:, np.newaxis] - layout.height) < 0.4 * text_px)
+        & (np.abs(left[:, np.newaxis] - left) < _INDENT * text_px)
+        & (np.abs(right[:, np.newaxis] - right) < _RAGGED * text_px)
+        & (np.abs(text_px[:, np.newaxis] - text_px) < 0.4 * text_px)
     )
-    long = layout.width >= _PROSE_MIN_WIDTH * text_px
-    return np.asarray(long & ((alike & long).sum(axis=1) >= 2))
+    prose = np.zeros(len(layout.left), bool)
+    prose[long[alike.sum(axis=1) >= 2]] = True
+    return prose
 
 
 def _running(layout: Layout, side: Members, prose: _Mask) -> Members:

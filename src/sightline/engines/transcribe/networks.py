@@ -31,6 +31,8 @@ Boxes = npt.NDArray[np.float32]
 
 LINE_HEIGHT_PX = 48
 _ORIENTER_WIDTH_PX = 192
+_MOST_BOXES = 4_000
+"""Of a page; beyond them its top would be lost. A sheet of four-digit numbers in 16 px has 1,300."""
 _CONFIDENCE_STEPS = 24
 """Enough to tell writing from noise; each costs 18,710 exponentials."""
 _DETECTOR = "PP-OCRv6_det_small.onnx"
@@ -87,7 +89,9 @@ class Networks:
             self._recogniser = core.compile_model(_from_pixels(_scores_only(recogniser)), "CPU", many_lines)
         except RuntimeError as failure:
             raise ConfigError("OpenVINO cannot load the transcriber's weights; reinstall rapidocr 3.10") from failure
-        self._extract_boxes = DBPostProcess(thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True)
+        self._extract_boxes = DBPostProcess(
+            thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True, max_candidates=_MOST_BOXES
+        )
         self._decode = CTCLabelDecode(character=characters).decode
 
     def detect(self, pixels: Pixels, size_px: tuple[int, int]) -> Boxes:

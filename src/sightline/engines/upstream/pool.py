@@ -96,15 +96,14 @@ class Pool:
         if not able:
             message = "None of the model's servers can answer at this moment. Send the request again in a moment."
             raise EngineUnavailable(message, retry_after_s=1)
-        if len(able) == 1:
-            chosen = able[0]
-        else:
-            least = min(server.outstanding for server in able) + _TOLERANCE
-            idle = [server for server in able if server.outstanding <= least]
-            chosen = idle[0] if len(idle) == 1 else _nearest(idle, request)
-        if chosen.outstanding >= self._most:
+        able = [server for server in able if server.outstanding < self._most]
+        if not able:
             raise EngineOverloaded("All of the model's servers have as much to do as they may.", retry_after_s=1)
-        return chosen
+        if len(able) == 1:
+            return able[0]
+        least = min(server.outstanding for server in able) + _TOLERANCE
+        idle = [server for server in able if server.outstanding <= least]
+        return idle[0] if len(idle) == 1 else _nearest(idle, request)
 
     async def _watch(self) -> None:
         now = asyncio.get_running_loop().time
