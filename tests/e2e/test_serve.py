@@ -11,7 +11,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
+from sightline.store.database import Database
+from sightline.store.tables import ledger
 from support.bodies import chat, events
 from support.running import Running
 
@@ -81,25 +84,32 @@ def test_second_signal_does_not_wait(tmp_path: Path) -> None:
     assert "Traceback" not in service.said
 
 
-def test_requests_that_outlast_the_drain_are_ended(tmp_path: Path) -> None:
-    with Running(tmp_path, step_s=60, toml="[server]\ndrain_s = 0\n") as service:
+@pytest.mark.parametrize("stream", [False, True])
+def test_requests_that_outlast_the_drain_fail_and_cost_nothing(tmp_path: Path, stream: bool) -> None:
+    with Running(tmp_path, step_s=0.1, toml="[server]\ndrain_s = 1\n") as service:
         key = key_of(service)
-        failures: list[str] = []
-
-        def waiting() -> None:
-            try:
-                failures.append(str(ask(service, key, "a b").status_code))
-            except httpx2.TransportError as error:
-                failures.append(type(error).__name__)
-
-        asking = threading.Thread(target=waiting)
+        answers: list[httpx2.Response] = []
+        body = {"max_tokens": 400, "stream": stream}
+        asking = threading.Thread(target=lambda: answers.append(ask(service, key, "word " * 400, **body)))
         asking.start()
+        time.sleep(0.5)
         service.process.send_signal(signal.SIGTERM)
 
         assert service.end() == 0
         asking.join()
 
-    assert len(failures) == 1
+    (answer,) = answers
+    if stream:
+        assert "word" in answer.text
+        assert events(answer.text)[-1]["error"]["code"] == "engine_unavailable"
+    else:
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "engine_unavailable"
+        assert answer.headers["retry-after"]
+    database = Database.in_folder(tmp_path / "data")
+    (row,) = database.read(lambda connection: connection.execute(select(ledger)).all())
+    database.close()
+    assert (row.outcome, row.status, row.completion_tokens) == ("failed", 503, 0)
     assert "Traceback" not in service.said
 
 

@@ -248,6 +248,34 @@ async def test_an_answer_that_cannot_be_settled_fails_and_is_written_down_when_t
     await until(lambda: outcomes(database) == [("failed", 503, 0)])
 
 
+async def test_a_database_that_takes_nothing_for_long_is_owed_a_bounded_number_of_endings(
+    books: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "MOST_OWED", 5)
+    faults.arm("store.write=error")
+    refused = 0
+    for _ in range(20):
+        booking = Booking(books, entry(), streams=True)
+        try:
+            await booking.begin()
+            await booking.confirm()
+        except StoreUnavailable as error:
+            refused += 1
+            booking.fail(error)
+            await asyncio.sleep(0.02)
+
+    owed = len(books._owed)
+    faults.arm("")
+    await until(lambda: not books.is_behind)
+    booking = Booking(books, entry(), streams=True)
+    await booking.begin()
+    await booking.complete(DONE)
+
+    assert refused == 20
+    assert owed == 5
+    assert outcomes(database) == [("completed", 200, 120)]
+
+
 async def test_without_a_row_nothing_may_go_out(books: Ledger, database: Database) -> None:
     faults.arm("store.write=error")
     booking = Booking(books, entry(), streams=True)

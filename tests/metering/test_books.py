@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import text
 
 from sightline.errors import StoreUnavailable
 from sightline.metering import books
 from sightline.metering.books import open_ledger
 from sightline.metering.ledger import Ledger
 from sightline.store.database import Database
+from support.asgi import until
 from support.ledgers import Process, entry
 
 pytestmark = pytest.mark.anyio
@@ -50,3 +52,26 @@ async def test_a_database_that_stays_away_does(any_database: Database, monkeypat
     with pytest.raises(StoreUnavailable):
         async with open_ledger(any_database):
             pass
+
+
+async def test_a_sign_of_life_that_is_lost_is_given_again(empty_postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection does nothing else: a server or a network in between may end it while all else goes on."""
+    monkeypatch.setattr(books, "ALIVE_EVERY_S", 0.1)
+    database = Database.at(empty_postgres)
+    other = database.presence()
+    signs = "FROM pg_locks WHERE locktype = 'advisory' AND objid <> :other AND granted"
+
+    def held(what: str) -> list[int]:
+        query = text(f"SELECT {what} {signs}")
+        return list(database.read(lambda c: c.execute(query, {"other": other.number}).scalars()))
+
+    async with open_ledger(database):
+        (number,), (pid,) = held("objid"), held("pid")
+        assert other.dead([number]) == set()
+
+        database.read(lambda c: c.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid}).all())
+        await until(lambda: held("objid") == [number] and held("pid") != [pid])
+
+        assert other.dead([number]) == set()
+    other.close()
+    database.close()

@@ -147,6 +147,26 @@ async def test_workers_know_when_all_is_full_without_asking(office: Office) -> N
     await until(lambda: other.would_refuse("key") is None)
 
 
+async def test_workers_hear_that_there_is_room_when_waiting_requests_leave(office: Office) -> None:
+    one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
+    places = [await enter(one), await enter(one)]
+    waiting = [soon(enter(one)), soon(enter(one))]
+    await until(lambda: office.desk.admission.waiting == 2)
+
+    async with AsyncExitStack() as visits:
+        for _ in range(2):
+            await visits.enter_async_context(one.visit("key"))
+        await until(lambda: other.would_refuse("key") is not None)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+        await until(lambda: other.would_refuse("key") is None)
+    for place in places:
+        await place.aclose()
+    await until(lambda: office.desk.admission.in_flight == 0)
+
+
 async def test_places_of_a_worker_that_dies_are_free_again(office: Office) -> None:
     dying = await office.worker()
     other = RemoteAdmission(SETTINGS, await office.worker())

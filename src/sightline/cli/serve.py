@@ -41,6 +41,8 @@ COLLECT_AFTER = (5_000, 3, 1000)
 
 What is gone through at once takes milliseconds at most, also while ten thousand connections come.
 """
+_ENDING_S = 3
+"""After the drain, for what still runs to say that it has failed."""
 _KEPT_BYTES = 64 << 20
 _LARGEST_KEPT_BYTES = 32 << 20  # glibc takes no more
 
@@ -88,7 +90,7 @@ class Server(uvicorn.Server):
         self._are_engines_ready = False
         self._held_back: list[socket.socket] = []
         self._opening: asyncio.Task[None] | None = None
-        self.config.app = create_app(
+        self.config.app = self._application = create_app(
             settings,
             shared.admission,
             engines=shared.engines,
@@ -151,13 +153,20 @@ class Server(uvicorn.Server):
         """Close what is idle, and finish what runs.
 
         A request of which a part has come is finished like the rest; only late in the time that is left is it refused,
-        since it would be cut short.
+        since it would be cut short. What runs even longer fails with its engine, which is an answer and costs nothing.
         """
         late = asyncio.get_running_loop().call_later(self._settings.server.drain_s / 2, self._refuse)
+        ending = asyncio.create_task(self._end_work())
         try:
             await super().shutdown(sockets)
         finally:
             late.cancel()
+            ending.cancel()
+
+    async def _end_work(self) -> None:
+        await asyncio.sleep(self._settings.server.drain_s)
+        if self.started and self.server_state.tasks:
+            await self._application.runtime.service.catalogue.stop()
 
     def _refuse(self) -> None:
         self.admission.draining = True
@@ -292,7 +301,7 @@ def _uvicorn(settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=round(settings.server.drain_s),
+        timeout_graceful_shutdown=round(settings.server.drain_s) + _ENDING_S,
     )
 
 

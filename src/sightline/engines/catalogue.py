@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from sightline.core import ChatRequest, ModelInfo
@@ -29,6 +30,10 @@ class Catalogue:
         models = [model for engine in self._engines for model in engine.models()]
         self._known.update(model.id for model in models)
         return models
+
+    async def stop(self) -> None:
+        """Stop every engine; what runs fails with `EngineUnavailable`."""
+        await asyncio.gather(*(engine.stop() for engine in self._engines))
 
     def resolve(self, model_id: str) -> str:
         """The id of the model that answers for `model_id`: the alias's target, or the id itself."""

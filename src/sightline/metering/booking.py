@@ -42,6 +42,8 @@ class Booking:
 
         Raises: as `Ledger.reserve`.
         """
+        if self._ledger.is_behind:
+            raise StoreUnavailable
         if not self._ledger.grant(self._entry):
             await self._reserved(self._reserve())
         elif self._streams:

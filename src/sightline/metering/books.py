@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from itertools import count
 
 from sightline.errors import StoreUnavailable
 from sightline.log import get_logger
 from sightline.metering.ledger import Ledger
 from sightline.metering.posting import Posting
 from sightline.store.database import Database
+from sightline.store.presence import Presence
 from sightline.store.writer import Writer
 
-TIDY_EVERY_S = 30.0
+ALIVE_EVERY_S = 5.0
+_ROUNDS_A_TIDYING = 6
 _PAUSES_S = (0.1, 0.3, 1.0)
 
 log = get_logger(__name__)
@@ -33,7 +36,7 @@ async def open_ledger(database: Database) -> AsyncIterator[Ledger]:
     tidying = None
     try:
         await _tidy_first(ledger)
-        tidying = asyncio.create_task(_keep_tidy(ledger))
+        tidying = asyncio.create_task(_keep_tidy(ledger, presence))
         yield ledger
     finally:
         if tidying is not None:
@@ -59,10 +62,11 @@ async def _tidy(ledger: Ledger) -> None:
         log.warning("requests_interrupted", rows=interrupted, charged=0)
 
 
-async def _keep_tidy(ledger: Ledger) -> None:
-    while True:
-        await asyncio.sleep(TIDY_EVERY_S)
-        try:
-            await _tidy(ledger)
-        except StoreUnavailable:
-            continue  # logged where it failed; the next round comes
+async def _keep_tidy(ledger: Ledger, presence: Presence) -> None:
+    """Show others that this process lives, much more often than they look for the dead; and look for them."""
+    for round_ in count(1):
+        await asyncio.sleep(ALIVE_EVERY_S)
+        with suppress(StoreUnavailable):  # logged where it failed; the next round comes
+            await asyncio.to_thread(presence.renew)
+            if round_ % _ROUNDS_A_TIDYING == 0:
+                await _tidy(ledger)

@@ -30,6 +30,8 @@ Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
 SOON_S = 0.02
 """How long a plain answer may take to have its row written in one go."""
 AGAIN_S = 1.0
+MOST_OWED = 1_000
+"""Endings that are tried again and again; each is a kilobyte, and a timer of `AGAIN_S`."""
 """How long to wait before what a database did not take is offered again."""
 KEPT = timedelta(hours=24)
 """How long a first answer is kept for its Idempotency-Key."""
@@ -124,11 +126,17 @@ class Ledger:
         self._presence = presence
         self._writer = writer
         self._leases = Leases(writer.write)
+        self._owed: set[str] = set()
         self.soon: Later[Callable[[], None]] = Later(SOON_S, lambda call: call())
 
     async def close(self) -> None:
         """Give back what is set aside for requests to come; after the last of them has ended."""
         await self._leases.close()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many endings wait for a database that takes none that no more requests may begin."""
+        return len(self._owed) >= MOST_OWED
 
     def grant(self, entry: Entry) -> bool:
         """Whether work may begin before the row is durable: nothing could refuse it.
@@ -187,6 +195,9 @@ class Ledger:
             if not done.cancelled() and done.exception() is not None and not self._writer.is_stopping:
                 again = partial(self.settle_later, entry, ending, is_whole=is_whole)
                 asyncio.get_running_loop().call_later(AGAIN_S, again)
+                self._owed.add(entry.id)
+            else:
+                self._owed.discard(entry.id)
 
         if entry.limit is not None:
             self._leased(entry, entry.limit)

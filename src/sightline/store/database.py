@@ -44,7 +44,9 @@ class Database:
     def __init__(self, url: str | URL, folder: Path | None = None) -> None:
         self.folder = folder
         self.dialect = make_url(url).get_backend_name()
-        self.engine = create_engine(url, connect_args={} if self.is_sqlite else _POSTGRES)
+        # Asked before each use: connections to a server elsewhere end while they idle.
+        asked = {"pool_pre_ping": not self.is_sqlite}
+        self.engine = create_engine(url, connect_args={} if self.is_sqlite else _POSTGRES, **asked)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _durable)
             event.listen(self.engine, "begin", _begin)

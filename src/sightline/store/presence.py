@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -96,17 +97,18 @@ class PostgresPresence:
         self.number = secrets.randbits(31)
         self._engine = engine
         self._connection: Connection | None = None
+        self._renewing = threading.RLock()
         self.renew()
 
     def renew(self) -> None:
-        """Take the lock; on a new connection if the old one is gone."""
-        if self._connection is not None:
-            try:
-                self._connection.execute(text("SELECT 1"))
-                return
-            except DBAPIError:
-                self.close()
-        with failing_as_unavailable():
+        """Take the lock; on a new connection if the old one is gone. That it is asked keeps it from being ended."""
+        with self._renewing, failing_as_unavailable():
+            if self._connection is not None:
+                try:
+                    self._connection.execute(text("SELECT 1"))
+                    return
+                except DBAPIError:
+                    self.close()
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(text("SELECT pg_advisory_lock(:kind, :number)"), {"kind": _CLASS, "number": self.number})
             self._connection = connection
@@ -122,7 +124,8 @@ class PostgresPresence:
 
     def close(self) -> None:
         """See `Presence.close`."""
-        connection, self._connection = self._connection, None
+        with self._renewing:
+            connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(DBAPIError):
                 connection.invalidate()  # not back to the pool: its lock ends with it

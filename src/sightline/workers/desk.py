@@ -147,7 +147,7 @@ class Visitor:
             place = admission.admit(message.model, message.key_id, message.max_in_flight)
         if message.model is not None and not admission.has_room(message.model):
             task = self._waiting[message.number] = asyncio.create_task(self._wait(message.number, place))
-            task.add_done_callback(lambda _: self._waiting.pop(message.number))
+            task.add_done_callback(lambda _: self._waited(message.number))
             return
         try:
             _at_once(place.__aenter__())
@@ -155,6 +155,11 @@ class Visitor:
             self.send(denied(message.number, error))
             return
         self._grant(message.number, place)
+
+    def _waited(self, number: int) -> None:
+        """One waits no more: it has a place, was refused, or has left, and then others may be let in."""
+        self._waiting.pop(number)
+        self._desk.look()
 
     async def _wait(self, number: int, place: Place) -> None:
         try:

@@ -17,7 +17,7 @@ from sightline.engines.base import MOST_AT_HAND, Deltas
 from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Client, Unreachable
 from sightline.engines.upstream.discovery import Discovery, greet
-from sightline.engines.upstream.exchange import Asking
+from sightline.engines.upstream.exchange import Asking, written
 from sightline.engines.upstream.failures import Failure, Refused, of_status
 from sightline.engines.upstream.pool import Pool
 from sightline.engines.upstream.server import Served, Server
@@ -218,16 +218,16 @@ class _InputTokens(msgspec.Struct):
 
 async def _count(server: Server, served: Served, request: GenerateRequest) -> Usage:
     if served.dialect == "sightline":
-        found = msgspec.json.decode(
-            await _ask(server, "/v1/chat/completions/input_tokens", served.writer.write(request)), type=_InputTokens
-        )
+        body = await written(served.writer.write, request)
+        found = msgspec.json.decode(await _ask(server, "/v1/chat/completions/input_tokens", body), type=_InputTokens)
         if found.input_tokens_details.image_tokens != request.image_tokens:
             raise EngineError("The model's server counts other image tokens than were promised.")
         return Usage(found.input_tokens, 0, request.image_tokens)
     if served.dialect != "vllm":
         message = f"The server of {served.info.id} cannot count a prompt without running the model."
         raise UnsupportedParameter(message, param="model")
-    count = msgspec.json.decode(await _ask(server, "/tokenize", served.writer.count(request)), type=_Count).count
+    body = await written(served.writer.count, request)
+    count = msgspec.json.decode(await _ask(server, "/tokenize", body), type=_Count).count
     # vLLM counts pictures as it shows them to the model; fewer tokens than theirs would mean that it lost one.
     if count <= request.image_tokens:
         raise EngineError("The model's server counts other image tokens than were promised.")

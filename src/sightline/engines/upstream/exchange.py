@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 from msgspec.structs import replace
@@ -51,7 +52,7 @@ class Asking:
         """
         if self._is_over:
             return []
-        body = None if self._sending is not None else await self._written()
+        body = None if self._sending is not None else await written(self._served.writer.write, self._request)
         try:
             if body is not None:
                 await self._send(body)
@@ -69,14 +70,6 @@ class Asking:
         if self._sending is not None and self._running is not None:
             self._server.exchanges.discard(self._running)
             self._sending.leave()
-
-    async def _written(self) -> Pieces:
-        """Write the body; beside the event loop where a text is long, for one of brackets takes a quarter second."""
-        request, write = self._request, self._served.writer.write
-        texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
-        if sum(map(len, texts)) <= _LONG_CHARACTERS:
-            return write(request)
-        return await asyncio.to_thread(write, request)
 
     async def _send(self, body: Pieces) -> None:
         running = self._running = Exchange(asyncio.get_running_loop().time(), streams=self._request.stream)
@@ -113,6 +106,14 @@ class Asking:
         if isinstance(error, asyncio.CancelledError) and self._running is not None and self._running.was_given_up():
             return Failure("slow")
         return None
+
+
+async def written(write: Callable[[GenerateRequest], Pieces], request: GenerateRequest) -> Pieces:
+    """Write a body; beside the event loop where a text is long, for one of brackets takes a quarter second."""
+    texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
+    if sum(map(len, texts)) <= _LONG_CHARACTERS:
+        return write(request)
+    return await asyncio.to_thread(write, request)
 
 
 class Conversation:
