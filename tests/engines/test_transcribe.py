@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bench.pages import Page, edits, make_pages
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from sightline.core import (
     Delta,
@@ -169,6 +169,22 @@ def test_a_cropped_line_is_read(bench: Bench, page: Page) -> None:
 
 
 # The contract.
+
+
+def test_a_line_too_long_for_one_look_is_read_in_pieces(bench: Bench) -> None:
+    """A log on a screen: squeezed into one look, 100000 became 10000."""
+    line = (
+        "2026-11-22T14:03:11.100 INFO worker=07 request=0000112233 status=200 bytes=100000 total=20055.1 ratio=3.3333 "
+        "wait=0.0000112 queue=11 cached=1000 user=anna.bell path=/v1/chat/completions tokens=4244 cost=0.0000100"
+    )
+    font = ImageFont.load_default(14)
+    paper = Image.new("RGB", (round(font.getlength(line)) + 40, 90), "white")
+    ImageDraw.Draw(paper).text((20, 34), line, "black", font)
+
+    text = bench.text(np.asarray(paper))
+
+    assert "request=0000112233 status=200 bytes=100000 total=20055.1 ratio=3.3333" in text
+    assert edits(line, text) <= 5
 
 
 def test_lines_come_one_by_one_and_the_last_delta_carries_the_counts(bench: Bench, page: Page) -> None:
