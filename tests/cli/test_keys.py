@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from sightline import __version__
 from sightline.admission.keys import Keys
+from sightline.cli import terminal
 from sightline.cli.main import app
 from sightline.metering.ledger import period_of
 from sightline.settings import load_settings
@@ -52,6 +53,19 @@ def test_list_has_names_as_they_are_and_never_the_key(run: Run, name: str) -> No
     assert name in result.stdout
     assert f"…{secret[-4:]}" in result.stdout
     assert secret not in result.output
+
+
+def test_list_is_whole_in_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it shows of a key is what revoking it takes."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(terminal.out, "_width", 60)
+    run("keys", "create", "Ada of the long corridor", "--model", "a/long/model", "--requests-per-min", "60")
+
+    (line,) = run("keys", "list").stdout.splitlines()[1:]
+
+    assert run("keys", "revoke", line.split()[0]).exit_code == 0
+    assert "Ada of the long corridor" in line
+    assert "60 requests/min" in line
 
 
 def test_revoked_key_is_shown_as_such(run: Run) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from sightline.admission.keys import ApiKey, Keys
@@ -93,7 +94,8 @@ def list_(data: Data = None, database: DatabaseUrl = None, config: Config = None
         cells = [key.id, key.name, f"…{key.hint}", _when(key.created_at), _state(key, now)]
         cells += [" ".join(sorted(key.permissions)), " ".join(sorted(key.models or ("all",)))]
         table.add_row(*cells, _limits(key), _spent(key, spent.get(key.id, Spent())))
-    out.print(table, width=10_000)  # a line a key: the terminal may wrap it, nothing is cut off
+    # A line a key: the terminal may wrap it, nothing is cut off.
+    Console(width=10_000, highlight=False, markup=False, emoji=False).print(table)
 
 
 @app.command()
