@@ -27,7 +27,7 @@ PICTURE = f"\n\n{START_OF_IMAGE}{END_OF_IMAGE}\n\n"
 UNSEEN = "\n\n"
 """What stands in a picture's place where its text is read alone."""
 ANSWER = f"{END_OF_TURN}\n{START_OF_TURN}model\n"
-LENGTH = -0.4
+LENGTH_POWER = -0.4
 """The power of an answer's length by which each of its tokens weighs."""
 SEGMENTS = 64
 """As in network.py: `segment // SEGMENTS` is the sample in its row, `segment % SEGMENTS` the turn."""
@@ -189,7 +189,7 @@ class RowWriter:
         self.extend(rows, group, question, segment=segment)
         before = rows.held(group.row)
         self.extend(rows, group, [token for token, _ in answer], segment=segment)
-        weight = sum(taught for _, taught in answer) ** LENGTH  # Long answers count for more, but not by their length.
+        weight = sum(taught for _, taught in answer) ** LENGTH_POWER
         first = len(rows.taught)
         rows.taught += [
             (group.row, before + i - 1, token, weight) for i, (token, taught) in enumerate(answer) if taught

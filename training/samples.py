@@ -81,7 +81,7 @@ class Mix:
 
     Where `letters` is false a view is too small for print: only names are asked of its patches, and no closer views
     are taken. `unseen` is the share of the samples learnt from of which the text is read alone: to see a picture costs
-    more than half of a step, and what a document says stands in its text.
+    two fifths of a step, and what a document says stands in its text.
     """
 
     side: int

@@ -217,8 +217,8 @@ def train(options: argparse.Namespace) -> None:
     sizes = SIZES[options.sizes]
     kinds = tuple((name, float(weight)) for name, _, weight in (part.partition("=") for part in options.kinds))
     recipe = Recipe(sizes, options.runs / "tokenizer", options.seed, kinds or None)
-    recipe = replace(recipe, row_tokens=options.row_tokens, rows=options.rows, pictures=options.pictures)
-    recipe = replace(recipe, unseen=options.unseen)
+    chunk = {"row_tokens": options.row_tokens, "rows": options.rows, "pictures": options.pictures}
+    recipe = replace(recipe, **chunk, unseen=options.unseen)
     folder, out = options.runs / options.name, options.out or options.runs / options.name
     journal = Journal(folder / "train.log")
     watched = draw_watched(recipe, options.watched, machine.workers)

@@ -200,7 +200,6 @@ def test_a_label_on_its_side_leaves_a_table_its_cells() -> None:
 
 
 def test_a_sheet_of_thousands_of_numbers_is_read_row_by_row() -> None:
-    """Each is compared with few others, so that it takes no hundreds of megabytes."""
     numbers = [
         [(x, y), (x + 40, y), (x + 40, y + 12), (x, y + 12)]
         for y in range(0, 80 * 20, 20)

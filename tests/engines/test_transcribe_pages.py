@@ -96,3 +96,16 @@ def test_the_values_of_a_chart_stand_over_their_labels(reader: Reader) -> None:
 def test_bars_are_not_taken_for_text_on_its_side(reader: Reader) -> None:
     """The detector takes three of these bars for text and loses values beside them; the labels stay level."""
     assert reader.read(chart("steelblue")).split("\n")[-1] == "Apples\tPears\tPlums\tFigs"
+
+
+def test_a_sheet_of_more_than_a_thousand_numbers_is_found_from_its_top(networks: Networks) -> None:
+    paper = Image.new("RGB", (2000, 1800), "white")
+    pen, face = ImageDraw.Draw(paper), ImageFont.load_default(16)
+    for row in range(46):
+        for column in range(28):
+            pen.text((20 + 70 * column, 12 + 38 * row), str(1000 + 28 * row + column), "black", face)
+
+    found = np.concatenate([boxes for row in find_rows(networks, np.asarray(paper)) for boxes in row.cells])
+
+    assert len(found) > 1200
+    assert found[:, :, 1].min() < 40

@@ -42,7 +42,7 @@ def test_srgb_profile_is_not_worth_a_word() -> None:
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_a_profile_is_not_srgb_by_its_name(kind: str) -> None:
-    """GIMP's and Krita's linear profiles have the name in theirs: what is stored as 55 is shown as 128."""
+    """A linear one that has the name in its own: what is stored as 55 is shown as 128."""
     linear = bytearray(SRGB)
     at = linear.index(b"para")
     linear[at : at + 16] = b"para" + bytes(8) + (1 << 16).to_bytes(4, "big")  # a power of 1

@@ -47,6 +47,13 @@ def entry(**values: Any) -> Entry:
     return replace(Entry(new_id("row_"), "req_1", "key_1", "a/model", datetime.now(UTC), 100, 1000), **values)
 
 
+async def leave(booking: Booking, completing: asyncio.Task[None]) -> None:
+    """What a client's leaving comes to while its answer is being written down."""
+    completing.cancel()
+    await asyncio.wait([completing])
+    booking.cancel(DONE.usage, DONE.cost, [])
+
+
 def outcomes(database: Database) -> list[tuple[str, int | None, int]]:
     query = select(ledger.c.outcome, ledger.c.status, ledger.c.prompt_nanos)
     return [(row.outcome, row.status, row.prompt_nanos) for row in database.read(lambda c: c.execute(query).all())]
@@ -146,11 +153,9 @@ async def test_who_leaves_a_quick_answer_that_a_busy_disk_was_too_late_for_has_a
     booking = Booking(books, entry(limit=limit), streams=False)
     await booking.begin()
 
-    completing = asyncio.ensure_future(booking.complete(DONE))
+    completing = asyncio.create_task(booking.complete(DONE))
     await asyncio.sleep(0.05)
-    completing.cancel()
-    await asyncio.wait([completing])
-    booking.cancel(DONE.usage, DONE.cost, [])
+    await leave(booking, completing)
     await busy
     faults.arm("")
 
@@ -169,12 +174,10 @@ async def test_a_leaver_whose_answer_is_written_meanwhile_has_one_row(
         await asyncio.sleep(0.05)
     booking = Booking(books, entry(id="row_1"), streams=False)
     await booking.begin()
-    completing = asyncio.ensure_future(booking.complete(DONE))
+    completing = asyncio.create_task(booking.complete(DONE))
     await asyncio.sleep(0.1)
 
-    completing.cancel()
-    await asyncio.wait([completing])
-    booking.cancel(DONE.usage, DONE.cost, [])
+    await leave(booking, completing)
     await until(lambda: len(outcomes(database)) == 1 + behind)
     faults.arm("")
     await books.reserve(entry(id="row_2"))
