@@ -7,7 +7,9 @@ teaching the vision tower. Knows no words. Imports no PyTorch, so that evaluatio
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +21,44 @@ Pixels = NDArray[np.uint8]
 SPLITS = {"train": 1, "eval": 2, "watch": 3}
 SAMPLES_PER_PATCH = 4
 UNASKED = -100
+MOST_COUNTED = 9
+"""The highest number that `PatchLabels.relations` has."""
+INSIDE = 0.45
+"""A patch shows a pictogram if its middle lies this near to the pictogram's, in shares of its width and height."""
 
 
 @dataclass(frozen=True, slots=True)
 class PatchLabels:
-    """What each patch shows, row by row; 0 in `shape` and `colour` means background.
+    """What each patch shows, row by row; 0 in `shape`, `colour` and `name` means background.
 
+    `name` counts through the names of pictograms; a shape's is UNASKED, as are a pictogram's shape and colour.
     `centre` is 1 where a thing's centre lies; `offset` is (patches, 5): way to the centre in x and y, the thing's
     reach, and where on the picture its centre is, as shares of the picture, zero on background. `relations` is
-    (patches, 6): how many things there are, how many share the shape, the colour, both, and the thing's rank from
-    the left and from the top; UNASKED on background, except for the first.
+    (patches, 6): how many things there are, how many share the shape or name, the colour, both, and the thing's rank
+    from the left and from the top; UNASKED on background, except for the first.
     """
 
     shape: NDArray[np.int64]
     colour: NDArray[np.int64]
+    name: NDArray[np.int64]
     centre: NDArray[np.float32]
     offset: NDArray[np.float32]
     relations: NDArray[np.int64]
+
+
+class Named(Protocol):
+    """A pictogram: its name, the centre and the size of its box as shares of the picture."""
+
+    @property
+    def character(self) -> str: ...
+    @property
+    def x(self) -> float: ...
+    @property
+    def y(self) -> float: ...
+    @property
+    def width(self) -> float: ...
+    @property
+    def height(self) -> float: ...
 
 
 def rng_for(split: str, index: int, seed: int = 0) -> np.random.Generator:
@@ -125,30 +148,67 @@ def label_patches(scene: Scene, grid: int) -> PatchLabels:
     fine = grid * SAMPLES_PER_PATCH
     steps = (np.arange(fine, dtype=np.float32) + 0.5) / fine
     x, y = steps[None] * np.float32(scene.aspect), steps[:, None]
-    shape = np.zeros((grid, grid), np.int64)
-    colour = np.zeros((grid, grid), np.int64)
-    centre = np.zeros((grid, grid), np.float32)
-    offset = np.zeros((grid, grid, 5), np.float32)
-    relations = np.full((grid, grid, 6), UNASKED, np.int64)
-    relations[..., 0] = len(scene.things)
+    labels = Labels(grid, len(scene.things))
     most = np.full((grid, grid), 0.12, np.float32)
-    cells = (np.arange(grid, dtype=np.float32) + 0.5) / grid
     for thing in scene.things:
         inside = (distance_to(thing, x, y) < 0).reshape(grid, SAMPLES_PER_PATCH, grid, SAMPLES_PER_PATCH)
         cover = inside.mean(axis=(1, 3), dtype=np.float32)
         own = cover > most
         most = np.maximum(most, cover)
-        shape[own] = SHAPE_NAMES.index(thing.shape) + 1
-        colour[own] = COLOUR_NAMES.index(thing.colour) + 1
-        at_x, at_y = thing.x / scene.aspect, thing.y
-        way = np.stack(
-            np.broadcast_arrays(at_x - cells[None], at_y - cells[:, None], thing.reach, at_x - 0.5, at_y - 0.5),
-            axis=-1,
+        labels.shape[own] = SHAPE_NAMES.index(thing.shape) + 1
+        labels.colour[own] = COLOUR_NAMES.index(thing.colour) + 1
+        labels.name[own] = UNASKED
+        labels.place(own, (thing.x / scene.aspect, thing.y), thing.reach, relate(thing, scene))
+    return labels.whole()
+
+
+class Labels:
+    """Labels of grid × grid patches on which `things` things lie, while they are filled in."""
+
+    def __init__(self, grid: int, things: int) -> None:
+        self.grid = grid
+        self.shape, self.colour, self.name = (np.zeros((grid, grid), np.int64) for _ in range(3))
+        self.centre = np.zeros((grid, grid), np.float32)
+        self.offset = np.zeros((grid, grid, 5), np.float32)
+        self.relations = np.full((grid, grid, 6), UNASKED, np.int64)
+        self.relations[..., 0] = things
+        self.cells = (np.arange(grid, dtype=np.float32) + 0.5) / grid
+
+    def place(
+        self, own: NDArray[np.bool_], middle: tuple[float, float], reach: float, relations: Sequence[int]
+    ) -> None:
+        """Say of a thing's patches where it lies and how it stands to the others."""
+        (x, y), cells = middle, self.cells
+        way = np.stack(np.broadcast_arrays(x - cells[None], y - cells[:, None], reach, x - 0.5, y - 0.5), axis=-1)
+        self.offset[own] = way[own]
+        self.relations[own] = relations
+        self.centre[int(y * self.grid), int(x * self.grid)] = 1.0
+
+    def whole(self) -> PatchLabels:
+        return PatchLabels(
+            self.shape.ravel(),
+            self.colour.ravel(),
+            self.name.ravel(),
+            self.centre.ravel(),
+            self.offset.reshape(-1, 5),
+            self.relations.reshape(-1, 6),
         )
-        offset[own] = way[own]
-        relations[own] = relate(thing, scene)
-        centre[int(at_y * grid), int(at_x * grid)] = 1.0
-    return PatchLabels(shape.ravel(), colour.ravel(), centre.ravel(), offset.reshape(-1, 5), relations.reshape(-1, 6))
+
+
+def label_pictograms(marks: Sequence[Named], names: Sequence[str], grid: int) -> PatchLabels:
+    """Say for each of grid × grid patches which pictogram its middle lies on, if any; all of `marks` have a name."""
+    labels = Labels(grid, len(marks))
+    cells = labels.cells
+    for mark in marks:
+        across, down = np.abs(cells - mark.x) < INSIDE * mark.width, np.abs(cells - mark.y) < INSIDE * mark.height
+        own = down[:, None] & across[None]
+        labels.shape[own] = labels.colour[own] = UNASKED
+        labels.name[own] = names.index(mark.character) + 1
+        alike = sum(other.character == mark.character for other in marks)
+        before, above = sum(other.x < mark.x for other in marks), sum(other.y < mark.y for other in marks)
+        relations = [len(marks), alike, UNASKED, alike, before, above]
+        labels.place(own, (mark.x, mark.y), max(mark.width, mark.height) / 2, relations)
+    return labels.whole()
 
 
 def relate(thing: Thing, scene: Scene) -> list[int]:

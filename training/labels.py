@@ -7,7 +7,6 @@ minutes: the language model alone has to find out from words at the end of a sen
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -20,10 +19,8 @@ PRINTED = (
     "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
     "£€¥°©®§±×÷·•–—…’‘“”éèêëáàâäãåçíîïñóôöõøúûüßæÉÖÄÜ→←↑↓✓✗★"
 )
-NAMES = 80
-"""Classes that marks with a name (a pictogram's, a shape's) share, by a hash of it."""
-CLASSES = len(PRINTED) + 2 + NAMES
-"""0 is nothing, then characters, any other character, names."""
+CLASSES = len(PRINTED) + 2
+"""0 is nothing, then characters, any other character."""
 UNKNOWN = 255
 """A patch with more characters than there are slots: not asked."""
 _NUMBERS = {character: number + 1 for number, character in enumerate(PRINTED)}
@@ -31,7 +28,7 @@ Characters = NDArray[np.uint8]
 
 
 class Mark(Protocol):
-    """A visible character, or a thing with a name: what it is and where its centre lies, in shares of the picture."""
+    """A visible character, or a thing with a name: what it is, where its centre lies and its size, in shares."""
 
     @property
     def character(self) -> str: ...
@@ -44,13 +41,16 @@ class Mark(Protocol):
 def label_characters(
     marks: Sequence[Mark], grid: int, *, part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 ) -> Characters:
-    """Return (grid * grid, SLOTS) classes; `part` is what is seen: left, top, width and height in shares."""
+    """Return (grid * grid, SLOTS) classes of the characters among `marks`; things with a name are none.
+
+    `part` is what is seen: left, top, width and height in shares.
+    """
     labels = np.zeros((grid * grid, SLOTS), np.uint8)
     held = np.zeros(grid * grid, np.int64)
     left, top, width, height = part
     for mark in marks:
         x, y = (mark.x - left) / width, (mark.y - top) / height
-        if not (0 <= x < 1 and 0 <= y < 1) or mark.character.isspace():
+        if not (0 <= x < 1 and 0 <= y < 1) or mark.character.isspace() or len(mark.character) > 1:
             continue
         patch = int(y * grid) * grid + int(x * grid)
         if held[patch] < SLOTS:
@@ -61,9 +61,7 @@ def label_characters(
 
 
 def class_of(character: str) -> int:
-    """Return the class of a character, or of a name of several characters."""
-    if len(character) > 1:
-        return len(PRINTED) + 2 + zlib.crc32(character.encode()) % NAMES
+    """Return the class of a character."""
     return _NUMBERS.get(character, len(PRINTED) + 1)
 
 

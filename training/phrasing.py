@@ -24,7 +24,7 @@ class Turn:
     """A question and its answer in pieces of (text, is it taught); `schema` if JSON of a schema is asked for.
 
     `sentence` is the answer as a sentence where the question leaves its form open: as right, and not taught. `told` is
-    the bare answer where a sentence is asked for.
+    the bare answer where a sentence is asked for. What is `seen` no text tells: it takes the picture.
     """
 
     skill: str
@@ -34,6 +34,7 @@ class Turn:
     schema: dict[str, Any] | None = None
     sentence: str = ""
     told: str = ""
+    seen: bool = False
 
     @property
     def answer(self) -> str:

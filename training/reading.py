@@ -40,20 +40,21 @@ SCRAWL_WRONG, SCRAWL_LOST = 0.18, 0.06
 """Of such digits; of such sheets, those of which it read nothing."""
 CLOSING = frozenset(".,:;!?")
 """Before these the transcriber sees no blank, however wide the gap."""
-JUNK = "O0D1lo•.-一口IAVX+*C"
+JUNK = "O0D1lo•.-一口IAVX+*C十☆★□Δ大"
 """What the transcriber takes shapes and pictograms for."""
-JUNK_ROWS = [0.6, 0.25, 0.1, 0.05]
+JUNK_ROWS = [0.45, 0.32, 0.15, 0.08]
 """Shares of the pictures without text on which it reads none, one, two or three of these."""
 
 
 class Placed(NamedTuple):
-    """A character and its box in pixels."""
+    """A character and its box in pixels; whether a blank stands before it, None if its gap tells."""
 
     character: str
     left: float
     right: float
     top: float
     end: float
+    blank: bool | None = None
 
     @property
     def middle(self) -> float:
@@ -62,13 +63,18 @@ class Placed(NamedTuple):
 
 @dataclass(slots=True)
 class Stretch:
-    """Characters of one line that follow one another; pixels. `middles` are theirs, from left to right."""
+    """Characters of one line that follow one another; pixels. `tops` and `ends` are theirs, from left to right."""
 
     text: str
     left: float
     right: float
-    middles: list[float]
+    tops: list[float]
+    ends: list[float]
     height: float
+
+    @property
+    def middles(self) -> list[float]:
+        return [(top + end) / 2 for top, end in zip(self.tops, self.ends, strict=True)]
 
 
 def read(glyphs: Sequence[Glyph], size: tuple[int, int], rng: np.random.Generator) -> str:
@@ -115,7 +121,7 @@ def runs_of(glyphs: Sequence[Glyph], width: int, height: int) -> list[list[Place
         if len(glyph.character) != 1 or glyph.character.isspace():
             continue
         x, y, wide, high = glyph.x * width, glyph.y * height, glyph.width * width, glyph.height * height
-        placed = Placed(glyph.character, x - wide / 2, x + wide / 2, y - high / 2, y + high / 2)
+        placed = Placed(glyph.character, x - wide / 2, x + wide / 2, y - high / 2, y + high / 2, glyph.blank)
         if runs and follows(runs[-1], placed):
             runs[-1].append(placed)
         else:
@@ -132,15 +138,16 @@ def follows(run: Sequence[Placed], placed: Placed) -> bool:
 
 
 def stretch(run: Sequence[Placed]) -> Stretch:
-    """Join the characters of a run; blanks are where the gaps are wide, beside the others of the run."""
+    """Join the characters of a run; blanks are where they were written, else where gaps are wide beside the others."""
     tall = max(one.end - one.top for one in run)
     gaps = [after.left - before.right for before, after in pairwise(run)]
     usual = sorted(gaps)[len(gaps) // 2] if gaps else 0.0
     blank = max(BLANK * tall, 1.9 * usual + 0.04 * tall)
     text = run[0].character
     for gap, placed in zip(gaps, run[1:], strict=True):
-        text += (" " if gap > blank and placed.character not in CLOSING else "") + placed.character
-    return Stretch(text, run[0].left, run[-1].right, [placed.middle for placed in run], tall)
+        parted = gap > blank if placed.blank is None else placed.blank
+        text += (" " if parted and placed.character not in CLOSING else "") + placed.character
+    return Stretch(text, run[0].left, run[-1].right, [one.top for one in run], [one.end for one in run], tall)
 
 
 def joined(stretches: Sequence[Stretch]) -> list[Stretch]:
@@ -154,7 +161,8 @@ def joined(stretches: Sequence[Stretch]) -> list[Stretch]:
         tall = max(one.height, other.height)
         parted = one.left - other.right > BLANK * tall and one.text[0] not in CLOSING
         other.text += (" " if parted else "") + one.text
-        other.right, other.middles, other.height = one.right, other.middles + one.middles, tall
+        other.tops, other.ends = other.tops + one.tops, other.ends + one.ends
+        other.right, other.height = one.right, tall
     return found
 
 
@@ -168,11 +176,18 @@ def box_of(one: Stretch) -> list[tuple[float, float]]:
     """Return the detector's box: (4, 2) pixels, clockwise from the upper left, leaning as its text does."""
     reach = REACH * one.height
     left, right, half = one.left - reach, one.right + reach, one.height / 2 + reach
-    few = max(1, len(one.middles) // 4)
-    rise = sum(one.middles[-few:]) / few - sum(one.middles[:few]) / few if len(one.middles) > 3 else 0.0
-    middle = sum(one.middles) / len(one.middles)
+    # A line that leans takes its tops and its ends along; high letters before low ones move only one of them.
+    rises = sorted((rise_of(one.tops), rise_of(one.ends)), key=abs)
+    rise = rises[0] if rises[0] * rises[1] > 0 else 0.0
+    middle = sum(one.middles) / len(one.tops)
     before, after = middle - rise / 2, middle + rise / 2
     return [(left, before - half), (right, after - half), (right, after + half), (left, before + half)]
+
+
+def rise_of(edges: Sequence[float]) -> float:
+    """Return how much lower the last quarter of the edges lies than the first."""
+    few = max(1, len(edges) // 4)
+    return sum(edges[-few:]) / few - sum(edges[:few]) / few if len(edges) > 3 else 0.0
 
 
 def misread(row: str, rng: np.random.Generator) -> str:

@@ -29,6 +29,8 @@ UNSEEN = "\n\n"
 ANSWER = f"{END_OF_TURN}\n{START_OF_TURN}model\n"
 LENGTH_POWER = -0.4
 """The power of an answer's length by which each of its tokens weighs."""
+MOST_AFTER = 4
+"""Turns of a sample whose pictures follow the question: each has its own copy of what was read and seen."""
 SEGMENTS = 64
 """As in network.py: `segment // SEGMENTS` is the sample in its row, `segment % SEGMENTS` the turn."""
 LENGTHS = {"ids": np.int16, "positions": np.int16, "segments": np.int16, "slots": np.int32, "blocks": np.int16}
@@ -122,8 +124,7 @@ class RowWriter:
             group.row = loads.index(min(loads))
             if self.begin(rows, group):
                 loads[group.row] += self.need(group)
-        # A picture after the text cannot be shared.
-        groups = [group for group in groups if group.turns and group.layout != "after"]
+        groups = [group for group in groups if group.turns]
         while groups:
             groups = [group for group in groups if self.add_turn(rows, group)]
         return rows
@@ -147,7 +148,7 @@ class RowWriter:
 
     def need(self, group: Group) -> int:
         """Return how many tokens a group would fill."""
-        turns = [group.waiting[0]] if group.layout == "after" and group.waiting else group.waiting
+        turns = list(group.waiting)[: MOST_AFTER if group.layout == "after" else None]
         return self.size(group.common) + sum(self.size(turn.question) + len(turn.answer) for turn in turns)
 
     def size(self, ids: list[int]) -> int:
@@ -172,7 +173,8 @@ class RowWriter:
 
     def add_turn(self, rows: Rows, group: Group) -> bool:
         """Append the next of a group's turns that fits; False when the group is done."""
-        while group.waiting and group.turns < SEGMENTS - 2:
+        most = MOST_AFTER if group.layout == "after" else SEGMENTS - 2
+        while group.waiting and group.turns < most:
             turn = group.waiting.popleft()
             if rows.held(group.row) + self.size(turn.question) + len(turn.answer) <= self.length:
                 self.write_turn(rows, group, turn)

@@ -8,16 +8,17 @@ text is told as well, as the service's transcriber reads it for the model (readi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pictures
-from drawing import PatchLabels, draw_worn, label_patches, rng_for
+from drawing import PatchLabels, draw_worn, label_patches, label_pictograms, rng_for
 from labels import Characters, label_characters
 from phrasing import SYSTEM, Turn
 from PIL import Image
 from reading import junk, read
+from scenes import Scene
 from talks import sample_talk
 from views import Box, Pixels, crop_boxes, see
 
@@ -45,9 +46,12 @@ READ = {
     "large": 1.2,
 }
 """Kinds whose text alone answers what is asked, nearly always, with how often each is learnt from it alone."""
+GLANCED = {"scenes": 2.0, "shapes": 1.0, "crowd": 1.5, "emblems": 4.0}
+"""Kinds whose patches have names, with how often each is looked at and not talked about."""
 LOOKED_AT = frozenset({"kind", "colour", "position", "aside"})
 """Skills that no text answers."""
 LOOKED_AT_KEYS = frozenset({"type", "kind", "chart_type", "document_type", "category"})
+LOOKED_AT_KEYS |= {"primary_button", "selected", "on"}
 MOST_TALKED = 6
 """Turns of a conversation: a longer one would ask again what it was told."""
 LAYOUTS = {"before": 0.6, "after": 0.22, "talk": 0.18}
@@ -55,7 +59,7 @@ LAYOUTS = {"before": 0.6, "after": 0.22, "talk": 0.18}
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One view: (side, side, 3) pixels, the characters of its patches, and what shapes they show if we know."""
+    """One view: (side, side, 3) pixels, the characters of its patches, and what things they show if we know."""
 
     pixels: Pixels
     characters: Characters
@@ -79,8 +83,8 @@ class Sample:
 class Mix:
     """What is drawn: the picture's side and patches along it, and how often each kind; None: as the kinds have it.
 
-    Where `letters` is false a view is too small for print: only names are asked of its patches, and no closer views
-    are taken. `unseen` is the share of the samples learnt from of which the text is read alone: to see a picture costs
+    Where `letters` is false a view is too small for print: its patches have no characters, and no closer views are
+    taken. `unseen` is the share of the samples learnt from of which the text is read alone: to see a picture costs
     two fifths of a step, and what a document says stands in its text.
     """
 
@@ -111,9 +115,10 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
         return sample_scenes(rng, mix)
     drawn = pictures.draw(split, index, seed, mix.drawn_kinds)
     closer = mix.letters and len(drawn.images) == 1 and rng.random() < CLOSER_SHARE
+    scenes = drawn.scenes or (None,) * len(drawn.images)
     images = tuple(
-        views_of(image.convert("RGB"), glyphs, mix, closer=closer)
-        for image, glyphs in zip(drawn.images, drawn.glyphs, strict=True)
+        views_of(image.convert("RGB"), glyphs, mix, scene, closer=closer)
+        for image, glyphs, scene in zip(drawn.images, drawn.glyphs, scenes, strict=True)
     )
     readings = tuple(read(glyphs, image.size, rng) for image, glyphs in zip(drawn.images, drawn.glyphs, strict=True))
     turns = [turn_of(question) for question in drawn.questions]
@@ -142,30 +147,50 @@ def read_alone(sample: Sample) -> Sample:
 
 
 def looked_at(turn: Turn) -> bool:
-    return turn.schema is not None and bool(LOOKED_AT_KEYS & set(turn.schema.get("properties", ())))
+    return turn.seen or (turn.schema is not None and bool(LOOKED_AT_KEYS & set(turn.schema.get("properties", ()))))
 
 
 def turn_of(question: pictures.Question) -> Turn:
     """Return a picture's question as a turn; JSON keys that it does not name are given, not taught."""
     if question.schema is None:
-        return Turn(question.skill, "words", question.text, ((question.answer, True),), told=question.told)
+        told = ((question.answer, True),)
+        return Turn(question.skill, "words", question.text, told, told=question.told, seen=question.seen)
     pieces, end = [], 0
     for key in KEY.finditer(question.answer):
         if key.group(1) not in question.text:
             pieces += [(question.answer[end : key.start()], True), (key.group(0), False)]
             end = key.end()
-    return Turn(question.skill, "json", question.text, (*pieces, (question.answer[end:], True)), question.schema)
+    whole = (*pieces, (question.answer[end:], True))
+    return Turn(question.skill, "json", question.text, whole, question.schema, seen=question.seen)
 
 
-def views_of(image: Image.Image, glyphs: tuple[pictures.Glyph, ...], mix: Mix, *, closer: bool) -> tuple[Seen, ...]:
+def views_of(
+    image: Image.Image, glyphs: tuple[pictures.Glyph, ...], mix: Mix, scene: Scene | None, *, closer: bool
+) -> tuple[Seen, ...]:
+    """Return the views of a picture, the whole first; that one alone says what things its patches show."""
     width, height = image.size
-    glyphs = tuple(glyph for glyph in glyphs if mix.letters or len(glyph.character) > 1)
+    printed = glyphs if mix.letters else ()
     boxes = [Box(0, 0, width, height), *(crop_boxes(width, height) if closer else [])]
     views = []
     for box in boxes:
         part = (box.left / width, box.top / height, box.width / width, box.height / height)
-        views.append(Seen(see(image, box, mix.side), label_characters(glyphs, mix.grid, part=part)))
+        things = None if views else label_things(scene, glyphs, mix.grid)
+        views.append(Seen(see(image, box, mix.side), label_characters(printed, mix.grid, part=part), things))
     return tuple(views)
+
+
+def label_things(scene: Scene | None, glyphs: Sequence[pictures.Glyph], grid: int) -> PatchLabels | None:
+    """Return what shapes or pictograms the patches of a whole picture show; None if it was not drawn of any."""
+    if scene is not None:
+        return label_patches(scene, grid)
+    named = [glyph for glyph in glyphs if len(glyph.character) > 1]
+    return label_pictograms(named, pictures.NAMES, grid) if named else None
+
+
+def glance(index: int, seed: int, mix: Mix) -> list[Seen]:
+    """Draw a picture whose patches have names, to be looked at and not talked about."""
+    drawn = sample("train", index, seed, replace(mix, kinds=GLANCED, unseen=0.0))
+    return [views[0] for views in drawn.images if views[0].shapes is not None]
 
 
 def sample_scenes(rng: np.random.Generator, mix: Mix) -> Sample:

@@ -22,7 +22,7 @@ import torch
 from labels import pick_tokens
 from model import Sizes
 from rows import RowWriter, Span
-from samples import Mix, Sample, Seen, sample
+from samples import Mix, Sample, Seen, glance, sample
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -33,7 +33,10 @@ SAMPLES = 4
 """Numbers that a chunk has for its samples, for each of its views: some are left out, some are not seen."""
 ASKED_TOKENS = 64
 """Tokens of a picture whose patches are asked for their characters."""
-SHAPE_LABELS = {"shape": np.uint8, "colour": np.uint8, "centre": np.float16, "offset": np.float16, "relations": np.int8}
+SHAPE_LABELS = {"shape": np.int8, "colour": np.int8, "name": np.int16, "relations": np.int8}
+SHAPE_LABELS |= {"centre": np.float16, "offset": np.float16}
+GLANCED_SEED = 1 << 20
+"""Added to the seed for what is only glanced at, so that no picture is drawn twice."""
 Chunk = dict[str, Tensor]
 
 
@@ -49,6 +52,8 @@ class Recipe:
     rows: int = 10
     pictures: int = PICTURES
     unseen: float = 0.0
+    glances: int = 0
+    """Views a chunk beyond `pictures` that the tower alone learns from."""
 
     @property
     def mix(self) -> Mix:
@@ -108,9 +113,21 @@ def make_chunk(split: str, number: int, recipe: Recipe, writer: RowWriter) -> tu
             samples.append(drawn)
             held += size
     views = [view for one in samples for image in one.images for view in image]
+    if split == "train":
+        views += glances(number, recipe)
     rows = writer.write(samples, recipe.rows, rng)
     arrays = {**rows.arrays(recipe.row_tokens), **picture_arrays(views, recipe.sizes, rng)}
     return {name: torch.from_numpy(array) for name, array in arrays.items()}, rows.spans
+
+
+def glances(number: int, recipe: Recipe) -> list[Seen]:
+    """Draw what chunk `number` shows to the tower alone."""
+    views: list[Seen] = []
+    index = number * SAMPLES * recipe.glances
+    while len(views) < recipe.glances:
+        views += glance(index, recipe.seed + GLANCED_SEED, recipe.mix)
+        index += 1
+    return views[: recipe.glances]
 
 
 def try_sample(split: str, index: int, recipe: Recipe) -> Sample | None:

@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from facts import Fact, ask_colour, ask_count, ask_height, ask_shape, ask_side, ask_what_end, pick
+from facts import Fact, ask_colour, ask_count, ask_shape, ask_side, ask_what_end, pick
 from pairs import PAIR_ASKERS, sample_pair
 from phrasing import ASIDES, SYSTEM, Turn, phrase, phrase_record
-from portraits import ASKERS, ask_describe, record
+from portraits import ASKERS, ask_describe, ask_where, record
 from scenes import COLOUR_NAMES, SHAPE_NAMES, Scene, sample_scene
 
 MOST_TURNS = 12
 # Left or right is learnt soon from "left or right?"; "is it left?" and "which is further left?" take longer.
 HARD_SIDE = partial(ask_side, styles=(0.2, 0.68))
-APART = [ask_colour, ask_shape, HARD_SIDE, ask_height, ask_what_end, ask_describe, ask_count]
-APART_WEIGHTS = np.array([1.2, 1.2, 7.0, 1.0, 1.5, 0.5, 5.0])
+HARD_HEIGHT = partial(ask_side, axis="y", styles=(0.2, 0.68))
+APART = [ask_colour, ask_shape, HARD_SIDE, HARD_HEIGHT, ask_what_end, ask_describe, ask_count, ask_where]
+APART_WEIGHTS = np.array([1.2, 1.2, 7.0, 4.0, 1.5, 0.5, 5.0, 1.5])
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,7 @@ def train(options: argparse.Namespace) -> None:
     kinds = tuple((name, float(weight)) for name, _, weight in (part.partition("=") for part in options.kinds))
     recipe = Recipe(sizes, options.runs / "tokenizer", options.seed, kinds or None)
     chunk = {"row_tokens": options.row_tokens, "rows": options.rows, "pictures": options.pictures}
-    recipe = replace(recipe, **chunk, unseen=options.unseen)
+    recipe = replace(recipe, **chunk, unseen=options.unseen, glances=options.glances)
     folder, out = options.runs / options.name, options.out or options.runs / options.name
     journal = Journal(folder / "train.log")
     watched = draw_watched(recipe, options.watched, machine.workers)
@@ -314,6 +314,7 @@ def main() -> None:
     add("--chunks", type=int, default=4, help="chunks a step")
     add("--pictures", type=int, default=32, help="views a chunk")
     add("--unseen", type=float, default=0.0, help="share of the samples whose text is read alone, without the picture")
+    add("--glances", type=int, default=0, help="views a chunk that the tower alone learns from: shapes, pictograms")
     add("--rows", type=int, default=10, help="rows a chunk")
     add("--row-tokens", type=int, default=1536)
     add("--kinds", nargs="*", default=[], help="kinds of pictures as name=weight; default: all")

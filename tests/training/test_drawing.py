@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from drawing import draw, draw_worn, label_patches, relate, rng_for
+from drawing import UNASKED, draw, draw_worn, label_patches, label_pictograms, relate, rng_for
+from pictures import Glyph
 from scenes import COLOUR_NAMES, LEAST_CONTRAST, MOST_THINGS, SHAPE_NAMES, Scene, contrast, sample_scene
 
 SCENES = [sample_scene(rng_for("watch", index, seed=5)) for index in range(150)]
@@ -83,3 +84,18 @@ def test_relations_count_and_rank_what_is_there() -> None:
             assert 1 <= both <= min(shape, colour) <= total
             assert from_left == rank
             assert from_top == sum(other.y < thing.y for other in scene.things)
+
+
+def test_a_pictogram_is_named_on_its_patches_and_ranked_among_the_others() -> None:
+    marks = [Glyph("sun", 0.25, 0.25, 0.4, 0.4), Glyph("key", 0.75, 0.75, 0.4, 0.4), Glyph("sun", 0.8, 0.2, 0.3, 0.3)]
+
+    labels = label_pictograms(marks, ("key", "sun"), 8)
+
+    names = labels.name.reshape(8, 8)
+    assert names[:4, :4].max() == 2
+    assert set(names[4:, 4:].ravel()) == {0, 1}
+    assert not names[4:, :4].any()
+    assert labels.relations.reshape(8, 8, 6)[2, 2].tolist() == [3, 2, UNASKED, 2, 0, 1]
+    assert labels.centre.sum() == 3
+    assert set(labels.shape[labels.name > 0]) == set(labels.colour[labels.name > 0]) == {UNASKED}
+    assert not labels.shape[labels.name == 0].any()

@@ -36,9 +36,9 @@ def test_a_closer_view_has_the_characters_of_its_part() -> None:
 
 def test_an_unusual_character_is_some_other_and_too_many_are_not_asked() -> None:
     assert label_characters([Mark("\u4e2d", 0.5, 0.5)], 1)[0, 0] == len(PRINTED) + 1
-    assert label_characters([Mark("umbrella", 0.5, 0.5)], 1)[0, 0] > len(PRINTED) + 1
+    assert not label_characters([Mark("umbrella", 0.5, 0.5)], 1).any()
     assert (label_characters([Mark("x", 0.5, 0.5)] * (SLOTS + 1), 1) == UNKNOWN).all()
-    assert CLASSES < UNKNOWN
+    assert CLASSES <= UNKNOWN
 
 
 def test_tokens_with_characters_are_asked_about_first() -> None:

@@ -21,10 +21,11 @@ pytest.importorskip("transformers", reason="training's own environment has Trans
 
 import network
 import pictures
+from heads import Heads
 from model import TINY, build_model
 from network import Network, attention_allowed
 from PIL import Image
-from rows import RowWriter
+from rows import MOST_AFTER, RowWriter
 from runs import load_shards, save_shards
 from samples import Mix, Sample, read_alone, sample
 from stream import Recipe, join, make_chunk, writer_for
@@ -195,7 +196,7 @@ def test_a_grown_model_says_what_the_small_one_said(monkeypatch: pytest.MonkeyPa
     assert grow.places(5, 8) == {0: 0, 1: 1, 3: 2, 4: 3, 6: 4}
 
 
-def test_a_view_too_small_for_print_is_asked_for_names_alone(recipe: Recipe) -> None:
+def test_a_view_too_small_for_print_is_asked_for_things_alone(recipe: Recipe) -> None:
     mixes = [replace(recipe.mix, kinds={"stub": 1.0}, letters=letters) for letters in (True, False)]
 
     shown, hidden = ([sample("train", index, 0, mix) for index in range(40)] for mix in mixes)
@@ -203,6 +204,43 @@ def test_a_view_too_small_for_print_is_asked_for_names_alone(recipe: Recipe) -> 
     assert any(view.characters.any() for one in shown for view in one.images[0])
     assert not any(view.characters.any() for one in hidden for view in one.images[0])
     assert {len(one.images[0]) for one in hidden} == {1}
+    small = Heads(replace(recipe.sizes, letters=False))
+    assert {name.partition(".")[0] for name, _ in small.named_parameters()} == {"shapes", "names"}
+
+
+def test_pictures_are_glanced_at_beside_those_that_are_talked_about(recipe: Recipe) -> None:
+    glancing, writer = replace(recipe, glances=4), writer_for(recipe)
+
+    (plain, _), (more, _), (watched, _) = (
+        make_chunk(split, 3, each, writer)
+        for split, each in (("train", recipe), ("train", glancing), ("watch", glancing))
+    )
+
+    assert len(more["pictures"]) == len(plain["pictures"]) + 4
+    assert torch.equal(more["pictures"][:6], plain["pictures"])
+    assert set(range(6, 10)) <= set(more["scenes"].tolist())
+    assert int(more["slots"].max()) < 6 * recipe.sizes.image_tokens
+    assert len(watched["pictures"]) == 6
+    net, heads = Network(recipe.sizes, 50), Heads(recipe.sizes)
+    patches, tokens = net.see(more["pictures"])
+    losses = heads.losses(patches, tokens, more)
+    assert set(losses) == {"patch", "token", "shapes", "names"}
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_a_question_before_its_picture_has_the_picture_to_itself(recipe: Recipe) -> None:
+    mix = replace(recipe.mix, kinds={"scenes": 1.0}, letters=False)
+    drawn = next(one for one in (sample("train", index, 0, mix) for index in range(50)) if len(one.images) == 1)
+    writer = RowWriter(writer_for(recipe).tokenizer, image_tokens=recipe.sizes.image_tokens, length=900)
+
+    rows = writer.write([replace(drawn, layout="after")], 1, np.random.default_rng(3))
+
+    slots, segments = rows.columns[0]["slots"], rows.columns[0]["segments"]
+    shown = [(slot, segment) for slot, segment in zip(slots, segments, strict=True) if slot >= 0]
+    assert len(rows.spans) == MOST_AFTER
+    assert sorted(shown) == [
+        (slot, turn) for slot in range(recipe.sizes.image_tokens) for turn in range(1, MOST_AFTER + 1)
+    ]
 
 
 def one_sample(mix: Mix) -> Sample:

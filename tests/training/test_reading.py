@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from pictures import Glyph
 from PIL import Image, ImageDraw, ImageFont
-from reading import junk, misread, read
+from reading import Stretch, box_of, junk, misread, read
 from served import Ask, prompt_of
 
 from sightline.engines.transcribe.networks import Networks, weights_folder
@@ -106,6 +106,28 @@ def test_no_blank_is_read_before_a_colon() -> None:
     ]
 
     assert read(glyphs, SIZE, Sure()) == "Tel:"  # type: ignore[arg-type]
+
+
+def test_blanks_are_read_where_they_were_written() -> None:
+    wide, tight = Glyph("m", 0.12, 0.5, 0.02, 0.05, blank=False), Glyph("m", 0.12, 0.5, 0.02, 0.05, blank=True)
+    letters = [Glyph("a", 0.08, 0.5, 0.005, 0.05), Glyph("b", 0.14, 0.5, 0.02, 0.05, blank=False)]
+
+    texts = [read((letters[0], each, letters[1]), SIZE, Sure()) for each in (wide, tight)]
+
+    assert texts == ["amb", "a mb"]
+
+
+def test_a_level_line_of_high_and_low_letters_does_not_lean() -> None:
+    shapes = {"l": (10.0, 40.0), "p": (20.0, 50.0), "a": (20.0, 40.0)}
+
+    def lean(text: str, fall: float) -> float:
+        edges = [shapes[letter] for letter in text]
+        tops, ends = ([edge[side] + at * fall for at, edge in enumerate(edges)] for side in (0, 1))
+        (_, left), (_, right), _, _ = box_of(Stretch(text, 0.0, 20.0 * len(text), tops, ends, 30.0))
+        return right - left
+
+    assert lean("llllaaaa", 0.0) == lean("aaaapppp", 0.0) == 0.0
+    assert lean("llllaaaa", 5.0) > 20.0
 
 
 def test_mistakes_are_few_and_leave_tabs_alone() -> None:

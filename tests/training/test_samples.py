@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from samples import LOOKED_AT, READ, SCENES, Mix, answered_by_text, looked_at, sample
+from samples import LOOKED_AT, READ, SCENES, Mix, answered_by_text, glance, looked_at, read_alone, sample
 
 SHAPES_ALONE = {SCENES: 1.0, "shapes": 1.0}
 
@@ -19,6 +19,25 @@ def test_what_is_read_alone_asks_nothing_of_the_picture() -> None:
     assert {one.kind for one in drawn} == set(READ)
     assert all(one.readings[0] for one in alone)
     assert not [turn for one in alone for turn in one.turns if turn.skill in LOOKED_AT or looked_at(turn)]
+
+
+def test_what_only_the_picture_shows_is_not_asked_of_its_text() -> None:
+    drawn = [sample("train", index, 3, Mix(56, 4, {"screen": 1.0, "chart": 1.0}, letters=False)) for index in range(40)]
+    seen = [turn for one in drawn for turn in one.turns if turn.seen]
+
+    assert {"chart", "screen", "yes/no", "count"} <= {turn.skill for turn in seen}
+    assert all(turn not in read_alone(one).turns for one in drawn for turn in seen)
+
+
+def test_shapes_and_pictograms_are_known_on_every_picture_that_shows_them() -> None:
+    for kind in ("shapes", "crowd", "pair", "emblems", "scenes"):
+        drawn = [sample("train", index, 3, Mix(144, 9, {kind: 1.0}, letters=False)) for index in range(12)]
+
+        views = [views[0].shapes for one in drawn for views in one.images]
+        assert all(view is not None for view in views), kind
+        named = [bool((view.name if kind == "emblems" else view.shape).max() > 0) for view in views if view is not None]
+        assert sum(named) >= len(named) - 2, kind  # A scene may be empty.
+    assert all(glance(index, 3, Mix(144, 9, letters=False)) for index in range(20))
 
 
 def test_a_chart_is_read_alone_only_if_its_values_are_printed() -> None:

@@ -24,10 +24,11 @@ from pictures.papers import draw_card, draw_form, draw_ticket
 from pictures.scrawl import draw_digits
 from pictures.screens import draw_screen
 from pictures.signs import draw_sign
+from pictures.symbols import NAMES
 from pictures.tables import draw_table
 from pictures.twins import draw_twins
 
-__all__ = ["KINDS", "SPLITS", "UNKNOWN", "WEIGHTS", "Glyph", "Picture", "Question", "Split", "draw"]
+__all__ = ["KINDS", "NAMES", "SPLITS", "UNKNOWN", "WEIGHTS", "Glyph", "Picture", "Question", "Split", "draw"]
 
 LARGE = (draw_receipt, draw_invoice, draw_form, draw_table, draw_block)
 

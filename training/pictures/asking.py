@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ STRANGE = (
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Something the picture says. `keys` are names for it in JSON, `value` what stands there (else the answer);
-    `alone` if a key tells too little to be asked for among others."""
+    `alone` if a key tells too little to be asked for among others, `seen` if no text tells it."""
 
     skill: str
     wordings: Sequence[str]
@@ -109,6 +109,7 @@ class Fact:
     value: Json = None
     weight: float = 1.0
     alone: bool = False
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,10 @@ def ask_once(
 
 def phrase(rng: np.random.Generator, split: Split, fact: Fact) -> Question:
     """Ask one fact: its bare answer mostly, a sentence if it has one, or an object of one key."""
+    return replace(phrased(rng, split, fact), seen=fact.seen)
+
+
+def phrased(rng: np.random.Generator, split: Split, fact: Fact) -> Question:
     text = casual(rng, wording(rng, split, fact.wordings))
     chance = rng.random()
     if fact.skill == "json":

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
+from scenes import Scene
 
 T = TypeVar("T")
 Split = Literal["train", "watch", "eval"]
@@ -23,7 +24,10 @@ UNKNOWN = "I can't tell from this image."
 
 @dataclass(frozen=True, slots=True)
 class Glyph:
-    """One visible character; the centre and size of its box as shares of the picture's width and height."""
+    """One visible character; the centre and size of its box as shares of the picture's width and height.
+
+    `blank` says whether a blank stands before it in its line, None where that shows in the gap alone.
+    """
 
     character: str
     x: float
@@ -31,13 +35,14 @@ class Glyph:
     width: float
     height: float
     by_hand: bool = False
+    blank: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question and the exact text of its answer: JSON where `schema` says what JSON.
 
-    `told` is the bare answer where a sentence is asked for.
+    `told` is the bare answer where a sentence is asked for. What is `seen` no text tells: it takes the picture.
     """
 
     skill: str
@@ -45,16 +50,22 @@ class Question:
     answer: str
     schema: dict[str, Any] | None = None
     told: str = ""
+    seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image, or two to be compared, with the characters on each and the questions about them."""
+    """One image, or two to be compared, with the characters on each and the questions about them.
+
+    A pictogram is a glyph too, with its name in place of a character.
+    """
 
     kind: str
     images: tuple[Image.Image, ...]
     glyphs: tuple[tuple[Glyph, ...], ...]
     questions: tuple[Question, ...]
+    scenes: tuple[Scene, ...] = ()
+    """Of each image the scene that it was drawn from, if it shows shapes."""
 
 
 def rng_for(split: Split, index: int, seed: int = 0) -> np.random.Generator:

@@ -331,7 +331,7 @@ def facts_of(kind: str, plot: Plot, title: str, rng: np.random.Generator) -> lis
     number, labels, values = len(plot.labels), plot.labels, plot.values
     told = {"bar": "bar chart", "line": "line chart", "pie": "pie chart"}[kind]
     facts = [
-        Fact("chart", KIND, told, f"It is a {told}.", ("chart_type", "type"), weight=0.6),
+        Fact("chart", KIND, told, f"It is a {told}.", ("chart_type", "type"), weight=0.6, seen=True),
         Fact("count", COUNT[kind], str(number), f"There are {number}.", ("count",), number, 0.8),
         Fact("chart", LABELS, ", ".join(labels), weight=0.4),
     ]

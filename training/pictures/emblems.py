@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pictures.asking import Absent, Fact, ask
-from pictures.base import Picture, Split, pick
+from pictures.base import Glyph, Picture, Split, pick
 from pictures.fields import absent
 from pictures.fonts import GATHERED, SYSTEM
 from pictures.ground import ground
@@ -168,14 +168,14 @@ def emoji(name: str) -> Image.Image:
     return Image.open(GATHERED / "emoji" / f"{name}.png").convert("RGBA")
 
 
-def place(page: Page, icon: Icon, at: tuple[float, float], side: float, ink: tuple[int, int, int]) -> None:
-    """Draw an icon around a point, no wider and no higher than `side`."""
+def place(page: Page, icon: Icon, at: tuple[float, float], side: float, ink: tuple[int, int, int]) -> Glyph:
+    """Draw an icon around a point, no wider and no higher than `side`; return where it is."""
     if icon.source == "emoji":
         drawn = emoji(icon.name)
         scale = side / max(drawn.size)
         drawn = drawn.resize((max(1, round(drawn.width * scale)), max(1, round(drawn.height * scale))))
         page.image.paste(drawn, (round(at[0] - drawn.width / 2), round(at[1] - drawn.height / 2)), drawn)
-        return
+        return glyph_of(page, icon, at, drawn.size)
     face = font(Path(icon.source), side)
     mask = face.ink(icon.character).mask
     if mask is None:
@@ -185,6 +185,12 @@ def place(page: Page, icon: Icon, at: tuple[float, float], side: float, ink: tup
         scale = side / max(drawn.size)
         drawn = drawn.resize((round(drawn.width * scale), round(drawn.height * scale)))
     page.image.paste(ink, (round(at[0] - drawn.width / 2), round(at[1] - drawn.height / 2)), drawn)
+    return glyph_of(page, icon, at, drawn.size)
+
+
+def glyph_of(page: Page, icon: Icon, at: tuple[float, float], size: tuple[int, int]) -> Glyph:
+    width, height = page.width, page.height
+    return Glyph(icon.name, at[0] / width, at[1] / height, size[0] / width, size[1] / height)
 
 
 def draw_emblems(rng: np.random.Generator, split: Split) -> Picture:
@@ -200,14 +206,15 @@ def draw_emblems(rng: np.random.Generator, split: Split) -> Picture:
     wide, high = size[0] / columns, size[1] / rows
     chosen = [pick(rng, known[name]) for name in names]
     side = min(wide, high) * float(rng.uniform(0.35, 0.85) if number == 1 else rng.uniform(0.5, 0.85))
+    placed = []
     for i, icon in enumerate(chosen):
         slack_x, slack_y = (wide - side) * 0.35, (high - side) * 0.35
         x = (i % columns + 0.5) * wide + float(rng.uniform(-1, 1)) * slack_x
         y = (i // columns + 0.5) * high + float(rng.uniform(-1, 1)) * slack_y
-        place(page, icon, (x, y), side, palette.ink if rng.random() < 0.5 else palette.tint)
+        placed.append(place(page, icon, (x, y), side, palette.ink if rng.random() < 0.5 else palette.tint))
     facts = facts_of(names, columns, rng, tuple(known))
     lacking: list[Absent] = absent(["total", "date", "email", "invoice", "phone"])
-    return Picture("emblems", (wear(page.image, rng, 0.8),), ((),), ask(rng, split, facts, lacking))
+    return Picture("emblems", (wear(page.image, rng, 0.8),), (tuple(placed),), ask(rng, split, facts, lacking))
 
 
 def sample_names(rng: np.random.Generator, known: tuple[str, ...], number: int) -> list[str]:

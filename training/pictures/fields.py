@@ -153,9 +153,9 @@ FIELDS = {
         "Who is it?|What is this person called?|Whose is it?",
     ),
     "role": entry(
-        "Position|Job title|Role|Title",
+        "Position|Job title|Role",
         "job title|position|role",
-        "job_title|role|position|title",
+        "job_title|role|position",
         "field",
         "What does this person do?|What is this person's job?",
     ),
@@ -208,8 +208,8 @@ FIELDS = {
     "coach": entry("Coach|Carriage|Car", "coach|carriage", "coach|carriage", "field", "Which coach?"),
     "event": entry(
         "Event|Show|Film|Concert",
-        "event|name of the event|title",
-        "event|title|event_name",
+        "event|name of the event|show",
+        "event|event_name|show",
         "field",
         "What is it a ticket for?|Which event is it?",
     ),

@@ -42,7 +42,7 @@ CLEARLY = 1.35
 def ask_size(scene: Scene, rng: np.random.Generator) -> askers.Fact | None:
     """Ask for the largest or the smallest thing, or whether one is larger than another, where the eye can tell."""
     order = sorted(scene.things, key=lambda thing: thing.reach)
-    if len(order) < 2:
+    if len({(thing.colour, thing.shape) for thing in order}) < 2:  # The answer would be no choice.
         return None
     if rng.random() < 0.4:
         return ask_whether_larger(order, scene, rng)
@@ -83,7 +83,7 @@ def ask_whether_larger(order: list[Thing], scene: Scene, rng: np.random.Generato
 
 def draw_shapes(rng: np.random.Generator, split: Split) -> Picture:
     scene = sample_scene(rng, kinds_for(rng, split, sample_count(rng)))
-    return Picture("shapes", (image_of(scene, rng),), ((),), ask_scene(scene, SHAPE_ASKERS, rng, split))
+    return Picture("shapes", (image_of(scene, rng),), ((),), ask_scene(scene, SHAPE_ASKERS, rng, split), (scene,))
 
 
 def draw_crowd(rng: np.random.Generator, split: Split) -> Picture:
@@ -97,7 +97,7 @@ def draw_crowd(rng: np.random.Generator, split: Split) -> Picture:
         for kind, spot in zip(kinds, spots(rng, number, aspect), strict=True)
     )
     scene = Scene(aspect, near, far, 0.0, things)
-    return Picture("crowd", (image_of(scene, rng),), ((),), ask_scene(scene, CROWD_ASKERS, rng, split))
+    return Picture("crowd", (image_of(scene, rng),), ((),), ask_scene(scene, CROWD_ASKERS, rng, split), (scene,))
 
 
 def spots(rng: np.random.Generator, number: int, aspect: float) -> list[tuple[float, float, float]]:
@@ -122,7 +122,7 @@ def draw_pair(rng: np.random.Generator, split: Split) -> Picture:
         if split_of(f"{first} | {second}") == split:
             break
     questions = ask_scene(pair, PAIR_ASKERS, rng, split)
-    return Picture("pair", tuple(image_of(scene, rng) for scene in pair), ((), ()), questions)
+    return Picture("pair", tuple(image_of(scene, rng) for scene in pair), ((), ()), questions, pair)
 
 
 def image_of(scene: Scene, rng: np.random.Generator) -> Image.Image:

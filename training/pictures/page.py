@@ -19,7 +19,10 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One visible character and its box in pixels; whether it is written by hand."""
+    """One visible character and its box in pixels; whether it is written by hand.
+
+    `blank` says whether a blank stands before it in its line, None where it is the first of what was written at once.
+    """
 
     character: str
     left: float
@@ -27,6 +30,7 @@ class Mark:
     right: float
     bottom: float
     by_hand: bool = False
+    blank: bool | None = None
 
 
 class Page:
@@ -59,8 +63,8 @@ class Page:
         y = round(at[1])
         inks = [font.ink(character) for character in text]
         places = [
-            (round(x + pen) + ink.left, y + ink.top, ink.mask, character)
-            for pen, ink, character in zip(pens, inks, text, strict=True)
+            (round(x + pen) + ink.left, y + ink.top, ink.mask, index)
+            for index, (pen, ink) in enumerate(zip(pens, inks, strict=True))
             if ink.mask is not None
         ]
         if not places:
@@ -69,11 +73,12 @@ class Page:
         right = max(p[0] + p[2].shape[1] for p in places)
         bottom = max(p[1] + p[2].shape[0] for p in places)
         line = np.zeros((bottom - top, right - left), np.uint8)
-        for px, py, mask, character in places:
+        for number, (px, py, mask, index) in enumerate(places):
             high, wide = mask.shape
             part = line[py - top : py - top + high, px - left : px - left + wide]
             np.maximum(part, mask, out=part)
-            self.marks.append(Mark(character, px, py, px + wide, py + high))
+            blank = text[index - 1].isspace() if number else None
+            self.marks.append(Mark(text[index], px, py, px + wide, py + high, blank=blank))
         self.image.paste(ink, (left, top), Image.fromarray(line))
         return left, top, right, bottom
 

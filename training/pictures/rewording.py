@@ -20,7 +20,8 @@ None of them heads a column or labels a field: "price" is not to ask for what st
 """
 ALIKE = (
     ("picture", "image", "photo", "photograph"),
-    ("shown", "displayed", "printed", "written"),
+    ("shown", "displayed"),
+    ("printed", "written"),
     ("highest", "largest", "biggest", "greatest", "maximum"),
     ("lowest", "smallest", "least", "minimum"),
     ("called", "named"),
@@ -47,7 +48,8 @@ def rule(asked: str, *ways: str) -> Rule:
 
 RULES: tuple[Rule, ...] = (
     rule(
-        r"(?:What is|What's|Which is|Read|Give me|Tell me|Find|Name|State|Look up|Can you read) (the [^\"]+)[?.]",
+        r"(?:What is|What's|Which is|Read|Give me|Tell me|Find|Name|State|Look up|Can you read) "
+        r"(the (?!(?:\w+est|maximum|minimum)[?.])(?![^\"]*\b(?:called|about)\b)[^\"]+)[?.]",
         "What is {}?",
         "What's {}?",
         "Read {}.",
@@ -72,13 +74,12 @@ RULES: tuple[Rule, ...] = (
         "{1}: {0}?",
         "{0} of {1}?",
         "Which {0} belongs to {1}?",
-        "Which {0} has {1}?",
         "What {0} is shown for {1}?",
         "Show the {0} of {1}.",
         "What does it give as the {0} of {1}?",
     ),
     rule(
-        r"What ([^\"]+) does (?:the )?([^\"]+) have\?",
+        r"What ([^\"]*[^s\"]) does (?:the )?([^\"]+) have\?",
         "What is the {0} of {1}?",
         "Which {0} does {1} have?",
         "For {1}, which {0} is it?",
@@ -98,6 +99,11 @@ RULES: tuple[Rule, ...] = (
         "What did they pay for {}?",
         "At what price is {}?",
         "Cost of {}?",
+        "How is {} priced?",
+        "What price has {}?",
+        "At what is {} priced?",
+        "What was charged for {}?",
+        "How much did they charge for {}?",
     ),
     rule(
         r"(?:What is the value (?:of|for)|What value does|What does the chart show for|Read the value of|How high is) "
@@ -122,6 +128,9 @@ RULES: tuple[Rule, ...] = (
         "Which entry has the {} value?",
         "To which label does the {} value belong?",
         "What label is the {}?",
+        "Which of the categories has the {} value?",
+        "What category has the {} value?",
+        "The category with the {} value?",
         "Which label is the {} one?",
         "Who or what has the {} value?",
     ),
@@ -173,6 +182,69 @@ RULES: tuple[Rule, ...] = (
         "Is {} there?",
         "Do you read {} anywhere?",
         "Is {} printed?",
+        "Is {} among the texts?",
+        "Do the texts have {}?",
+        "Is {} a text here?",
+    ),
+    rule(
+        r"(?:Which word comes after|What is the word after|What follows|Which word follows|What comes right after"
+        r"|Read the word that follows|What word stands after) (\"[^\"]+\")[?.]",
+        "What is the word following {}?",
+        "Which word is following {}?",
+        "Tell me the word following {}.",
+        "After {}, which word comes?",
+        "Give me the next word after {}.",
+        "{} is followed by which word?",
+        "What comes next after {}?",
+    ),
+    rule(
+        r"(?:Who wrote|Who said|Who sent the message|From whom is|Whose message is) (\"[^\"]+\")\?",
+        "Who is the author of {}?",
+        "Which author wrote {}?",
+        "Tell me the author of {}.",
+        "Name who wrote {}.",
+        "By whom is {}?",
+    ),
+    rule(
+        r"Whose (.+?) is (.+)\?",
+        "What goes with the {0} {1}?",
+        "Who goes with the {0} {1}?",
+        "Which entry goes with the {0} {1}?",
+        "The {0} is {1}: in which row?",
+        "What has the {0} {1}?",
+    ),
+    rule(
+        r"(?:Which categories are shown|List the labels|What are the labels|Name all the categories"
+        r"|Read the labels in order|Which labels does the chart have)[?.]",
+        "What are the labels called?",
+        "How are the categories called?",
+        "Give me the names of all labels.",
+        "Tell me all the categories.",
+        "What are all the labels?",
+        "How are the labels named?",
+    ),
+    rule(
+        r"(?:What is the title(?: of the (?:chart|table))?|Read the title|What does the title say)[?.]",
+        "What is the headline?",
+        "Read the headline.",
+        "What does the headline say?",
+        "What's the headline?",
+        "What is it headed?",
+    ),
+    rule(
+        r"(?:What is this|What does (?:the|this) image show|What is shown in the image|What do you see"
+        r"|What is in the (?:image|picture)|What is this image of|What is this a picture of|What can you see here"
+        r"|Tell me what this is|Say what you see"
+        r"|What (?:kind|sort|type) of (?:picture|thing|image) is (?:this|it))[?.]",
+        "What are we looking at?",
+        "What am I seeing here?",
+        "What would you call this?",
+        "Identify this.",
+        "What is that?",
+        "Say what it is.",
+        "What does the photo show?",
+        "Tell me what I am looking at.",
+        "What have we here?",
     ),
     rule(
         r"What (?:is written next to|does) (\"[^\"]+\")(?: say)?\?",

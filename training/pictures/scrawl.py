@@ -102,7 +102,7 @@ def mask_of(digit: int, side: int, rng: np.random.Generator, split: Split) -> Im
     grey = np.pad(pick(rng, known[digit]), 1)
     wide = int(side * rng.uniform(0.75, 1.0))
     grown = np.asarray(Image.fromarray(grey).resize((wide, side), Image.Resampling.BICUBIC))
-    sharp = np.clip((grown - float(rng.uniform(0.12, 0.28))) * float(rng.uniform(2.5, 5)), 0, 1)
+    sharp = np.clip((grown - float(rng.uniform(0.3, 0.48))) * float(rng.uniform(2.5, 5)), 0, 1)
     image = Image.fromarray((sharp * 255).astype(np.uint8))
     return image.crop(image.getbbox()) if image.getbbox() else image
 

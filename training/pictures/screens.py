@@ -146,7 +146,8 @@ def add_buttons(screen: Screen, rng: np.random.Generator, names: list[str]) -> N
         x += wide + 0.6 * em
     screen.y += 2.2 * em
     if main >= 0 and len(names) > 1:
-        screen.facts.append(Fact("screen", MAIN_BUTTON, names[main], f"It is {names[main]}.", ("primary_button",)))
+        told = f"It is {names[main]}."
+        screen.facts.append(Fact("screen", MAIN_BUTTON, names[main], told, ("primary_button",), seen=True))
     told = ", ".join(names)
     screen.facts.append(Fact("screen", WHICH_BUTTONS, told, keys=("buttons",), value=names, weight=1.3))
     yes = bool(rng.random() < 0.5)
@@ -232,9 +233,9 @@ def switches(screen: Screen, rng: np.random.Generator, split: Split) -> None:
     for name, on in shown[:2]:
         key = name.lower().replace(" ", "_").replace("-", "_")
         asked = [w.format(name) for w in IS_ON]
-        screen.facts.append(Fact("yes/no", asked, "yes" if on else "no", keys=(key,), value=on))
+        screen.facts.append(Fact("yes/no", asked, "yes" if on else "no", keys=(key,), value=on, seen=not worded))
     count = sum(on for _, on in shown)
-    screen.facts.append(Fact("count", HOW_MANY_ON, str(count), keys=("on",), value=count))
+    screen.facts.append(Fact("count", HOW_MANY_ON, str(count), keys=("on",), value=count, seen=not worded))
     screen.facts.append(Fact("screen", LIST, ", ".join(name for name, _ in shown), keys=("settings",)))
 
 
@@ -282,7 +283,7 @@ def menu(screen: Screen, rng: np.random.Generator, split: Split) -> None:
         screen.y += 1.7 * em
     if chosen < len(shown):
         screen.facts.append(
-            Fact("screen", SELECTED, shown[chosen], f"{shown[chosen]} is selected.", ("selected",), weight=2)
+            Fact("screen", SELECTED, shown[chosen], f"{shown[chosen]} is selected.", ("selected",), weight=2, seen=True)
         )
     for i in rng.permutation(len(shown))[:2]:
         screen.facts.append(Fact("screen", [w.format(ORDINALS[int(i)]) for w in MENU_AT], shown[int(i)]))

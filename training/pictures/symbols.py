@@ -377,3 +377,6 @@ battery | battery-full | battery_full | battery | -
 paw | paw | pets | paw | -
 """.strip().splitlines()
 }
+
+NAMES = tuple(sorted({*DEJAVU, *EMOJI, *ICONS}))
+"""Every name, each at its place for good: what patches are asked for counts through them."""

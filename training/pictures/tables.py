@@ -267,7 +267,7 @@ def whose(down: Column, across: Column, rng: np.random.Generator) -> list[Fact]:
         most = bool(rng.random() < 0.6)
         i = int(np.argmax(across.values) if most else np.argmin(across.values))
         wordings = [w.format(c=head, f=f, w="highest" if most else "lowest") for w in MOST]
-        facts.append(Fact("table", wordings, down.texts[i], f"{down.texts[i]} has it.", weight=0.6))
+        facts.append(Fact("table", wordings, down.texts[i], f"It is {down.texts[i]}.", weight=0.6))
     return facts
 
 

@@ -40,7 +40,9 @@ def glyphs_of(page: Page, boxes: NDArray[np.float64], size: tuple[int, int]) -> 
     scale = np.array([size[0], size[1]] * 2, np.float64)
     shares = (boxes / scale).tolist()
     return tuple(
-        Glyph(mark.character, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, mark.by_hand)
+        Glyph(
+            mark.character, (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, mark.by_hand, mark.blank
+        )
         for mark, (left, top, right, bottom) in zip(page.marks, shares, strict=True)
     )
 
