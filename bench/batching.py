@@ -48,7 +48,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 RECORD = {"type": "json_schema", "json_schema": {"name": "picture", "strict": True, "schema": SCHEMA}}
-Rows = list[tuple[float, float, int]]
+Rows = list[tuple[float, int, float, int]]
 
 
 def run(console: Console) -> bool:
@@ -67,7 +67,7 @@ async def _measure(service: LocalService, console: Console) -> bool:
 
 
 async def _rounds(client: httpx2.AsyncClient, console: Console, extra: dict[str, Any]) -> Rows:
-    """Seconds at once, seconds one after another and tokens at once, of each round."""
+    """Seconds and tokens at once, seconds and tokens one after another, of each round."""
     draw = random.Random(7)
     rows: Rows = []
     await asyncio.gather(*(_ask(client, _body(draw, extra)) for _ in range(REQUESTS)))
@@ -78,24 +78,21 @@ async def _rounds(client: httpx2.AsyncClient, console: Console, extra: dict[str,
         at_once = time.perf_counter() - began
         bodies = [_body(draw, extra) for _ in range(REQUESTS)]
         began = time.perf_counter()
-        for body in bodies:
-            await _ask(client, body)
-        rows.append((at_once, time.perf_counter() - began, sum(together)))
+        in_turn = [await _ask(client, body) for body in bodies]
+        rows.append((at_once, sum(together), time.perf_counter() - began, sum(in_turn)))
     return rows
 
 
 def _print(console: Console, answer: str, rows: Rows) -> float:
-    ratios = [in_turn / at_once for at_once, in_turn, _ in rows]
+    ratios = [in_turn / at_once for at_once, _, in_turn, _ in rows]
     median = statistics.median(ratios)
     table = Table(title=f"{REQUESTS} image requests, {answer} each, {MODEL}, {ROUNDS} rounds", box=None)
     for column in ("", "seconds, median", "images/s", "tokens/s"):
         table.add_column(column, justify="right")
-    tokens = statistics.median(row[2] for row in rows)
-    for name, seconds in (
-        ("at once", statistics.median(row[0] for row in rows)),
-        ("one after another", statistics.median(row[1] for row in rows)),
-    ):
-        table.add_row(name, f"{seconds:.2f}", f"{REQUESTS / seconds:.1f}", f"{tokens / seconds:.0f}")
+    for name, first in (("at once", 0), ("one after another", 2)):
+        seconds = statistics.median(row[first] for row in rows)
+        tokens_s = statistics.median(row[first + 1] / row[first] for row in rows)
+        table.add_row(name, f"{seconds:.2f}", f"{REQUESTS / seconds:.1f}", f"{tokens_s:.0f}")
     console.print(table)
     promised = f", promised {PROMISED:g}" if answer == "a record" else ""
     console.print(f"ratio {median:.2f} ({min(ratios):.2f} to {max(ratios):.2f}){promised}")

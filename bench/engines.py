@@ -1,4 +1,4 @@
-"""The embedded engine beside vLLM on a processor and Transformers: one checkpoint, one run, taking turns.
+"""The embedded engine beside vLLM on a processor and Transformers: one checkpoint, one run, two cores, taking turns.
 
 The checkpoint is the bundled model, written back into Hugging Face's files, in bfloat16 everywhere; nothing is read to
 it. Sightline and vLLM are asked over HTTP as clients ask them, Sightline with its keys, ledger and receipts;
@@ -48,9 +48,11 @@ MOST_TOKENS = 64
 PROMISED = 1.3
 READY_S = 280.0
 ARGUMENTS = "--dtype bfloat16 --max-model-len 2048 --max-num-seqs 16 --generation-config vllm --host 127.0.0.1"
+CORES = (0, 1)
+"""Of the machine, for each side."""
 ENVIRONMENT = {
     "PYTHONPATH": str(SITE),
-    "VLLM_CPU_OMP_THREADS_BIND": "0-1",
+    "VLLM_CPU_OMP_THREADS_BIND": f"{CORES[0]}-{CORES[-1]}",
     "VLLM_CPU_NUM_OF_RESERVED_CPU": "0",
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_NO_USAGE_STATS": "1",
@@ -89,6 +91,9 @@ def run(console: Console) -> bool | None:
         console.print("engines: no .venv-vllm; make test-scale makes it")
         return None
     with ExitStack() as stack:
+        allowed = os.sched_getaffinity(0)
+        stack.callback(os.sched_setaffinity, 0, allowed)
+        os.sched_setaffinity(0, CORES)  # All that is started here keeps to these.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         _write_checkpoint(folder)
         sides = [stack.enter_context(one) for one in (_sightline(), _transformers(folder), _vllm(folder, console))]
@@ -154,9 +159,10 @@ class Served:
                 if not line.startswith("data: {"):
                     continue
                 event = json.loads(line[6:])
-                if event["choices"] and event["choices"][0]["delta"].get("content"):
+                if event["choices"]:  # The last one has no content: the token that ends the answer is counted as well.
                     whole_s = time.perf_counter() - began
-                    first_s = first_s or whole_s
+                    if event["choices"][0]["delta"].get("content"):
+                        first_s = first_s or whole_s
                 elif event.get("usage"):
                     tokens = event["usage"]["completion_tokens"]
         return first_s, whole_s, tokens

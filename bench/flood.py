@@ -116,7 +116,16 @@ class Flood:
             asking.add(task := self._loop.create_task(self._ask(secret, at_s)))
             task.add_done_callback(asking.discard)
         if asking:
-            await asyncio.wait(asking, timeout=_LAST_S)
+            _, silent = await asyncio.wait(asking, timeout=_LAST_S)
+            for task in silent:
+                task.cancel()
+            await asyncio.gather(*silent, return_exceptions=True)
+        for client in self._idle:
+            if client.transport is not None:
+                client.transport.close()
+        for met in self.met.values():
+            if unanswered := met.sent - sum(met.statuses.values()):
+                met.statuses["no answer"] = unanswered
 
     async def _one_after_another(self) -> None:
         secret = next(iter(self._plan.rates))
@@ -144,12 +153,19 @@ class Flood:
         client = self._waiting_client()
         if client is None:
             client = Client(note)
-            await self._loop.create_connection(lambda: client, self._where.hostname, self._where.port)
+            try:
+                await self._loop.create_connection(lambda: client, self._where.hostname, self._where.port)
+            except OSError:
+                met.statuses["no connection"] = met.statuses.get("no connection", 0) + 1
+                return
         client.on_answer = note
         client.ask(self._requests[secret])
-        await answered
-        if not self._plan.keep_alive and client.transport is not None:
-            client.transport.close()
+        try:
+            await answered
+        finally:
+            if client.transport is not None and (not self._plan.keep_alive or answered.cancelled()):
+                client.on_answer = _forget
+                client.transport.abort()
 
     def _waiting_client(self) -> Client | None:
         while self._idle:
@@ -157,6 +173,10 @@ class Flood:
             if client.transport is not None and not client.transport.is_closing():
                 return client
         return None
+
+
+def _forget(client: Client, status: str, has_retry_after: bool) -> None:
+    """Take what comes of a request that is no longer waited for."""
 
 
 async def main() -> None:

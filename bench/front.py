@@ -87,6 +87,7 @@ def _rounds(
     console: Console, name: str, targets: tuple[Target, Target], body: bytes, requests: int, clients: int
 ) -> list[tuple[float, float]]:
     for target in targets:
+        target.connect(clients)
         target.send(body, WARM_UP, clients)
     return [
         (targets[0].cpu_us(body, requests, clients), targets[1].cpu_us(body, requests, clients))
@@ -98,46 +99,62 @@ class Target:
     """One server: where it listens, the process whose time counts."""
 
     def __init__(self, port: int, process: psutil.Process, key: str) -> None:
-        self._sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(CLIENTS)]
+        self._port = port
+        self._sockets: list[socket.socket] = []
         self._process = process
         self._key = key
 
     def cpu_us(self, body: bytes, requests: int, clients: int) -> float:
         """CPU microseconds of the process a request."""
         before = self._cpu_ns()
-        self.send(body, requests, clients)
-        return (self._cpu_ns() - before) / requests / 1000
+        sent = self.send(body, requests, clients)
+        return (self._cpu_ns() - before) / sent / 1000
 
     def _cpu_ns(self) -> int:
         """Processor time of all threads; Linux counts it in nanoseconds here, elsewhere in hundredths of a second."""
         tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
-    def send(self, body: bytes, requests: int, clients: int) -> None:
-        """Send the same request over and over, at once on each of `clients` connections, and read the answers."""
+    def connect(self, clients: int) -> None:
+        """Open as many connections, and close those of before: a silent one is not kept for long."""
+        for connection in self._sockets:
+            connection.close()
+        self._sockets = [socket.create_connection(("127.0.0.1", self._port)) for _ in range(clients)]
+
+    def send(self, body: bytes, requests: int, clients: int) -> int:
+        """Send the same request over and over, at once on each connection, and read the answers; how many came."""
         head = (
             "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
             f"authorization: Bearer {self._key}\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         message = head.encode() + body
-        for _ in range(requests // clients):
-            for connection in self._sockets[:clients]:
+        rounds = requests // clients
+        for _ in range(rounds):
+            for connection in self._sockets:
                 connection.sendall(message)
-            for connection in self._sockets[:clients]:
+            for connection in self._sockets:
                 _read_answer(connection)
+        return rounds * clients
 
 
 def _read_answer(connection: socket.socket) -> None:
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += _received(connection)
     head, _, rest = data.partition(b"\r\n\r\n")
     if b" 200 " not in head.split(b"\r\n", 1)[0]:
         raise RuntimeError(f"the server refused: {data[:400]!r}")
     length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
     left = length - len(rest)
     while left > 0:
-        left -= len(connection.recv(65536))
+        left -= len(_received(connection))
+
+
+def _received(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise RuntimeError("the server closed the connection")
+    return data
 
 
 def _bodies() -> list[tuple[str, bytes, int, float]]:

@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -49,8 +48,9 @@ async def client(end):
         count += 1
     return count
 async def main():
-    end = time.monotonic() + seconds
-    print(sum(await asyncio.gather(*(client(end) for _ in range(connections)))))
+    began = time.monotonic()
+    count = sum(await asyncio.gather(*(client(began + seconds) for _ in range(connections))))
+    print(count, time.monotonic() - began)
 asyncio.run(main())
 """
 
@@ -116,11 +116,10 @@ def _round(service: LocalService, request: bytes) -> Rate:
     parent = psutil.Process(service.process.pid)
     workers = [child for child in parent.children() if "sightline.cli.worker" in child.cmdline()]
     before_parent, before_workers = _cpu_s([parent]), _cpu_s(workers)
-    began = time.monotonic()
     port = str(urlsplit(service.url).port)
     command = [sys.executable, "-c", CLIENTS, port, str(CONNECTIONS), str(ROUND_S)]
-    count = int(subprocess.run(command, input=request, capture_output=True, check=True).stdout)
-    took_s = time.monotonic() - began
+    told = subprocess.run(command, input=request, capture_output=True, check=True).stdout.split()
+    count, took_s = int(told[0]), float(told[1])
     parent_us = (_cpu_s([parent]) - before_parent) / count * 1e6
     if not workers:
         return Rate(count / took_s, parent_us, 0.0)

@@ -41,9 +41,10 @@ def reads(name: str) -> Callable[[str], bool]:
     return lambda answer: answer.split() == (IMAGES / name).read_text().split()
 
 
-def says(pattern: str) -> Callable[[str], bool]:
-    """True when the answer contains `pattern` as whole words."""
-    return lambda answer: re.search(rf"\b({pattern})\b", answer.lower()) is not None
+def says(pattern: str, without: str = "$.") -> Callable[[str], bool]:
+    """True when the answer contains `pattern` as whole words, and none of `without`."""
+    wanted, other = re.compile(rf"\b({pattern})\b"), re.compile(rf"\b({without})\b")
+    return lambda answer: bool(wanted.search(answer.lower())) and not other.search(answer.lower())
 
 
 QUESTIONS = (
@@ -53,7 +54,7 @@ QUESTIONS = (
     Question(PEEK, ("receipt.jpg",), "What is the total?", says(r"24\.20")),
     Question(PEEK, ("receipt.jpg",), "What is the phone number?", says("020 7946 0318")),
     Question(PEEK, ("shapes.png",), "What is the colour of the star?", says("yellow")),
-    Question(PEEK, ("shapes.png", "crowd.png"), "Which image has more shapes?", says("second|2")),
+    Question(PEEK, ("shapes.png", "crowd.png"), "Which image has more shapes?", says("second|2", without="first|1")),
 )
 
 

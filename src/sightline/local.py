@@ -5,6 +5,7 @@ Starts `sightline serve` in a process on a free port of this machine, waits unti
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from types import TracebackType
 from sightline.admission.keys import Keys
 from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import EngineUnavailable
+from sightline.settings import UPSTREAM_KEY
 from sightline.store.database import Database
 
 _READY = re.compile(r"Ready on (http://\S+)/v1")
@@ -24,7 +26,8 @@ _READY = re.compile(r"Ready on (http://\S+)/v1")
 class LocalService:
     """`with LocalService() as service:` gives `service.base_url` and `service.api_key` for any OpenAI client.
 
-    `arguments` go to `sightline serve`. Everything it writes lives in a temporary folder and goes with it.
+    `arguments` go to `sightline serve`, settings of the environment (`SIGHTLINE_…`) do not, but for an upstream's key.
+    Everything it writes lives in a temporary folder and goes with it.
     """
 
     def __init__(self, *arguments: str, ready_s: float = 120.0) -> None:
@@ -51,9 +54,12 @@ class LocalService:
         _, self.api_key = Keys(database).create(NewKey("local", permissions=PERMISSIONS))
         database.close()
         command = [sys.executable, "-m", "sightline", "serve", "--port", "0", "--data", str(self.data)]
-        command += ["--database", ""]  # its own, whatever the environment says
+        # Settings are its own, whatever the environment says.
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTLINE_")}
+        if UPSTREAM_KEY in os.environ:
+            environ[UPSTREAM_KEY] = os.environ[UPSTREAM_KEY]
         with (self.data / "log").open("wb") as log:
-            self.process = subprocess.Popen([*command, *self._arguments], stderr=log)
+            self.process = subprocess.Popen([*command, *self._arguments], stderr=log, env=environ)
         try:
             self._wait()
         except BaseException:

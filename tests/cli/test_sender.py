@@ -39,6 +39,18 @@ def test_estimate_shows_sizes_tokens_and_price(folder: Path) -> None:
     assert price == [f"${IMAGE_TOKENS / 100_000:.5f}"]
 
 
+def test_estimate_takes_prices_from_the_services_file_without_its_secrets(folder: Path) -> None:
+    (folder / "service.toml").write_text(
+        f'[prices."{MODEL}"]\nprompt = "0.00001"\n'
+        '[[upstreams]]\nurls = ["http://127.0.0.1:9"]\nkey_env = "NOWHERE_KEY"\nmodels = [{id = "far"}]\n'
+    )
+
+    result = run("estimate", "small.png", "--model", MODEL, "--config", "service.toml")
+
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1].split() == [f"${IMAGE_TOKENS / 100_000:.5f}"]
+
+
 def test_estimate_counts_closer_views(folder: Path) -> None:
     with_pictures(folder / "closer", pan_and_scan_min_crop_size=64)
 

@@ -59,8 +59,8 @@ def test_answer_goes_to_standard_output_and_usage_to_the_other(run: Run, photo: 
 
 
 def test_an_answer_is_printed_as_it_is(run: Run, photo: str) -> None:
-    """Tabs part the cells of what the transcriber reads, and colons are no names of pictures."""
-    text = "Item\tQty  1:100:5 :smile: [red]x"
+    """Tabs part the cells of what the transcriber reads, colons are no names of pictures, some characters end lines."""
+    text = "Item\tQty  1:100:5 :smile: [red]x\u2028next\x85last"
 
     assert run("ask", photo, text).stdout == f"[32x32] {text}\n"
 

@@ -36,8 +36,10 @@ def scripted() -> Iterator[LocalService]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "limits.toml"
         config.write_text('[[engines]]\nkind = "scripted"\noptions = {step_s = 0.02}\n')
-        with LocalService("--config", str(config)) as service:
-            yield service
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SIGHTLINE_LIMITS_MAX_RUNNING", "none")  # a service of one's own takes no settings from here
+            with LocalService("--config", str(config)) as service:
+                yield service
 
 
 @pytest.fixture

@@ -76,9 +76,10 @@ def test_base_modules_do_not_import_each_other_in_circles() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    """The command line reads the two variables of a client; libvips reads one of its own."""
+    """The command line reads the two variables of a client; libvips reads one of its own; a service of one's own is
+    started without the settings in it."""
     reading = {
         file.relative_to(SOURCE).as_posix() for file in FILES if "os.environ" in file.read_text(encoding="utf-8")
     }
 
-    assert reading <= {"settings.py", "cli/client.py", "images/decode.py"}
+    assert reading <= {"settings.py", "cli/client.py", "images/decode.py", "local.py"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +48,7 @@ def ask(
                 fail("The service has no model ready yet; try again in a moment.")
         with client.stream("POST", "chat/completions", json={**body, "model": model}) as answer:
             check(answer)
-            usage = _print_stream(answer.iter_lines())
+            usage = _print_stream(_lines(answer.iter_bytes()))
     if show_usage and usage:
         err.print(
             f"{usage['prompt_tokens']} prompt tokens ({usage['prompt_tokens_details']['image_tokens']} of them "
@@ -66,12 +67,21 @@ def _part(path: Path, detail: Detail) -> dict[str, Any]:
     return content_part(data, detail)
 
 
-def _print_stream(lines: Any) -> dict[str, Any] | None:
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Part a stream where its lines end; an answer may have other characters that end lines elsewhere (U+2028)."""
+    begun = b""
+    for chunk in chunks:
+        *whole, begun = (begun + chunk).split(b"\n")
+        yield from whole
+    yield begun
+
+
+def _print_stream(lines: Iterable[bytes]) -> dict[str, Any] | None:
     usage = None
     for line in lines:
-        if not line.startswith("data: ") or line == "data: [DONE]":
+        if not line.startswith(b"data: ") or line == b"data: [DONE]":
             continue
-        event = json.loads(line[len("data: ") :])
+        event = json.loads(line.removeprefix(b"data: "))
         if "error" in event:
             say("\n")
             fail(event["error"]["message"])

@@ -19,7 +19,10 @@ from sightline.metering.prices import dollars
 from sightline.sender.estimate import ImageEstimate, ImageTokens, RequestEstimate, estimate_image, estimate_request
 from sightline.sender.models import KnownModel, known_models
 from sightline.sender.picture import content_part, user_message
-from sightline.settings import PriceSettings, Settings, load_settings
+from sightline.settings import PriceSettings, Settings, merge_settings, read_file
+
+_RUNNING = ("engines", "upstreams")
+"""Tables of a settings file that say what runs, not what it costs."""
 
 
 def estimate(
@@ -66,7 +69,9 @@ def estimate(
 
 
 def _settings(config: Path | None, price: str | None, models: list[KnownModel]) -> Settings:
-    settings = load_settings({}, file=config)
+    # Whoever estimates need not have the keys that upstreams take, which the service's environment alone may hold.
+    told = {name: value for name, value in read_file(config).items() if name not in _RUNNING} if config else {}
+    settings = merge_settings(told, {})
     if price is None:
         return settings
     try:

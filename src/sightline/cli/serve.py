@@ -28,7 +28,7 @@ from sightline.cli.descriptors import with_room_for_connections
 from sightline.cli.terminal import BASE_URL, DatabaseUrl, err, fail
 from sightline.core import PERMISSIONS, NewKey
 from sightline.engines.base import Engine
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, ServiceError
 from sightline.log import configure_logging, get_logger
 from sightline.settings import ServerSettings, Settings, engine_spec, load_settings, upstream_pool
 from sightline.store.database import Database
@@ -121,11 +121,14 @@ class Server(uvicorn.Server):
         spare_collector()
         sys.setswitchinterval(SWITCH_S)
         keep_memory()
-        for listener in self._held_back:
-            if not self.should_exit:
-                await self.listen(listener)
-        if self.servers:
-            self.greet()
+        try:
+            for listener in self._held_back:
+                if not self.should_exit:
+                    await self.listen(listener)
+            if self.servers:
+                await self.greet()
+        except OSError as error:
+            self.fail(f"Cannot listen on {_url(self.config.host, self.config.port)}: {error.strerror}.")
 
     async def listen(self, listener: socket.socket) -> asyncio.Server:
         """Take connections from a socket until the server stops."""
@@ -139,10 +142,10 @@ class Server(uvicorn.Server):
         made: asyncio.Protocol = kind(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
         return made
 
-    def greet(self) -> None:
+    async def greet(self) -> None:
         """Say that requests are taken, and by what address."""
         port = self.servers[0].sockets[0].getsockname()[1]  # the real one, also for --port 0
-        greet_first(self._settings, port)
+        await asyncio.to_thread(greet_first, self._settings, port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take no more connections; a second signal does not wait for requests that run."""
@@ -333,9 +336,16 @@ def _first_key(settings: Settings) -> str | None:
 def greet_first(settings: Settings, port: int) -> None:
     """Say where requests are taken, and on a first start with which key.
 
-    It is made only now that it can be shown: a start that fails must not use it up.
+    It is made only now that it can be shown: a start that fails must not use it up. A database that fails just now ends
+    nothing that runs.
     """
-    _greet(_url(settings.server.host, port), _first_key(settings))
+    try:
+        secret = _first_key(settings)
+    except (ConfigError, ServiceError) as error:
+        secret = None
+        message = error.message if isinstance(error, ServiceError) else str(error)
+        err.print(f"\nWhether there is an API key yet is not known: {message}", markup=False)
+    _greet(_url(settings.server.host, port), secret)
 
 
 def _url(host: str, port: int) -> str:

@@ -64,7 +64,7 @@ class WorkerServer(Server):
         self._desk.tell(counts.counted())
         self._desk.channel.flush()
 
-    def greet(self) -> None:
+    async def greet(self) -> None:
         """Tell the parent."""
         self._desk.tell(Listening())
 
