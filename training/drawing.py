@@ -202,6 +202,7 @@ def label_pictograms(marks: Sequence[Named], names: Sequence[str], grid: int) ->
     for mark in marks:
         across, down = np.abs(cells - mark.x) < INSIDE * mark.width, np.abs(cells - mark.y) < INSIDE * mark.height
         own = down[:, None] & across[None]
+        own[int(mark.y * grid), int(mark.x * grid)] = True  # However narrow it is.
         labels.shape[own] = labels.colour[own] = UNASKED
         labels.name[own] = names.index(mark.character) + 1
         alike = sum(other.character == mark.character for other in marks)

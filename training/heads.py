@@ -118,7 +118,8 @@ def shape_loss(out: Tensor, chunk: dict[str, Tensor]) -> Tensor:
 
 
 def name_loss(out: Tensor, chunk: dict[str, Tensor]) -> Tensor:
-    """Return the loss over pictograms' names; `out` is (scenes, patches, names + 1)."""
+    """Return the loss over pictograms' names, which few patches have; `out` is (scenes, patches, names + 1)."""
     name = chunk["name"].long().flatten()
     loss = functional.cross_entropy(out.float().flatten(0, 1), name, reduction="none")
-    return (loss * (0.3 + 0.7 * (name > 0))).mean()
+    weight = torch.where(name > 0, 1.0, NOTHING_WEIGHT)
+    return (loss * weight).sum() / weight.sum()

@@ -28,7 +28,7 @@ Characters = NDArray[np.uint8]
 
 
 class Mark(Protocol):
-    """A visible character, or a thing with a name: what it is, where its centre lies and its size, in shares."""
+    """A visible character, or a thing with a name: what it is and where its centre lies, in shares of the picture."""
 
     @property
     def character(self) -> str: ...

@@ -1,9 +1,9 @@
 """Samples → rows of tokens, in exactly the layout that the server's prompt has.
 
 In: samples and the tokenizer. Out: rows of a fixed length, each holding several samples. The questions about one
-picture share one copy of it: each is a segment that sees what is common to its sample and itself but no other turn,
-at the positions it would have alone, so every turn is learnt as a first turn. In the layout "talk" there is one
-segment: a real conversation. network.attention_allowed turns segments and blocks into the mask.
+picture share one copy of it, if it comes before them: each is a segment that sees what is common to its sample and
+itself but no other turn, at the positions it would have alone, so every turn is learnt as a first turn. In the layout
+"talk" there is one segment: a real conversation. network.attention_allowed turns segments and blocks into the mask.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ import random
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ SHAPE_LABELS |= {"centre": np.float16, "offset": np.float16}
 GLANCED_SEED = 1 << 20
 """Added to the seed for what is only glanced at, so that no picture is drawn twice."""
 Chunk = dict[str, Tensor]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def make_chunk(split: str, number: int, recipe: Recipe, writer: RowWriter) -> tu
     while held < recipe.pictures:
         if index >= (number + 1) * SAMPLES * recipe.pictures:
             raise RuntimeError(f"chunk {number} cannot be filled: too few samples can be drawn")
-        drawn = try_sample(split, index, recipe)
+        drawn = attempt(sample, split, index, recipe, seed=recipe.seed)
         index += 1
         if drawn is None:
             continue
@@ -125,23 +126,26 @@ def glances(number: int, recipe: Recipe) -> list[Seen]:
     views: list[Seen] = []
     index = number * SAMPLES * recipe.glances
     while len(views) < recipe.glances:
-        views += glance(index, recipe.seed + GLANCED_SEED, recipe.mix)
+        if index >= (number + 1) * SAMPLES * recipe.glances:
+            raise RuntimeError(f"chunk {number} cannot be filled: too few pictures can be drawn")
+        drawn = attempt(glance, "train", index, recipe, seed=recipe.seed + GLANCED_SEED)
+        views += drawn or []
         index += 1
     return views[: recipe.glances]
 
 
-def try_sample(split: str, index: int, recipe: Recipe) -> Sample | None:
-    """Draw a sample; one that cannot be drawn is told of and left out, so that it does not end hours of training."""
+def attempt(draw: Callable[[str, int, int, Mix], T], split: str, index: int, recipe: Recipe, *, seed: int) -> T | None:
+    """Draw; what cannot be drawn is told of and left out, so that it does not end hours of training."""
     try:
-        return sample(split, index, recipe.seed, recipe.mix)
+        return draw(split, index, seed, recipe.mix)
     except Exception:
-        print(f"sample {split} {index} of seed {recipe.seed} could not be drawn", file=sys.stderr)
+        print(f"{split} {index} of seed {seed} could not be drawn", file=sys.stderr)
         traceback.print_exc()
         return None
 
 
 def picture_arrays(views: list[Seen], sizes: Sizes, rng: np.random.Generator) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    """Return pixels, characters of all patches, the tokens asked about, and the shapes of those that are scenes."""
+    """Return pixels, characters of all patches, the tokens asked about, and the things of the views that show any."""
     asked = min(ASKED_TOKENS, sizes.image_tokens)
     known = [(number, view.shapes) for number, view in enumerate(views) if view.shapes is not None]
     arrays: dict[str, Any] = {

@@ -27,6 +27,8 @@ def test_what_only_the_picture_shows_is_not_asked_of_its_text() -> None:
 
     assert {"chart", "screen", "yes/no", "count"} <= {turn.skill for turn in seen}
     assert all(turn not in read_alone(one).turns for one in drawn for turn in seen)
+    records = [turn for turn in seen if turn.schema is not None and len(turn.schema["properties"]) > 1]
+    assert records
 
 
 def test_shapes_and_pictograms_are_known_on_every_picture_that_shows_them() -> None:
@@ -37,7 +39,7 @@ def test_shapes_and_pictograms_are_known_on_every_picture_that_shows_them() -> N
         assert all(view is not None for view in views), kind
         named = [bool((view.name if kind == "emblems" else view.shape).max() > 0) for view in views if view is not None]
         assert sum(named) >= len(named) - 2, kind  # A scene may be empty.
-    assert all(glance(index, 3, Mix(144, 9, letters=False)) for index in range(20))
+    assert all(glance("train", index, 3, Mix(144, 9, letters=False)) for index in range(20))
 
 
 def test_a_chart_is_read_alone_only_if_its_values_are_printed() -> None:

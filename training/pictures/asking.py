@@ -216,10 +216,10 @@ def casual(rng: np.random.Generator, text: str) -> str:
 def record(rng: np.random.Generator, split: Split, facts: Sequence[Fact], absent: Sequence[Absent]) -> Question:
     """Ask several facts at once, under keys in any order; what is absent is null or unknown."""
     number = min(len(facts), int(rng.integers(2, 6)))
+    chosen = [facts[int(i)] for i in rng.permutation(len(facts))[:number]]
     values: dict[str, Json] = {}
-    for i in rng.permutation(len(facts))[:number]:
-        key = pick(rng, facts[int(i)].keys)
-        values.setdefault(key, of(facts[int(i)]))
+    for fact in chosen:
+        values.setdefault(pick(rng, fact.keys), of(fact))
     named = [each for each in absent if each.keys and not values.keys() & set(each.keys)]
     schema = schema_of(values)
     if rng.random() < 0.3:
@@ -229,7 +229,8 @@ def record(rng: np.random.Generator, split: Split, facts: Sequence[Fact], absent
             values[key] = None if nullable else "unknown"
             schema = schema_of(values)
     text = wording(rng, split, RECORD).format(keys=listed(list(values)))
-    return Question("json", text, json.dumps(values, ensure_ascii=False), schema)
+    seen = any(fact.seen for fact in chosen)
+    return Question("json", text, json.dumps(values, ensure_ascii=False), schema, seen=seen)
 
 
 def objectify(rng: np.random.Generator, text: str, values: dict[str, Json]) -> Question:

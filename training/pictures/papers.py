@@ -346,8 +346,9 @@ def choices(sheet: Sheet, rng: np.random.Generator, split: Split) -> None:
     asked = [wording.format(names[i]) for wording in IS_TICKED]
     key = names[i].lower().replace(" ", "_").replace("-", "_")
     sheet.facts.append(
-        Fact("yes/no", asked, "yes" if ticked[i] else "no", keys=(key,), value=bool(ticked[i]), weight=1.5)
+        Fact("yes/no", asked, "yes" if ticked[i] else "no", keys=(key,), value=bool(ticked[i]), weight=1.5, seen=True)
     )
     if ticked.sum() == 1:
         chosen = names[int(ticked.argmax())]
-        sheet.facts.append(Fact("field", WHICH_TICKED, chosen, f"{chosen} is ticked.", ("selected", "option")))
+        told = f"{chosen} is ticked."
+        sheet.facts.append(Fact("field", WHICH_TICKED, chosen, told, ("selected", "option"), seen=True))

@@ -189,7 +189,6 @@ RULES: tuple[Rule, ...] = (
     rule(
         r"(?:Which word comes after|What is the word after|What follows|Which word follows|What comes right after"
         r"|Read the word that follows|What word stands after) (\"[^\"]+\")[?.]",
-        "What is the word following {}?",
         "Which word is following {}?",
         "Tell me the word following {}.",
         "After {}, which word comes?",
@@ -201,12 +200,11 @@ RULES: tuple[Rule, ...] = (
         r"(?:Who wrote|Who said|Who sent the message|From whom is|Whose message is) (\"[^\"]+\")\?",
         "Who is the author of {}?",
         "Which author wrote {}?",
-        "Tell me the author of {}.",
         "Name who wrote {}.",
         "By whom is {}?",
     ),
     rule(
-        r"Whose (.+?) is (.+)\?",
+        r"Whose ([^\"]+?) is ([^\"]+)\?",
         "What goes with the {0} {1}?",
         "Who goes with the {0} {1}?",
         "Which entry goes with the {0} {1}?",
@@ -217,7 +215,6 @@ RULES: tuple[Rule, ...] = (
         r"(?:Which categories are shown|List the labels|What are the labels|Name all the categories"
         r"|Read the labels in order|Which labels does the chart have)[?.]",
         "What are the labels called?",
-        "How are the categories called?",
         "Give me the names of all labels.",
         "Tell me all the categories.",
         "What are all the labels?",
@@ -225,14 +222,13 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(
         r"(?:What is the title(?: of the (?:chart|table))?|Read the title|What does the title say)[?.]",
-        "What is the headline?",
         "Read the headline.",
         "What does the headline say?",
         "What's the headline?",
         "What is it headed?",
     ),
     rule(
-        r"(?:What is this|What does (?:the|this) image show|What is shown in the image|What do you see"
+        r"(?:What is this|What does (?:the|this) image show|What is shown in the image"
         r"|What is in the (?:image|picture)|What is this image of|What is this a picture of|What can you see here"
         r"|Tell me what this is|Say what you see"
         r"|What (?:kind|sort|type) of (?:picture|thing|image) is (?:this|it))[?.]",
@@ -280,6 +276,74 @@ RULES: tuple[Rule, ...] = (
         "Read this to me.",
         "What are the words here?",
         "Read everything.",
+    ),
+    rule(
+        r"(?:What does the display (?:show|say)|Read the display|What is the reading|Which number is on the display"
+        r"|Give me the reading)[?.]",
+        "What does the meter say?",
+        "What is on the meter?",
+        "Give me the value on the meter.",
+        "What is the meter at?",
+        "Tell me what the meter reads.",
+        "What is the reading of the meter?",
+    ),
+    rule(
+        r"(?:What kind of chart is this|Which type of chart is it|What type of chart do you see|Name the type of chart"
+        r"|Which kind of diagram is shown)[?.]",
+        "What sort of graph is it?",
+        "Which graph is this?",
+        "What graph do you see?",
+        "Is this graph a bar, line or pie chart?",
+        "Name the kind of graph.",
+    ),
+    rule(
+        r"Extract ([^\"]+)\.",
+        "Pull out {}.",
+        "Pull {} from the picture.",
+        "Get me {}.",
+        "Read off {}.",
+    ),
+    rule(
+        r"(?:Answer briefly|Just the answer|Reply with the answer only|Be brief)\.",
+        "Keep it short.",
+        "A short reply, please.",
+        "Be short.",
+        "In short, please.",
+        "Only a short answer.",
+        "Nothing but the answer.",
+    ),
+    rule(
+        r"(?:How many letters (?:does|are in) the word(?: have)?\?|Count the letters of the word\.)",
+        "Count the characters of the word.",
+        "What is the number of characters of the word?",
+    ),
+    rule(
+        r"Is ([^\"]+) (?:switched on|turned on|enabled)\?",
+        "Is the setting {} turned on?",
+        "Setting {}: on or not, yes or no?",
+        "Has the setting {} been turned on?",
+    ),
+    rule(
+        r"(?:Which option is ticked|Which box is checked|Which choice has a tick|Name the ticked option)[?.]",
+        "Which box has a mark?",
+        "Beside what is the mark?",
+        "What has been marked?",
+    ),
+    rule(
+        r"(?:What symbol is this|Which symbol do you see|Name the symbol|Which pictogram is it)[?.]",
+        "Which symbol is drawn?",
+        "What is drawn?",
+        "What has been drawn here?",
+        "What thing do you see drawn?",
+    ),
+    rule(
+        r"(?:Read the digits from left to right|Which digits are written, from left to right)[?.]",
+        "Which digits are these?",
+        "Read these digits.",
+    ),
+    rule(
+        r"How many slices does the pie have\?",
+        "How many pieces of the pie are there?",
     ),
 )
 

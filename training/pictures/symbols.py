@@ -379,4 +379,4 @@ paw | paw | pets | paw | -
 }
 
 NAMES = tuple(sorted({*DEJAVU, *EMOJI, *ICONS}))
-"""Every name, each at its place for good: what patches are asked for counts through them."""
+"""Every name; what patches are asked for counts through them, so that another one wants heads that begin anew."""
