@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace as changed
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -94,8 +95,8 @@ def page(*lines: str) -> bytes:
     return encoded(paper)
 
 
-def chat(*parts: Any) -> ChatRequest:
-    return parse_chat(raw(*parts), partial(open_image, limits=ImageLimits()))
+def chat(*parts: Any, **more: Any) -> ChatRequest:
+    return parse_chat(raw(*parts, **more), partial(open_image, limits=ImageLimits()))
 
 
 def call(owner: str = "key_1") -> Call:
@@ -215,6 +216,17 @@ def test_what_may_be_read_is_set_aside() -> None:
     more, less = (estimate(request, one, assumed_tokens=10).prompt_tokens for one in (model, plain))
 
     assert more - less == 2 * (MOST * 5 // 4) // 4
+
+
+def test_what_is_only_estimated_leaves_a_stated_answer_no_less_room() -> None:
+    model = changed(ScriptedEngine()._info, context_length=1000, characters_per_token=1)
+    schema = {"type": "object", "properties": {"a" * 200: {"type": "string"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+
+    long, asked = chat("word " * 180, max_tokens=600), chat("word", max_tokens=5, response_format=form)
+
+    assert estimate(long, model, assumed_tokens=10).completion_tokens == 600
+    assert estimate(asked, model, assumed_tokens=10).prompt_tokens > 200
 
 
 @pytest.mark.parametrize("name", ["page", "receipt"])

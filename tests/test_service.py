@@ -314,6 +314,24 @@ def test_everything_that_a_model_lacks_is_named_at_once() -> None:
     assert caught.value.code == "too_many_images"
 
 
+def test_values_that_ask_for_nothing_are_refused_by_no_model() -> None:
+    """Clients may say their defaults."""
+    model = replace(ScriptedEngine()._info, supported_parameters=frozenset())
+    nothing = {"frequency_penalty": 0, "presence_penalty": 0.0, "logprobs": False, "response_format": {"type": "text"}}
+
+    check(chat("a", **nothing), model)
+
+    something = {
+        "frequency_penalty": 0.5,
+        "logprobs": True,
+        "top_logprobs": 2,
+        "response_format": {"type": "json_object"},
+    }
+    with pytest.raises(InvalidRequest) as caught:
+        check(chat("a", **something), model)
+    assert [problem.param for problem in caught.value.details] == sorted(something)
+
+
 async def test_every_picture_that_does_not_decode_is_named(service: Service) -> None:
     cut_short = picture()[:-20]
 

@@ -241,7 +241,8 @@ class Account:
 def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> Usage:
     """What a request may use, before any work: image tokens exactly, text by its length, the answer at its longest.
 
-    An answer without a stated maximum is taken to be `assumed_tokens` long.
+    An answer without a stated maximum is taken to be `assumed_tokens` long. A schema is a text too: some servers
+    count it.
     """
     image_tokens = 0
     if model.image is not None:
@@ -252,8 +253,9 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
         for part in message.parts:
             if isinstance(part, TextPart):
                 characters += len(part.text)
+    characters += len(request.sampling.response_format.schema or "")
     prompt = image_tokens + characters // model.characters_per_token + TOKENS_A_MESSAGE * len(request.messages)
-    longest = max(model.context_length - prompt, 1)
+    longest = max(model.context_length - image_tokens, 1)  # What is not counted yet leaves the answer no less room.
     answer = min(request.sampling.max_tokens or assumed_tokens, longest)
     return Usage(prompt, answer * request.n, image_tokens)
 

@@ -114,9 +114,10 @@ class ResponseFormat(msgspec.Struct, frozen=True):
 
 
 class SamplingParams(msgspec.Struct, frozen=True):
-    """How to choose tokens. `max_tokens` None means up to the end of the context."""
+    """How to choose tokens. `max_tokens` None means up to the end of the context, `limit_name` is what it is called."""
 
     max_tokens: int | None = None
+    limit_name: str = "max_tokens"
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int | None = None

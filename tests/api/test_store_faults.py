@@ -235,6 +235,26 @@ async def test_a_clock_that_jumps_hurts_no_request(
     assert {row.outcome for row in rows(database)} == {"completed"}
 
 
+async def test_a_clock_set_back_while_a_request_runs_leaves_a_row_in_order(
+    client: httpx2.AsyncClient, database: Database, engine: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) - timedelta(hours=1)
+
+    engine.step_s = 0.02
+    running = asyncio.create_task(client.post(CHAT, json=chat("a b c d")))
+    await until(lambda: engine.steps > 1)
+    monkeypatch.setattr(ledger_module, "datetime", Late)
+
+    answer = await running
+
+    (row,) = rows(database)
+    assert answer.status_code == 200
+    assert row.ended_at >= row.created_at
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Any]:
     with postgres_process() as server:

@@ -136,6 +136,21 @@ async def test_the_database_keeps_what_has_ended(process: Process, statement: An
     assert process.rows()[0].prompt_nanos == 120
 
 
+async def test_what_a_process_with_a_fast_clock_left_ends_no_sooner_than_it_began(
+    process: Process, any_database: Database
+) -> None:
+    dead = Process(any_database)
+    dead.writer.start()
+    left = replace(entry(), created_at=datetime.now(UTC) + timedelta(hours=1))
+    await dead.ledger.reserve(left)
+    await dead.die()
+
+    assert process.ledger.clear() == 1
+
+    (row,) = process.rows()
+    assert (row.outcome, row.ended_at) == ("interrupted", row.created_at)
+
+
 async def test_what_a_dead_process_left_is_interrupted_and_free(process: Process, any_database: Database) -> None:
     dead = Process(any_database)
     dead.writer.start()

@@ -162,3 +162,24 @@ def test_any_body_is_described_without_library_text(body: dict[str, Any]) -> Non
         assert problem.message.startswith(problem.param)
         assert not re.search("pydantic|Input should|valid dictionary|accepted value", problem.message)
         assert len(problem.message) < 600
+
+
+def test_fields_at_odds_are_named_beside_others() -> None:
+    body = chat(
+        "a", temperature=9, stream_options={"include_usage": True}, top_logprobs=3, modalities=["text", "audio"]
+    )
+
+    assert {problem.param for problem in refused(body)} == {
+        "temperature",
+        "stream_options",
+        "top_logprobs",
+        "modalities",
+    }
+
+
+def test_the_limit_of_an_answer_keeps_the_name_that_it_was_sent_by() -> None:
+    names = {"max_tokens": {"max_tokens": 5}, "max_completion_tokens": {"max_completion_tokens": 5, "max_tokens": 9}}
+
+    for name, sent in names.items():
+        request = parse_chat(raw("a", **sent), lambda *_: pytest.fail("there is no image"))
+        assert (request.sampling.max_tokens, request.sampling.limit_name) == (5, name)

@@ -56,7 +56,7 @@ async def _create(request: Request) -> Response:
     store = runtime_of(request.scope).keys
     made, secret = await asyncio.to_thread(store.create, parse_new_key(body))
     log.info("key_made", id=made.id, by=by.id)
-    [shown] = await _bodies(store, [made])
+    shown = _body(made, Spent() if made.spending else None, datetime.now(UTC))  # Nothing is read: it must be shown now.
     return _answer({**shown, "value": secret}, 201)
 
 

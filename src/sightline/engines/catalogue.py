@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from sightline.core import ChatRequest, ModelInfo
+from sightline.core import ChatRequest, ModelInfo, SamplingParams
 from sightline.engines.base import Engine
 from sightline.errors import EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages, UnsupportedParameter
 
@@ -13,8 +13,10 @@ from sightline.errors import EngineUnavailable, InvalidRequest, ModelNotFound, T
 _ALWAYS = frozenset(
     {"model", "messages", "n", "stream", "stream_options", "metadata", "user", "max_completion_tokens"}
     | {"store", "service_tier", "safety_identifier", "prompt_cache_key", "reasoning_effort", "verbosity"}
-    | {"parallel_tool_calls", "modalities", "response_format", "logprobs", "top_logprobs"}
+    | {"parallel_tool_calls", "modalities"}
 )
+# Values that ask for nothing: clients may say their defaults.
+_NOTHING = {"frequency_penalty": 0, "presence_penalty": 0, "logprobs": False, "top_logprobs": 0}
 
 
 class Catalogue:
@@ -90,6 +92,14 @@ def check(request: ChatRequest, model: ModelInfo) -> None:
         refusals.append(TooManyImages(message, param="messages"))
     lacking = request.params_sent - _ALWAYS - model.supported_parameters
     for name in sorted(lacking) if lacking else ():
+        if _asks_for_nothing(request.sampling, name):
+            continue
         refusals.append(UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name))
     if refusals:
         raise InvalidRequest.together(refusals)
+
+
+def _asks_for_nothing(sampling: SamplingParams, name: str) -> bool:
+    if name == "response_format":
+        return sampling.response_format.type == "text"
+    return name in _NOTHING and getattr(sampling, name) == _NOTHING[name]

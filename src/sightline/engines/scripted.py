@@ -49,7 +49,9 @@ class ScriptedEngine:
             description="A scripted engine for tests.",
             image=ImageEncoding("square", 32, IMAGE_TOKENS, PanAndScan(min_crop_px=32)),
             max_images=2,
-            supported_parameters=frozenset({"max_tokens", "seed", "stop", "temperature", "logprobs"}),
+            supported_parameters=frozenset(
+                {"max_tokens", "seed", "stop", "temperature", "logprobs", "top_logprobs", "response_format"}
+            ),
             read_characters=read_characters,
         )
         self._up = False

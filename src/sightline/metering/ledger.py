@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select, union, update
+from sqlalchemy import Connection, case, delete, func, literal, select, union, update
 
 from sightline.core import Period, SpendingLimit, Usage
 from sightline.metering.leases import Grant, Lease, Leases
@@ -176,7 +176,7 @@ class Ledger:
         It raises:
             StoreUnavailable: the row could not be written, or somebody took this process for dead: nothing is charged.
         """
-        return self._writer.write(Settlement(entry=entry, ending=ending, at=datetime.now(UTC)))
+        return self._writer.write(Settlement(entry=entry, ending=ending, at=_now(entry)))
 
     def write(self, entry: Entry, ending: Ending) -> asyncio.Future[None]:
         """Write down at once a request that was granted and not reserved, and how it ended.
@@ -186,7 +186,7 @@ class Ledger:
         """
         if entry.limit is not None and entry.grant.lease is None:
             self._leased(entry, entry.limit)
-        return self._writer.write(Whole(entry=entry, ending=ending, at=datetime.now(UTC)))
+        return self._writer.write(Whole(entry=entry, ending=ending, at=_now(entry)))
 
     def settle_later(self, entry: Entry, ending: Ending, *, is_whole: bool = False) -> None:
         """As `settle`, or `write`, for a request with nobody left to tell: tried until the database takes it."""
@@ -202,7 +202,7 @@ class Ledger:
         if entry.limit is not None:
             self._leased(entry, entry.limit)
         kind = Whole if is_whole else Settlement
-        write = kind(entry=entry, ending=ending, at=datetime.now(UTC), can_wait=True)
+        write = kind(entry=entry, ending=ending, at=_now(entry), can_wait=True)
         self._writer.write(write).add_done_callback(look)
 
     def clear(self) -> int:
@@ -227,9 +227,17 @@ def _period_of(period: Period, day: date) -> str:
     return day.strftime(_FORMATS[period])
 
 
+def _now(entry: Entry) -> datetime:
+    """The time, and never one before the request began: clocks are set back at times."""
+    return max(datetime.now(UTC), entry.created_at)
+
+
 def _clear(connection: Connection, dead: set[int]) -> int:
     left = (ledger.c.outcome == "reserved") & ledger.c.server.in_(dead)
-    ended = {"outcome": "interrupted", "status": 500, "error": "interrupted", "ended_at": datetime.now(UTC)}
+    now = literal(datetime.now(UTC), ledger.c.created_at.type)
+    # Another machine's clock may be ahead.
+    ended_at = case((ledger.c.created_at > now, ledger.c.created_at), else_=now)
+    ended = {"outcome": "interrupted", "status": 500, "error": "interrupted", "ended_at": ended_at}
     # One statement: between two, one of the dead that lives after all may make another row.
     marking = update(ledger).where(left).values(ended).returning(ledger.c.id, ledger.c.key_id)
     rows = connection.execute(marking).all()

@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from sightline.core import ChatRequest, ImageEncoding, ModelInfo, SamplingParams
+from sightline.engines.context import room
 from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model, read_model
 from sightline.engines.genai.template import PromptWriter
-from sightline.engines.genai.tokens import TokenCounter, prepare, room
+from sightline.engines.genai.tokens import TokenCounter, prepare
 from sightline.engines.transcribe.model import INFO as TRANSCRIBER_INFO
 from sightline.images.tokens import Views, views
 from sightline.reading import beside

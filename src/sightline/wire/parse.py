@@ -172,16 +172,24 @@ def _validate(raw: Any, size_bytes: int) -> tuple[ChatBody | None, list[Problem]
         # A message that calls tools may lack content: saying so beside would lead astray.
         calls = {(problem.param or "").rpartition(".")[0] + ".content" for problem in problems}
         described = [(describe(item, raw), item["type"] == "missing" or item["input"] is None) for item in found]
-        return None, [one for one, is_absent in described if not (is_absent and one.param in calls)] + problems
-    if "audio" in (wire.modalities or ()):
+        shown = [one for one, is_absent in described if not (is_absent and one.param in calls)]
+        return None, shown + problems + _at_odds(raw)
+    return wire, problems + _at_odds(raw)
+
+
+def _at_odds(raw: dict[str, Any]) -> list[Problem]:
+    """What fields of a body that may be no request say against one another."""
+    problems = []
+    modalities = raw.get("modalities")
+    if isinstance(modalities, list) and "audio" in modalities:
         message = "modalities with audio is not supported; ask for text alone."
         problems.append(Problem(message, "modalities", "unsupported_parameter"))
-    if wire.top_logprobs and not wire.logprobs:
+    if raw.get("top_logprobs") and not raw.get("logprobs"):
         problems.append(Problem("top_logprobs needs logprobs to be true.", "top_logprobs", "invalid_value"))
-    if wire.stream_options and not wire.stream:
+    if raw.get("stream_options") and not raw.get("stream"):
         message = "stream_options is only for streams; set stream to true or leave it out."
         problems.append(Problem(message, "stream_options", "invalid_value"))
-    return wire, problems
+    return problems
 
 
 def _too_much(raw: dict[str, Any]) -> Problem | None:
@@ -301,6 +309,7 @@ def _sampling(wire: Wire) -> SamplingParams:
     schema = to_json(form.json_schema.schema_).decode() if isinstance(form, JsonSchemaFormat) else None
     return SamplingParams(
         max_tokens=wire.max_completion_tokens or wire.max_tokens,
+        limit_name="max_completion_tokens" if wire.max_completion_tokens else "max_tokens",
         temperature=1.0 if wire.temperature is None else wire.temperature,
         top_p=1.0 if wire.top_p is None else wire.top_p,
         seed=wire.seed,

@@ -314,6 +314,25 @@ async def test_count_asks_the_tokenizer_there() -> None:
     assert (usage.prompt_tokens, usage.image_tokens, usage.completion_tokens) == (9 + 32, 32, 0)
 
 
+async def test_count_refuses_what_a_request_would_be_refused_for() -> None:
+    async with rude_servers(1) as servers, engine_over(servers) as engine:
+        with pytest.raises(ContextLengthExceeded, match="max_completion_tokens") as caught:
+            await engine.count(ask(images=2, max_tokens=4090, limit_name="max_completion_tokens"))
+
+    assert caught.value.param == "max_completion_tokens"
+
+
+async def test_what_a_server_would_misread_is_said_otherwise() -> None:
+    """vLLM refuses a top_p of 0 and takes a seed of -1 for none."""
+    async with rude_servers(1) as servers, engine_over(servers) as engine:
+        for seed in (-1, 2**63, 5):
+            await answer(engine, ask(top_p=0.0, seed=seed))
+        bodies = servers[0].asked()
+
+    assert [body["seed"] for body in bodies] == [2**63 - 1, 0, 5]
+    assert all(0 < body["top_p"] < 0.001 for body in bodies)
+
+
 async def test_server_that_cannot_count_says_so() -> None:
     async with rude_servers(1, owned_by="somebody") as servers, engine_over(servers) as engine:
         with pytest.raises(UnsupportedParameter, match="cannot count"):

@@ -25,6 +25,7 @@ from sightline.core import (
     TextPart,
     Usage,
 )
+from sightline.engines.context import room
 from sightline.engines.genai.answer import Answer, AnswerRules
 from sightline.engines.genai.features import FeatureCache
 from sightline.engines.genai.grammar import read_form
@@ -34,7 +35,6 @@ from sightline.engines.genai.model import Model, read_model
 from sightline.engines.genai.pipeline import Load, Stepper
 from sightline.engines.genai.sampling import check_supported, generation_config
 from sightline.engines.genai.template import Prompt
-from sightline.engines.genai.tokens import room
 from sightline.errors import (
     EngineError,
     EngineOverloaded,

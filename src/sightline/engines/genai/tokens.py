@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sightline.core import SamplingParams
 from sightline.engines.genai.model import Model
 from sightline.engines.genai.template import Prompt, PromptWriter
-from sightline.errors import ContextLengthExceeded, EngineError
+from sightline.errors import EngineError
 
 if TYPE_CHECKING:
     import openvino_genai
@@ -54,20 +53,3 @@ def prepare(tokenizer: openvino_genai.Tokenizer, model: Model) -> tuple[PromptWr
     opening = "" if counter.adds_opening else tokenizer.get_bos_token()
     writer = PromptWriter(model.family, model.controls, image_tokens=model.image.tokens, opening=opening)
     return writer, counter
-
-
-def room(prompt_tokens: int, sampling: SamplingParams, context_length: int) -> int:
-    """Return the most tokens the answer may take.
-
-    Raises:
-        ContextLengthExceeded: the prompt and the answer asked for are longer than the context.
-    """
-    wanted = sampling.max_tokens
-    if prompt_tokens + (wanted or 1) > context_length:
-        answer = "at least 1 for the answer" if wanted is None else f"{wanted:,} for the answer (max_tokens)"
-        raise ContextLengthExceeded(
-            f"this model's context is {context_length:,} tokens; the request needs "
-            f"{prompt_tokens + (wanted or 1):,}: {prompt_tokens:,} for the prompt and {answer}; shorten either",
-            param="messages" if wanted is None or prompt_tokens >= context_length else "max_tokens",
-        )
-    return context_length - prompt_tokens if wanted is None else wanted

@@ -219,7 +219,7 @@ def _check_length(image_tokens: int, sampling: SamplingParams) -> None:
     asked = image_tokens + (sampling.max_tokens or 0)
     if asked > INFO.context_length:
         raise ContextLengthExceeded(
-            f"{image_tokens} image tokens and max_tokens {sampling.max_tokens} are {asked} together, the limit is "
-            f"{INFO.context_length}; ask for fewer",
-            param="max_tokens",
+            f"{image_tokens} image tokens and {sampling.limit_name} {sampling.max_tokens} are {asked} together, "
+            f"the limit is {INFO.context_length}; ask for fewer",
+            param=sampling.limit_name,
         )

@@ -14,6 +14,10 @@ from sightline.errors import EngineError
 
 _ROLES = {"developer": "system", "tool": "user"}  # a tool's result without its call's id is what a user says
 _MARK = b"\0"  # in no JSON
+_LEAST_TOP_P = 1e-6
+"""vLLM refuses 0, which OpenAI takes; either way the likeliest token alone is left."""
+_SEEDS = 2**63
+"""vLLM takes -1 for no seed, and the answers of one request count on from theirs."""
 _PICTURE = msgspec.Raw(_MARK)
 _encoder = msgspec.json.Encoder()
 
@@ -40,6 +44,8 @@ class BodyWriter:
         """
         body: dict[str, Any] = {"model": self._model, "messages": self.messages(request)}
         body.update({name: getattr(request.sampling, name) for name in self._said})
+        if "top_p" in body:
+            body["top_p"] = max(body["top_p"], _LEAST_TOP_P)
         _add_sampling(body, request.sampling, "max_tokens" if self._dialect == "llamacpp" else "max_completion_tokens")
         if request.stream:
             body["stream"] = True
@@ -100,7 +106,7 @@ def _add_sampling(body: dict[str, Any], sampling: SamplingParams, limit: str) ->
     if sampling.max_tokens is not None:
         body[limit] = sampling.max_tokens
     if sampling.seed is not None:
-        body["seed"] = sampling.seed
+        body["seed"] = sampling.seed % _SEEDS
     if sampling.stop:
         body["stop"] = sampling.stop
     if sampling.frequency_penalty:

@@ -14,6 +14,7 @@ import msgspec
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, SamplingParams, Usage
 from sightline.engines.base import MOST_AT_HAND, Deltas
+from sightline.engines.context import room
 from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Client, Unreachable
 from sightline.engines.upstream.discovery import Discovery, greet
@@ -70,14 +71,17 @@ class UpstreamEngine:
 
         Raises:
             UnsupportedParameter: the model's server cannot count without running the model.
+            ContextLengthExceeded: the prompt and the answer asked for are longer than the context.
         """
         server = self.pool.choose(request)
         served = server.served[request.model]
         try:
             async with asyncio.timeout(self._settings.idle_s):
-                return await _count(server, served, request)
+                usage = await _count(server, served, request)
         except (Unreachable, Broken, TimeoutError, msgspec.DecodeError) as error:
             raise EngineUnavailable("The model's server cannot count at this moment.", retry_after_s=1) from error
+        room(usage.prompt_tokens, request.sampling, served.info.context_length)
+        return usage
 
     def generate(self, request: GenerateRequest) -> Deltas:
         """Answer one request; see `Engine.generate`."""
