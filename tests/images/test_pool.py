@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -113,3 +116,29 @@ async def test_processes_killed_while_they_have_nothing_to_do_are_replaced() -> 
 
         results = await asyncio.gather(*(pool.decode(encoded(picture()), SQUARE, 1) for _ in range(4)))
         assert {result.width for result in results} == {32}
+
+
+ENDS_SOON = """
+import asyncio, time
+import pebble.pool.process as theirs
+from sightline.images.pool import ImagePool
+
+end = theirs.stop_process
+theirs.stop_process = lambda process: (time.sleep(1.5), end(process))  # what is starting comes to where its locks are
+
+async def main():
+    async with ImagePool(2):
+        pass
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_processes_that_are_still_starting_at_the_end_say_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "soon.py"
+    script.write_text(ENDS_SOON)
+
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (0, "")

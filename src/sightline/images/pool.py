@@ -12,7 +12,8 @@ from concurrent.futures import TimeoutError as PoolTimeout
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing.context import SpawnContext
+from typing import Any
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
@@ -116,10 +117,22 @@ def _release(place: asyncio.Semaphore, loop: asyncio.AbstractEventLoop, _: objec
         loop.call_soon_threadsafe(place.release)
 
 
+class _Context(SpawnContext):
+    """Keeps the locks of its processes: pebble drops them before it ends those that are still starting, and one that
+    does not find its lock then writes a traceback on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._locks: list[Any] = []
+
+    def RLock(self) -> Any:
+        self._locks.append(super().RLock())
+        return self._locks[-1]
+
+
 def _processes(workers: int) -> ProcessPool:
     # A process that has decoded thousands of damaged pictures has grown by megabytes: a new one takes its place.
-    context = get_context("spawn")
-    return ProcessPool(max_workers=workers, max_tasks=_MOST_PICTURES, initializer=_bound_memory, context=context)
+    return ProcessPool(max_workers=workers, max_tasks=_MOST_PICTURES, initializer=_bound_memory, context=_Context())
 
 
 def _bound_memory() -> None:
