@@ -117,7 +117,6 @@ class SamplingParams(msgspec.Struct, frozen=True):
     """How to choose tokens. `max_tokens` None means up to the end of the context, `limit_name` is what it is called."""
 
     max_tokens: int | None = None
-    limit_name: str = "max_tokens"
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int | None = None
@@ -127,6 +126,7 @@ class SamplingParams(msgspec.Struct, frozen=True):
     logprobs: bool = False
     top_logprobs: int = 0
     response_format: ResponseFormat = ResponseFormat()
+    limit_name: str = "max_tokens"
 
 
 class ChatRequest(msgspec.Struct, frozen=True):

@@ -38,7 +38,8 @@ from sightline.engines.messages import (
 )
 from sightline.errors import EngineError, InvalidRequest, Problem, ServiceError
 
-SAMPLING = SamplingParams(5, 0.5, 0.9, -(2**63), ("a", "b"), 1, -1, True, 3, ResponseFormat("json_schema", "{}"))
+SCHEMA = ResponseFormat("json_schema", "{}")
+SAMPLING = SamplingParams(5, 0.5, 0.9, -(2**63), ("a", "b"), 1, -1, True, 3, SCHEMA, "max_completion_tokens")
 MESSAGES = (Message("user", (TextPart("é\x00<eos>"), ImagePart(0))), Message("system", ()))
 MODEL = ModelInfo("a/b", "me", 1, 2, "d", ImageEncoding("page", 9), 2, frozenset({"seed", "stop"}))
 LOGPROB = TokenLogprob("é", -1.5, (195, 169), (TokenLogprob("e", -2.0),))
