@@ -32,7 +32,9 @@ SCRIPTED = {
             "pan_and_scan": {"min_crop_px": 32, "max_crops": 4, "min_ratio": 1.2, "by_default": False},
         },
     },
-    "supported_parameters": ["logprobs", "max_tokens", "seed", "stop", "temperature"],
+    "supported_parameters": [
+        *("logprobs", "max_tokens", "response_format", "seed", "stop", "temperature", "top_logprobs"),
+    ],
     "aliases": [],
     "pricing": {"prompt": "0", "completion": "0"},
 }
