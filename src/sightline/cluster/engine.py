@@ -25,7 +25,7 @@ MOST_MOVES = 3
 """Of one request: Ray Serve may pick the lost replica again before it knows, and a request that kills every replica it
 meets must not meet them all."""
 _MOVE_AFTER_S = 0.5
-"""Before a second move, and twice as long before a third: by then Ray Serve nearly always knows which replica is gone."""
+"""Before a second move, and twice as long before a third: then Ray Serve nearly always knows which one is gone."""
 LOST = (RayActorError, WorkerCrashedError, ObjectLostError, ReplicaUnavailableError)
 """What Ray raises when the process or the machine of a replica is gone or out of reach."""
 
