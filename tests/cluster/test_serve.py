@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import httpx2
@@ -111,6 +113,22 @@ def test_killed_replica_costs_no_unstarted_request_and_the_ledger_adds_up(cluste
     plain = [asked for asked in load.asked if not asked.stream]
     assert plain
     assert all(asked.answers for asked in plain)  # nothing of these was sent before their end: they moved
+
+
+def test_plain_answer_that_is_half_done_begins_again_elsewhere(cluster: Cluster) -> None:
+    cluster.run(ONE_FRONT | engines(1, 1), step_s=0.05)
+    text = " ".join(f"w{number}" for number in range(60))
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(cluster.ask, text)
+        time.sleep(1.5)  # of three: the replica has said several times how far it is
+        os.kill(*cluster.replicas().values(), signal.SIGKILL)
+        answer = asked.result()
+    settle(cluster)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"] == text
+    assert answer.json()["usage"]["completion_tokens"] == 60
 
 
 def test_replicas_follow_the_load_up_and_down_again(cluster: Cluster) -> None:

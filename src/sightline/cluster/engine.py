@@ -1,8 +1,8 @@
 """An `Engine` whose work happens in the replicas of a Ray Serve deployment, wherever they run.
 
 Ray Serve picks the replica with fewer requests of two, restarts what dies and adds replicas by load. A request whose
-replica is lost moves to another one, twice at most, if nothing of its answer has been read; all others end with
-`EngineUnavailable`.
+replica is lost moves to another one, `MOST_MOVES` times at most, if nothing of its answer has been passed on: a plain
+answer's text is kept here until it is whole. All others end with `EngineUnavailable`.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ class ReplicaEngine:
     async def _ask(
         self, request: GenerateRequest, *, only_count: bool = False
     ) -> AsyncGenerator[Piece | Counted, None]:
-        """What a replica says on a request; another one is asked if the first is lost before it said anything.
+        """What a replica says on a request; another one is asked if the first is lost before any of it was passed on.
 
         Raises:
-            EngineUnavailable: as many were lost as may be, or one after its first word.
+            EngineUnavailable: as many were lost as may be, or one in the middle of a stream.
         """
         if not self._is_up:
             raise _unavailable("is starting")
@@ -98,11 +98,16 @@ class ReplicaEngine:
         raw = b"".join(image.tobytes() for image in request.images)
         for asked in range(1 + MOST_MOVES):
             has_begun = False
+            kept: list[Delta] = []
             try:
                 async with aclosing(self._messages(head, raw)) as messages:
                     async for message in messages:
-                        has_begun = True
-                        yield message
+                        has_begun = request.stream
+                        if isinstance(message, Piece) and not request.stream:
+                            kept.append(message.delta)
+                            yield Piece(message.number, _so_far(kept))
+                        else:
+                            yield message
                 return
             except EngineUnavailable:
                 if has_begun or asked == MOST_MOVES:
@@ -149,6 +154,12 @@ class ReplicaEngine:
             if is_up != self._is_up:
                 log.warning("replicas_changed", deployment=self._handle.deployment_name, is_up=is_up)
             self._is_up = is_up
+
+
+def _so_far(kept: list[Delta]) -> Delta:
+    """What is passed on of a plain answer: all of it at its end, before only what it used, for a reader that leaves."""
+    last = kept[-1]
+    return Delta("", usage=last.usage) if last.finish_reason is None else Delta.join(kept)
 
 
 def _unavailable(what: str) -> EngineUnavailable:
