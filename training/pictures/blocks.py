@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pictures import lexicon, words
+from pictures import words
 from pictures.asking import Absent, Fact
 from pictures.base import Picture, Split, pick, split_of
 from pictures.fields import absent
@@ -230,7 +230,7 @@ def is_word(lines: list[str], rng: np.random.Generator, split: Split) -> Fact:
     whole, yes = " ".join(lines).lower(), bool(rng.random() < 0.5)
     word = pick(rng, long)
     while not yes and word.lower() in whole:
-        word = words.choose(rng, split, lexicon.COMMON)
+        word = words.real(rng, split)
     return Fact("yes/no", [w.format(word) for w in IS_THERE], "yes" if yes else "no")
 
 

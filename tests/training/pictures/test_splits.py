@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pictures import KINDS, bills, blocks, charts, invoices, lexicon, papers, tables, words
 from pictures.asking import wording
-from pictures.base import SPLITS, rng_for, split_of
+from pictures.base import SPLITS, Split, rng_for, split_of
 from pictures.credits import face_table, symbol_table
 from pictures.fonts import CHARACTERS, FAMILIES, faces
 from pictures.palette import names
@@ -50,9 +50,25 @@ def test_a_word_of_eval_is_never_taught() -> None:
     assert not {word.lower() for word in taught} & {word.lower() for word in examined}
 
 
+def test_a_picture_that_is_learnt_from_repeats_its_words_as_one_of_eval_does() -> None:
+    def repeated(split: Split) -> float:
+        """The share of a picture's thirty common words that it has said before; the mean of many pictures."""
+        rngs = [rng_for(split, index) for index in range(200)]
+        return 1 - float(np.mean([len({words.common(rng, split) for _ in range(30)}) for rng in rngs])) / 30
+
+    assert repeated("train") > 0.5 * repeated("eval") > 0.1
+
+
+def test_every_word_of_training_is_in_some_picture() -> None:
+    rngs = [rng_for("train", index) for index in range(300)]
+
+    assert {words.choose(rng, "train", lexicon.TOWNS) for rng in rngs for _ in range(20)} == set(
+        words.of_split(lexicon.TOWNS, "train")
+    )
+
+
 def test_a_piece_of_the_tokenizer_is_written_in_training_alone() -> None:
-    rngs = {split: rng_for(split, 1) for split in SPLITS}
-    written = {split: {words.word(rng, split).lower() for _ in range(3000)} for split, rng in rngs.items()}
+    written = {split: {words.word(rng_for(split, index), split).lower() for index in range(3000)} for split in SPLITS}
 
     assert len(written["train"] & words.SPOKEN) > 100
     assert not (written["watch"] | written["eval"]) & words.SPOKEN
