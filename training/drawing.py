@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from labels import Mark
 from numpy.typing import NDArray
 from PIL import Image
 from scenes import COLOUR_NAMES, SHAPE_NAMES, Scene, Thing, sample_scene
@@ -46,15 +47,9 @@ class PatchLabels:
     relations: NDArray[np.int64]
 
 
-class Named(Protocol):
-    """A pictogram: its name, the centre and the size of its box as shares of the picture."""
+class Named(Mark, Protocol):
+    """A pictogram: its name in place of a character, and the size of its box as well."""
 
-    @property
-    def character(self) -> str: ...
-    @property
-    def x(self) -> float: ...
-    @property
-    def y(self) -> float: ...
     @property
     def width(self) -> float: ...
     @property

@@ -48,10 +48,6 @@ READ = {
 """Kinds whose text alone answers what is asked, nearly always, with how often each is learnt from it alone."""
 GLANCED = {"scenes": 2.0, "shapes": 1.0, "crowd": 1.5, "emblems": 4.0}
 """Kinds whose patches have names, with how often each is looked at and not talked about."""
-LOOKED_AT = frozenset({"kind", "colour", "position", "aside"})
-"""Skills that no text answers."""
-LOOKED_AT_KEYS = frozenset({"type", "kind", "chart_type", "document_type", "category"})
-LOOKED_AT_KEYS |= {"primary_button", "selected", "on"}
 MOST_TALKED = 6
 """Turns of a conversation: a longer one would ask again what it was told."""
 LAYOUTS = {"before": 0.6, "after": 0.22, "talk": 0.18}
@@ -142,26 +138,21 @@ def answered_by_text(sample: Sample) -> bool:
 
 def read_alone(sample: Sample) -> Sample:
     """Leave the image out, and what is asked of it."""
-    turns = tuple(turn for turn in sample.turns if turn.skill not in LOOKED_AT and not looked_at(turn))
-    return replace(sample, images=(), turns=turns)
-
-
-def looked_at(turn: Turn) -> bool:
-    return turn.seen or (turn.schema is not None and bool(LOOKED_AT_KEYS & set(turn.schema.get("properties", ()))))
+    return replace(sample, images=(), turns=tuple(turn for turn in sample.turns if not turn.seen))
 
 
 def turn_of(question: pictures.Question) -> Turn:
     """Return a picture's question as a turn; JSON keys that it does not name are given, not taught."""
     if question.schema is None:
-        told = ((question.answer, True),)
-        return Turn(question.skill, "words", question.text, told, told=question.told, seen=question.seen)
+        whole = ((question.answer, True),)
+        return Turn(question.skill, "words", question.text, whole, told=question.told, seen=question.seen)
     pieces, end = [], 0
     for key in KEY.finditer(question.answer):
         if key.group(1) not in question.text:
             pieces += [(question.answer[end : key.start()], True), (key.group(0), False)]
             end = key.end()
-    whole = (*pieces, (question.answer[end:], True))
-    return Turn(question.skill, "json", question.text, whole, question.schema, seen=question.seen)
+    pieces.append((question.answer[end:], True))
+    return Turn(question.skill, "json", question.text, tuple(pieces), question.schema, seen=question.seen)
 
 
 def views_of(

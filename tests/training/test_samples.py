@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from samples import LOOKED_AT, READ, SCENES, Mix, answered_by_text, glance, looked_at, read_alone, sample
+from samples import READ, SCENES, Mix, answered_by_text, glance, read_alone, sample
 
 SHAPES_ALONE = {SCENES: 1.0, "shapes": 1.0}
 
@@ -18,14 +18,17 @@ def test_what_is_read_alone_asks_nothing_of_the_picture() -> None:
     assert len(alone) > 80
     assert {one.kind for one in drawn} == set(READ)
     assert all(one.readings[0] for one in alone)
-    assert not [turn for one in alone for turn in one.turns if turn.skill in LOOKED_AT or looked_at(turn)]
+    turns = [turn for one in alone for turn in one.turns]
+    assert not {"kind", "colour", "position", "aside"} & {turn.skill for turn in turns}
+    asked = {key for turn in turns if turn.schema for key in turn.schema["properties"]}
+    assert not {"kind", "chart_type", "primary_button", "selected"} & asked
 
 
 def test_what_only_the_picture_shows_is_not_asked_of_its_text() -> None:
     drawn = [sample("train", index, 3, Mix(56, 4, {"screen": 1.0, "chart": 1.0}, letters=False)) for index in range(40)]
     seen = [turn for one in drawn for turn in one.turns if turn.seen]
 
-    assert {"chart", "screen", "yes/no", "count"} <= {turn.skill for turn in seen}
+    assert {"chart", "screen", "yes/no", "count", "kind"} <= {turn.skill for turn in seen}
     assert all(turn not in read_alone(one).turns for one in drawn for turn in seen)
     records = [turn for turn in seen if turn.schema is not None and len(turn.schema["properties"]) > 1]
     assert records

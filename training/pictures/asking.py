@@ -166,7 +166,8 @@ def ask_once(
         chosen = pick(rng, absent) if rng.random() < 0.8 else Absent(ELSEWHERE)
         questions.append(Question("unknown", casual(rng, wording(rng, split, chosen.wordings)), UNKNOWN))
     if what and rng.random() < 0.2:
-        questions.insert(0, phrase(rng, split, Fact("kind", WHAT_IS, what, f"It is {what}.", ("type", "kind"))))
+        kind = Fact("kind", WHAT_IS, what, f"It is {what}.", ("type", "kind"), seen=True)
+        questions.insert(0, phrase(rng, split, kind))
     for each in absent[: max(0, LEAST - len(questions))]:
         questions.append(Question("unknown", wording(rng, split, each.wordings), UNKNOWN))
     asked = {(question.text, question.schema is None): question for question in questions}
