@@ -20,7 +20,7 @@ from pictures import Glyph
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))  # Training runs without the service installed.
 
-from sightline.engines.transcribe.reading import labelled, reading_order
+from sightline.engines.transcribe.reading import reading_order, text_of
 from sightline.quoting import whole_lines
 
 MOST_CHARACTERS = 640
@@ -83,9 +83,8 @@ def read(glyphs: Sequence[Glyph], size: tuple[int, int], rng: np.random.Generato
     if not stretches:
         return junk(rng)
     rows = []
-    for cells, labels in reading_order(np.array([box_of(one) for one in stretches])):
-        row = "\t".join(" ".join(stretches[index].text for index in cell) for cell in cells).rstrip()
-        row = labelled(row, labels)
+    for cells, values in reading_order(np.array([box_of(one) for one in stretches])):
+        row = text_of([" ".join(stretches[index].text for index in cell) for cell in cells], values)
         if row and rng.random() >= LOST_ROW:
             rows.append(misread(row, rng).replace(" \t", "\t").rstrip())
     if rng.random() < STRAY:
@@ -195,7 +194,7 @@ def misread(row: str, rng: np.random.Generator) -> str:
     made = []
     for character, chance in zip(row, rng.random(len(row)), strict=True):
         lost = LOST_BOXES.get(character, LOST_CHARACTER)
-        if character == "\t" or chance >= lost + WRONG:
+        if character in "\t\n" or chance >= lost + WRONG:
             made.append(character)
         elif chance >= lost:
             made.append(ALIKE.get(character, character))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.engines.transcribe.reading import labelled, reading_order
+from sightline.engines.transcribe.reading import reading_order, text_of
 
 LINE_PX = 30
 STEP_PX = 36
@@ -29,8 +29,7 @@ def read(placed: Placed, tilt_deg: float = 0.0) -> list[str]:
     )
     cos, sin = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
     rows = reading_order(boxes @ np.array([[cos, sin], [-sin, cos]]))
-    texts = ["\t".join(" ".join(placed[index][0] for index in cell) for cell in row.cells) for row in rows]
-    return [labelled(text, row.labels) for text, row in zip(texts, rows, strict=True)]
+    return [text_of([" ".join(placed[index][0] for index in cell) for cell in cells], values) for cells, values in rows]
 
 
 def names(placed: Placed) -> list[str]:
@@ -93,7 +92,7 @@ def test_a_missing_cell_is_an_empty_one() -> None:
         ("Rome", 400, 170, 110), ("C-1", 700, 170, 80),
     ]  # fmt: skip
 
-    assert read(cells) == ["name\ttown\troom", "Ann\t\tB-2", "Bob\tOslo\t", "\tRome\tC-1"]
+    assert read(cells) == ["name\ttown\troom", "Ann\t\tB-2", "Bob\tOslo", "\tRome\tC-1"]
 
 
 def test_two_boxes_of_one_cell_are_joined_by_a_blank() -> None:
@@ -159,16 +158,22 @@ BARS += [("31", 130, 220, 40), ("52", 330, 110, 40), ("44", 530, 160, 40), ("9",
 
 
 @pytest.mark.parametrize("tilt_deg", [0.0, 3.0])
-def test_values_over_labels_are_one_row(tilt_deg: float) -> None:
+def test_values_stand_beside_the_labels_below_them(tilt_deg: float) -> None:
     apart: Placed = [("Mon", 120, 470, 60), ("Tue", 320, 470, 60), ("Wed", 520, 470, 60), ("Thu", 720, 470, 60)]
 
-    assert read(BARS + apart, tilt_deg) == ["Sales", "31\t52\t44\t9", "Mon\tTue\tWed\tThu"]
-    assert read([*BARS, ("New York", 90, 470, 120), *apart[1:]])[-1] == "New York\tTue\tWed\tThu"
-    assert read([*BARS, ("Mon Tue Wed Thu", 120, 470, 660)]) == ["Sales", "31\t52\t44\t9", "Mon\tTue\tWed\tThu"]
+    chart = "Mon\t31\nTue\t52\nWed\t44\nThu\t9"
+    assert read(BARS + apart, tilt_deg) == ["Sales", chart]
+    assert read([*BARS, ("New York", 90, 470, 120), *apart[1:]])[-1] == chart.replace("Mon", "New York")
+    assert read([*BARS, ("Mon Tue Wed Thu", 120, 470, 660)]) == ["Sales", chart]
+
+
+def test_a_value_or_a_label_that_cannot_be_read_leaves_the_others_in_place() -> None:
+    assert text_of(["31", "", "44", "Mon", "Tue", ""], 3) == "Mon\t31\nTue\n\t44"
+    assert text_of([""] * 6, 3) == ""
 
 
 def test_labels_of_another_number_of_words_stay_as_they_are() -> None:
-    assert read([*BARS, ("New York Oslo Bern Rome", 120, 470, 660)])[1:] == ["31\t52\t44\t9", "New York Oslo Bern Rome"]
+    assert read([*BARS, ("New York Oslo Bern Rome", 120, 470, 660)])[1:] == ["31\t52\t44\t9\nNew York Oslo Bern Rome"]
 
 
 def test_what_stands_at_several_heights_is_no_chart() -> None:

@@ -89,8 +89,8 @@ def chart(colour: str) -> Pixels:
     return np.asarray(paper)
 
 
-def test_the_values_of_a_chart_stand_over_their_labels(reader: Reader) -> None:
-    assert reader.read(chart("aliceblue")) == "41\t67\t23\t54\nApples\tPears\tPlums\tFigs"
+def test_the_values_of_a_chart_stand_beside_their_labels(reader: Reader) -> None:
+    assert reader.read(chart("aliceblue")) == "Apples\t41\nPears\t67\nPlums\t23\nFigs\t54"
 
 
 def test_bars_are_not_taken_for_text_on_its_side(reader: Reader) -> None:

@@ -1,8 +1,9 @@
-"""Charts: values that stand over their labels, each at a height of its own, become one row above the labels'.
+"""Charts: which values stand over which row of labels, each at a height of its own.
 
-In: a layout and its rows from top to bottom. Out: the rows with such values gathered. Bars and points carry their
-values where they end, so that line by line nobody could tell whose is whose. Gathered are three and more, evenly spaced
-over the whole width of a row below, no two over one another. Pure geometry: knows neither pixels nor text.
+In: a layout and its rows from top to bottom. Out: the rows with such values gathered into one above the labels'. Bars
+and points carry their values where they end, so that line by line nobody could tell whose is whose. Gathered are three
+and more, evenly spaced over the whole width of a row below, no two over one another. Pure geometry: knows neither
+pixels nor text.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sightline.core import Pixels
 from sightline.engines.transcribe.layout import tilt_of
 from sightline.engines.transcribe.networks import LINE_HEIGHT_PX, Boxes, Networks, Read
-from sightline.engines.transcribe.reading import labelled, reading_order
+from sightline.engines.transcribe.reading import reading_order, text_of
 
 _DETECT_MIN_PX = 640
 _DETECT_MAX_PX = 1600
@@ -41,12 +41,12 @@ _MAX_TILT = math.radians(1.5)
 class Row:
     """One line of text: the quadrilaterals of each cell, left to right, on the upright picture they were found in.
 
-    Its words are the labels of `labels` values, if it labels any.
+    Or a chart: its first `values` cells are its values, the others their labels.
     """
 
     pixels: Pixels
     cells: tuple[Boxes, ...]
-    labels: int = 0
+    values: int = 0
 
 
 def find_rows(networks: Networks, pixels: Pixels) -> list[Row]:
@@ -56,13 +56,15 @@ def find_rows(networks: Networks, pixels: Pixels) -> list[Row]:
     if not len(boxes):
         return []
     pixels, boxes = _upright(networks, pixels, boxes)
-    return [Row(pixels, tuple(boxes[cell] for cell in line.cells), line.labels) for line in reading_order(boxes)]
+    return [Row(pixels, tuple(boxes[cell] for cell in line.cells), line.values) for line in reading_order(boxes)]
 
 
 def read_row(networks: Networks, row: Row) -> str:
-    """Read one row: its cells joined by tabs, a cell's boxes by one blank, those that cannot be read left out."""
-    text = "\t".join(_read_cell(networks, row.pixels, boxes) for boxes in row.cells).rstrip()
-    return labelled(text, row.labels)
+    """Read one row: its cells joined by tabs, a cell's boxes by one blank, those that cannot be read left out.
+
+    A chart has a line for each of its values: the label, a tab, the value.
+    """
+    return text_of([_read_cell(networks, row.pixels, boxes) for boxes in row.cells], row.values)
 
 
 def transcribe(networks: Networks, pixels: Pixels) -> str:

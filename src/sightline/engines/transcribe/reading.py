@@ -1,12 +1,14 @@
 """Reading order: from boxes anywhere on a page to rows of cells, as a person would read them.
 
 In: quadrilaterals (count, 4, 2). Out: rows, each of cells, each the indices of its boxes from left to right. Boxes on
-one baseline form a row, however wide the gap (an item and its price), unless a gutter between columns parts them.
+one baseline form a row, however wide the gap (an item and its price), unless a gutter between columns parts them. A
+chart whose values stand over its labels is one row.
 Pure geometry: knows neither pixels nor text.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +21,10 @@ from sightline.engines.transcribe.layout import Floats, Layout, Members, level
 
 
 class Line(NamedTuple):
-    """A row of cells. Where it labels a chart, its words label `labels` values of the row before; else 0."""
+    """A row of cells; or a chart, whose first `values` cells are its values and the others their labels, else 0."""
 
     cells: Cells
-    labels: int = 0
+    values: int = 0
 
 
 def reading_order(boxes: npt.NDArray[np.floating]) -> list[Line]:
@@ -33,13 +35,21 @@ def reading_order(boxes: npt.NDArray[np.floating]) -> list[Line]:
     return [line for block in blocks(layout) for line in _lines(layout, _rows(layout, block))]
 
 
-def labelled(text: str, labels: int) -> str:
-    """Return the text of a row with a tab between its words, if these are the labels of as many values.
+def text_of(texts: Sequence[str], values: int) -> str:
+    """Return the text of a `Line` whose cells read so: tabs between them; of a chart a line for each label and value.
 
-    The detector takes labels that stand close together for one text.
+    The detector takes labels that stand close together for one text: its words are the labels if they are as many.
     """
-    words = text.split()
-    return "\t".join(words) if labels and len(words) == labels else text
+    if not values:
+        return "\t".join(texts).rstrip()
+    figures, labels = texts[:values], texts[values:]
+    if len(labels) != values:
+        labels = " ".join(labels).split()
+    if len(labels) != values:
+        lines = ["\t".join(figures), " ".join(labels)]
+    else:
+        lines = [f"{label}\t{figure}" for label, figure in zip(labels, figures, strict=True)]
+    return "\n".join(line.rstrip() for line in lines if not line.isspace())
 
 
 def _lines(layout: Layout, rows: list[list[int]]) -> list[Line]:
@@ -47,10 +57,8 @@ def _lines(layout: Layout, rows: list[list[int]]) -> list[Line]:
     if at < 0:
         return [Line(row) for row in cells(layout, rows)]
     values, labels = rows[at : at + 2]
-    apart = len(labels) == len(values)  # else the detector has taken some for one text
-    below = Line([[index] for index in labels]) if apart else Line([labels], len(values))
-    chart = [Line([[index] for index in values]), below]
-    return [*map(Line, cells(layout, rows[:at])), *chart, *map(Line, cells(layout, rows[at + 2 :]))]
+    chart = Line([[index] for index in (*values, *labels)], len(values))
+    return [*map(Line, cells(layout, rows[:at])), chart, *map(Line, cells(layout, rows[at + 2 :]))]
 
 
 def _rows(layout: Layout, members: Members) -> list[list[int]]:
