@@ -158,7 +158,7 @@ class UpstreamModel:
     id: Annotated[str, Field(min_length=1)]
     context_length: AtLeastOne | None = None
     image: ImageEncoding | str | None = None
-    max_images: AtLeastOne = 2
+    max_images: AtLeastOne | None = None
     supported_parameters: frozenset[str] | None = None
     description: str = ""
     read_characters: Annotated[int, Field(ge=0, le=10_000)] = 0

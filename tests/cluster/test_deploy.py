@@ -91,9 +91,13 @@ def test_every_vllm_of_the_examples_takes_pictures_and_chooses_tokens_as_asked()
         assert {name: model.image is not None for name, model in pool.models.items()} == {
             "google/gemma-3-27b-instruct": True
         }
+    (pool,) = merge_settings(applications["sightline"]["settings"], {}, environ={}).upstreams
+    (model,) = pool.models.values()
+    vllm = applications["vllm"]["llm_configs"][0]["engine_kwargs"]
+    assert model.context_length == vllm["max_model_len"]  # which Ray Serve LLM does not list
     command = compose["services"]["vllm"]["command"]
     assert command[command.index("--generation-config") + 1] == "vllm"
-    assert applications["vllm"]["llm_configs"][0]["engine_kwargs"]["generation_config"] == "vllm"
+    assert vllm["generation_config"] == "vllm"
 
 
 def test_compose_file_is_one_by_the_compose_specification() -> None:

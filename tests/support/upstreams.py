@@ -35,7 +35,7 @@ class Rude:
         self.left = 0
         self.pause_s = 0.0
         self.usage: dict[str, Any] = {}
-        self.listed = {"id": MODEL, "owned_by": "vllm", "max_model_len": 4096, **listed}
+        self.listed = [{"id": MODEL, "owned_by": "vllm", "max_model_len": 4096, **listed}]
         self._server: asyncio.Server | None = None
         self._writers: set[Writer] = set()
 
@@ -76,7 +76,7 @@ class Rude:
                     self.left += 1
                     return
                 if self.paths[-1] == "/v1/models":
-                    self._send(writer, {"data": [self.listed]})
+                    self._send(writer, {"data": self.listed})
                 elif self.paths[-1] == "/tokenize":
                     self._send(writer, {"count": 9 + PICTURE_TOKENS * body.count(b'"image_url":')})
                 else:

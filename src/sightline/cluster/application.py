@@ -57,7 +57,7 @@ def _engine(settings: Settings, args: ClusterArgs, name: str) -> Any:
         EngineReplica,
         name=name,
         max_ongoing_requests=at_once,
-        max_queued_requests=at_once * args.engines.max_replicas,
+        max_queued_requests=-1,  # bounded by what the fronts let in, of which each may be several answers here
         autoscaling_config=args.engines.autoscaling(at_once),
         ray_actor_options=args.engines.resources(),
         graceful_shutdown_timeout_s=settings.server.drain_s,

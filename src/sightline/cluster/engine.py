@@ -17,7 +17,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.messages import Counted, Failed, Piece, Ready, encoder, pack_request, to_parent, unpack
-from sightline.errors import ConfigError, EngineOverloaded, EngineUnavailable
+from sightline.errors import EngineOverloaded, EngineUnavailable
 from sightline.log import get_logger
 
 _LOOK_EVERY_S = 1.0
@@ -48,9 +48,10 @@ class ReplicaEngine:
         while not self._known:
             try:
                 ready = to_parent.decode(await self._handle.models.remote())
-            except DeploymentUnavailableError as error:
-                raise ConfigError(f"The deployment {self._handle.deployment_name} cannot be started.") from error
-            except RayError as error:  # lost before it could say; Ray Serve starts another
+            except (
+                DeploymentUnavailableError,
+                RayError,
+            ) as error:  # lost before it could say, or not to be started yet
                 log.warning("engine_not_ready", deployment=self._handle.deployment_name, reason=type(error).__name__)
                 await asyncio.sleep(_LOOK_EVERY_S)
                 continue
@@ -116,7 +117,7 @@ class ReplicaEngine:
                 await asyncio.sleep(_MOVE_AFTER_S * asked)
 
     async def _messages(self, head: bytes, raw: bytes) -> AsyncGenerator[Piece | Counted, None]:
-        """What one replica says, in our words where it fails."""
+        """What one replica says, in our words where it fails; when all is said, how it ends does not matter."""
         response = self._stream.remote(head, raw)
         is_whole = False
         try:
@@ -129,7 +130,10 @@ class ReplicaEngine:
                 is_whole = not isinstance(message, Piece) or message.delta.finish_reason is not None
                 yield message
         except LOST as error:
-            raise _unavailable("was lost") from error
+            if not is_whole:
+                raise _unavailable("was lost") from error
+        except DeploymentUnavailableError as error:
+            raise _unavailable("cannot be started") from error
         except BackPressureError as error:
             raise EngineOverloaded(
                 "As many requests wait for this model as may; send the request again in a moment.", retry_after_s=1
@@ -138,7 +142,8 @@ class ReplicaEngine:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise _unavailable("was stopped") from error  # the replica was, not the request
+            if not is_whole:
+                raise _unavailable("was stopped") from error  # the replica was, not the request
         finally:
             if not is_whole:
                 response.cancel()

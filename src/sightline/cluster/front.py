@@ -20,6 +20,10 @@ from sightline.cluster.engine import ReplicaEngine
 from sightline.log import configure_logging
 
 
+ANSWERING = (ReplicaState.RUNNING, ReplicaState.UPDATING, ReplicaState.RECOVERING, ReplicaState.PENDING_MIGRATION)
+"""Replicas that Ray Serve sends requests to: also one that leaves its node, and all while the controller restarts."""
+
+
 class ProxiesRequestId:
     """Leaves `x-request-id` to Ray Serve's proxy, which gives every request one and adds it to the answer itself."""
 
@@ -62,6 +66,6 @@ class Front:
         def count() -> int:
             application = serve.status().applications.get(self._app_name)
             found = application.deployments.get(deployment) if application else None
-            return found.replica_states.get(ReplicaState.RUNNING, 0) if found else 0
+            return sum(found.replica_states.get(state, 0) for state in ANSWERING) if found else 0
 
         return count

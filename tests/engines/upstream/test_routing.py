@@ -124,3 +124,23 @@ async def test_same_picture_goes_to_the_same_server_and_work_is_shared() -> None
 
     assert sorted(alone) == sorted(3 * round(count / 3) for count in alone), alone
     assert min(together) >= 3
+
+
+async def test_stream_that_stands_still_is_given_up_while_its_server_is_asked_whether_it_lives() -> None:
+    async with rude_servers(2) as servers, engine_over(servers, idle_s=1.5, slow_s=0.2) as engine:
+        for server in servers:
+            server.manner = "stall"
+        deltas = engine.generate(ask())
+        await anext(deltas)
+        await anext(deltas)
+        await asyncio.sleep(0.05)  # it stands still now
+        busy = next(one for one in engine.pool.servers if one.exchanges)
+        for server in servers:
+            server.manner = "hang" if busy.name in server.url else "well"
+
+        with pytest.raises(EngineError):
+            async with asyncio.timeout(10):  # to be asked again, a server has a minute
+                async for _ in deltas:
+                    pass
+
+        assert not busy.is_in

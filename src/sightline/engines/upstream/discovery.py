@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace as changed
 
 import msgspec
@@ -45,6 +46,8 @@ SUPPORTED = frozenset(
     | {"seed", "stop", "temperature", "top_logprobs", "top_p"}
 )
 _WARM_UP = "Say yes."
+_MOST_IMAGES = 2
+"""Of a request, where nobody states more."""
 
 
 class _Architecture(msgspec.Struct):
@@ -93,29 +96,45 @@ class Discovery:
             Refused: it does not take our key.
             Failure, Unreachable, Broken, TimeoutError: it cannot answer.
         """
-        listed = {entry.id: entry for entry in await self._listed(server)}
-        wanted = self._settings.models or {name: UpstreamModel(name) for name in listed}
-        served: dict[str, Served] = {}
-        for ours, model in wanted.items():
-            entry = listed.get(model.id)
-            if entry is None:
-                log.warning("upstream_lacks_model", upstream=server.name, model=model.id)
-                continue
-            made = self._served(server, ours, model, entry)
-            if made is not None and await self._answers(server, made):
-                served[ours] = made
+        listed = await self._listed(server)
+        for ours, model in self._settings.models.items():
+            if model.id not in listed:
+                log.warning("upstream_lacks_model", upstream=server.name, model=ours, id=model.id)
+        served = await self._answering(server, listed)
         if not served:
             raise Failure("failed")
-        server.served = served
+        server.served, server.listed = served, frozenset(listed)
 
-    async def _listed(self, server: Server) -> tuple[Listed, ...]:
+    async def look_for_more(self, server: Server) -> None:
+        """Add what a server has come to list since it was last looked at, once that has answered a request.
+
+        Raises: as `look`; what it lists is then new at the next look as well.
+        """
+        listed = await self._listed(server)
+        new = {name: entry for name, entry in listed.items() if name not in server.listed}
+        more = await self._answering(server, new)
+        server.served, server.listed = {**server.served, **more}, frozenset({*server.listed, *new})
+        for ours in more:
+            log.info("upstream_has_model", upstream=server.name, model=ours)
+
+    async def _answering(self, server: Server, listed: Mapping[str, Listed]) -> dict[str, Served]:
+        """What of a list is wanted here and answers, by our names."""
+        wanted = self._settings.models or {name: UpstreamModel(name) for name in listed}
+        found: dict[str, Served] = {}
+        for ours, model in wanted.items():
+            made = self._served(server, ours, model, listed[model.id]) if model.id in listed else None
+            if made is not None and await self._answers(server, made):
+                found[ours] = made
+        return found
+
+    async def _listed(self, server: Server) -> dict[str, Listed]:
         async with server.client.send("GET", "/v1/models") as reply:
             if reply.status in (401, 403):
                 raise Refused(server.name)
             if reply.status != 200:
                 raise Failure("failed")
             try:
-                return _list.decode(await reply.body()).data
+                return {entry.id: entry for entry in _list.decode(await reply.body()).data}
             except msgspec.DecodeError as error:
                 raise Broken from error
 
@@ -136,7 +155,7 @@ class Discovery:
             context_length=context,
             description=model.description or entry.description or f"{model.id}, served by upstream servers.",
             image=changed(image, forwarded=True) if image else None,
-            max_images=(entry.max_images or model.max_images) if image else 0,
+            max_images=(model.max_images or entry.max_images or _MOST_IMAGES) if image else 0,
             supported_parameters=model.supported_parameters or entry.supported_parameters or SUPPORTED,
             read_characters=model.read_characters if image else 0,
         )

@@ -17,7 +17,7 @@ from sightline.engines.base import MOST_AT_HAND, Deltas
 from sightline.engines.context import room
 from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Client, Unreachable
-from sightline.engines.upstream.discovery import Discovery, greet
+from sightline.engines.upstream.discovery import Discovery
 from sightline.engines.upstream.exchange import Asking, written
 from sightline.engines.upstream.failures import Failure, Refused, of_status
 from sightline.engines.upstream.pool import Pool
@@ -39,7 +39,7 @@ class UpstreamEngine:
         self._discovery = Discovery(settings)
         key = settings.key.get_secret_value() if settings.key else None
         servers = [Server(Client(url, key, settings.connect_s)) for url in settings.urls]
-        self.pool = Pool(servers, self._revive, settings)
+        self.pool = Pool(servers, self._revive, self._look, settings)
         self._ready: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
@@ -96,10 +96,7 @@ class UpstreamEngine:
         ready = self._ready
         try:
             async with asyncio.timeout(_ANSWER_S):
-                if not server.served:
-                    await self._discovery.look(server)
-                else:
-                    await greet(server, next(iter(server.served.values())))
+                await self._discovery.look(server)
         except Refused as error:
             if ready is not None and not ready.done():
                 variable = self._settings.key_env or "none was given"
@@ -109,6 +106,18 @@ class UpstreamEngine:
             raise Failure("dead") from error
         if ready is not None and not ready.done():
             ready.set_result(None)
+
+    async def _look(self, server: Server) -> None:
+        """Take in what more a server lists by now.
+
+        Raises:
+            Failure: it cannot say, or what is new cannot answer.
+        """
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._discovery.look_for_more(server)
+        except (Refused, Unreachable, Broken, TimeoutError, ServiceError) as error:
+            raise Failure("failed") from error
 
 
 class Relay:

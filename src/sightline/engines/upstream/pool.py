@@ -24,6 +24,8 @@ from sightline.settings import UpstreamSettings
 log = get_logger(__name__)
 
 _LOOK_S = 0.1
+_LIST_EVERY_S = 5.0
+"""A server may load its models one after another, and takes up others while it runs."""
 _TOLERANCE = 1
 _PREFIX = 256
 _NAME = "/v1/models"
@@ -51,18 +53,19 @@ class Budget:
 
 
 class Pool:
-    """The upstreams of one engine. `revive` asks one that is out whether it can answer, and raises a `Failure` if
-    it cannot."""
+    """The upstreams of one engine. `revive` asks one that is out whether it can answer, `look` one that is in what more
+    it lists by now; both raise a `Failure` if it cannot say."""
 
     def __init__(
         self,
         servers: Sequence[Server],
         revive: Callable[[Server], Awaitable[None]],
+        look: Callable[[Server], Awaitable[None]],
         limits: UpstreamSettings,
     ) -> None:
         self.servers = tuple(servers)
         self.budget = Budget()
-        self._revive = revive
+        self._revive, self._look = revive, look
         self._most, self._slow_s = limits.max_outstanding, limits.slow_s
         self._idle_s, self._answer_s = limits.idle_s, limits.answer_s
         self._watcher: asyncio.Task[None] | None = None
@@ -73,11 +76,11 @@ class Pool:
 
     async def stop(self) -> None:
         """Give up what runs, and look no more."""
-        tasks = [server.asking for server in self.servers if server.asking] + [self._watcher] * bool(self._watcher)
+        running = (self._watcher, *(task for server in self.servers for task in (server.asking, server.looking)))
+        tasks = [task for task in running if task is not None]
         for task in tasks:
-            assert task is not None
             task.cancel()
-        await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for server in self.servers:
             server.is_in = False
             for exchange in tuple(server.exchanges):
@@ -109,15 +112,17 @@ class Pool:
         now = asyncio.get_running_loop().time
         while True:
             for server in self.servers:
+                for exchange in tuple(server.exchanges):
+                    if exchange.stands_still(now(), self._idle_s if exchange.streams else self._answer_s):
+                        exchange.give_up()
+                if server.is_in and now() >= server.look_s and (server.looking is None or server.looking.done()):
+                    server.looking = asyncio.create_task(self._look_again(server))
                 if server.asking is not None and not server.asking.done():
                     continue
                 if not server.is_in and now() >= server.back_s:
                     server.asking = asyncio.create_task(self._ask_back(server))
                 elif server.is_in and self._is_silent(server, now()):
                     server.asking = asyncio.create_task(self._ask_alive(server))
-                for exchange in tuple(server.exchanges):
-                    if exchange.stands_still(now(), self._idle_s if exchange.streams else self._answer_s):
-                        exchange.give_up()
             await asyncio.sleep(_LOOK_S)
 
     def _is_silent(self, server: Server, now: float) -> bool:
@@ -134,7 +139,15 @@ class Pool:
             server.wait_longer()
             log.info("upstream_not_ready", upstream=server.name, why=failure.kind)
         else:
+            server.look_s = asyncio.get_running_loop().time() + _LIST_EVERY_S
             server.put_in()
+
+    async def _look_again(self, server: Server) -> None:
+        try:
+            await self._look(server)
+        except Failure as failure:
+            log.info("upstream_not_looked_at", upstream=server.name, why=failure.kind)
+        server.look_s = asyncio.get_running_loop().time() + _LIST_EVERY_S
 
     async def _ask_alive(self, server: Server) -> None:
         """Put out a server that does not even say what it serves."""

@@ -78,6 +78,8 @@ class Server:
         self.client = client
         self.name = urlsplit(client.url).netloc
         self.served: dict[str, Served] = {}
+        self.listed: frozenset[str] = frozenset()
+        """The models on its list, by their names there, when it was last looked at."""
         self.exchanges: set[Exchange] = set()
         self.is_in = False
         self.back_s = 0.0
@@ -85,6 +87,9 @@ class Server:
         self.alive_s = 0.0
         """When it last answered the question whether it lives."""
         self.asking: asyncio.Task[None] | None = None
+        self.look_s = 0.0
+        """When to look at its list again."""
+        self.looking: asyncio.Task[None] | None = None
         self._strikes = 0.0
         self._pause_s = 0.0
         self._answers = 0

@@ -1,0 +1,82 @@
+"""What the servers of a pool are found to serve, as they start, come back and load more."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.engines.upstream import pool
+from sightline.engines.upstream.engine import UpstreamEngine
+from sightline.errors import EngineUnavailable
+from sightline.settings import UpstreamModel, UpstreamSettings
+from support.asgi import until
+from support.engines import answer
+from support.upstreams import MODEL, RULE, Rude, ask, engine_over, rude_servers
+
+pytestmark = pytest.mark.anyio
+
+
+def names(engine: UpstreamEngine) -> set[str]:
+    return {model.id for model in engine.models()}
+
+
+async def test_model_that_a_server_loads_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    async with rude_servers(1) as (server,):
+        engine = UpstreamEngine(UpstreamSettings((server.url,)))
+        await engine.start()
+        assert names(engine) == {MODEL}
+
+        server.listed.append({**server.listed[0], "id": "second"})
+        await until(lambda: names(engine) == {MODEL, "second"})
+        asked = len(server.bodies)
+        listings = server.paths.count("/v1/models")
+        await until(lambda: server.paths.count("/v1/models") > listings + 2)
+        await engine.stop()
+
+    assert len(server.bodies) == asked  # what is known is not asked again
+
+
+async def test_server_that_cannot_say_what_it_has_keeps_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    async with rude_servers(1) as (server,), engine_over([server]) as engine:
+        server.manner = "500"
+        server.listed.append({**server.listed[0], "id": "second"})
+        listings = server.paths.count("/v1/models")
+        await until(lambda: server.paths.count("/v1/models") > listings + 2)
+
+        assert names(engine) == {MODEL}
+        assert engine.pool.servers[0].is_in
+
+
+async def test_server_that_comes_back_is_looked_at_like_a_new_one() -> None:
+    async with rude_servers(1) as (server,):
+        engine = UpstreamEngine(UpstreamSettings((server.url,)))
+        await engine.start()
+        await server.stop()
+        with pytest.raises(EngineUnavailable):
+            await answer(engine, ask())
+        server.listed = [{**server.listed[0], "id": "another"}]
+        await server.start(server.port)
+
+        await until(lambda: engine.pool.servers[0].is_in)
+        found = names(engine)
+        await engine.stop()
+
+    assert found == {"another"}
+
+
+@pytest.mark.parametrize(("stated", "listed", "offered"), [(1, 4, 1), (None, 4, 4), (None, None, 2)])
+async def test_number_of_pictures_is_what_is_stated_or_else_the_servers(
+    stated: int | None, listed: int | None, offered: int
+) -> None:
+    server = Rude(max_images=listed)
+    await server.start()
+    engine = UpstreamEngine(
+        UpstreamSettings((server.url,), models={MODEL: UpstreamModel(MODEL, image=RULE, max_images=stated)})
+    )
+    await engine.start()
+    found = engine.models()[0].max_images
+    await engine.stop()
+    await server.stop()
+
+    assert found == offered
