@@ -186,6 +186,22 @@ def test_what_stands_at_several_heights_is_no_chart() -> None:
         assert len(read(placed)) == len(placed)
 
 
+def test_the_head_of_a_receipt_is_no_chart() -> None:
+    """A town in the middle over a date and a time at the sides stands as evenly as values do."""
+    goods = [(text, left, 200 + 50 * number, 120) for number in range(3) for text, left in (("tea", 90), ("3.20", 690))]
+    head: Placed = [("Oslo", 390, 50, 120), ("4.5.2021", 90, 100, 120), ("15:03", 690, 100, 120)]
+    ticket: Placed = [("Ticket", 90, 150, 120), ("no.", 300, 150, 60), ("61", 690, 150, 120)]
+
+    rows = ["Oslo", "4.5.2021\t15:03", "Ticket no.\t61", *["tea\t3.20"] * 3]
+    assert read([*head, *ticket, *goods]) == rows
+    assert read([*head, *ticket])[:2] == rows[:2]
+    assert len(read([*head, ("Ticket no. 61", 90, 150, 720), *goods])) == 6
+
+
+def test_values_have_figures() -> None:
+    assert text_of(["Ann", "Bob", "9", "Mon", "Tue", "Wed"], 3) == "Ann\tBob\t9\nMon Tue Wed"
+
+
 def test_nothing_to_read_is_no_rows() -> None:
     assert reading_order(np.zeros((0, 4, 2))) == []
 

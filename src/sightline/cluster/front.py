@@ -19,7 +19,6 @@ from sightline.cluster.arguments import ClusterArgs, check_shared, cluster_setti
 from sightline.cluster.engine import ReplicaEngine
 from sightline.log import configure_logging
 
-
 ANSWERING = (ReplicaState.RUNNING, ReplicaState.UPDATING, ReplicaState.RECOVERING, ReplicaState.PENDING_MIGRATION)
 """Replicas that Ray Serve sends requests to: also one that leaves its node, and all while the controller restarts."""
 

@@ -138,9 +138,12 @@ async def test_stream_that_stands_still_is_given_up_while_its_server_is_asked_wh
         for server in servers:
             server.manner = "hang" if busy.name in server.url else "well"
 
-        with pytest.raises(EngineError):
+        async def rest() -> None:
             async with asyncio.timeout(10):  # to be asked again, a server has a minute
                 async for _ in deltas:
                     pass
+
+        with pytest.raises(EngineError):
+            await rest()
 
         assert not busy.is_in

@@ -2,7 +2,8 @@
 
 In: a layout and its rows from top to bottom. Out: the rows with such values gathered into one above the labels'. Bars
 and points carry their values where they end, so that line by line nobody could tell whose is whose. Gathered are three
-and more, evenly spaced over the whole width of a row below, no two over one another. Pure geometry: knows neither
+and more, evenly spaced over the whole width of a row below, each over its label where these are as many, no two over one
+another. Receipts and forms may begin like that; but rows in columns go on below theirs. Pure geometry: knows neither
 pixels nor text.
 """
 
@@ -22,6 +23,10 @@ _TALL = 2.0
 _UNEVEN = 0.2
 _MOST_BESIDE = 0.7
 """How far the labels reach beyond the first and the last value: half of a label, which may fill its step."""
+_MOST_ASIDE = 0.3
+"""How far a value stands from the middle of its label."""
+_MOST_BELOW = 1
+"""Rows of several texts below the labels, such as a legend."""
 
 
 class Gathered(NamedTuple):
@@ -34,8 +39,10 @@ class Gathered(NamedTuple):
 def gathered(layout: Layout, rows: Sequence[Sequence[int]]) -> Gathered:
     """Gather the values of the lowest chart among the rows."""
     for labels in reversed(range(2, len(rows))):
+        if sum(len(row) > 1 for row in rows[labels + 1 :]) > _MOST_BELOW:
+            break
         values = _values(layout, rows, labels)
-        if values:
+        if values and _are_above(layout, values, rows[labels]):
             rest = [[index for index in row if index not in values] for row in rows[:labels]]
             above = [row for row in rest if row]
             return Gathered([*above, values, *(list(row) for row in rows[labels:])], len(above))
@@ -67,6 +74,17 @@ def _are_spread(layout: Layout, boxes: Sequence[int], left: float, right: float)
     even = centres[0] + step_px * np.arange(len(centres))
     beside = max(centres[0] - left, right - centres[-1])
     return bool(np.abs(centres - even).max() < _UNEVEN * step_px and beside < _MOST_BESIDE * step_px)
+
+
+def _are_above(layout: Layout, values: Sequence[int], labels: Sequence[int]) -> bool:
+    """Whether each value stands over the middle of its label; if these are not as many, the detector joined some."""
+    centres = np.array([_centre(layout, index) for index in values])
+    step_px = (centres[-1] - centres[0]) / (len(centres) - 1)
+    if len(values) != len(labels):
+        gaps_px = layout.left[labels[1:]] - layout.right[labels[:-1]]
+        return len(labels) < len(values) and bool((gaps_px < step_px / 2).all())
+    aside_px = np.abs(centres - [_centre(layout, index) for index in labels])
+    return bool(aside_px.max() < _MOST_ASIDE * step_px)
 
 
 def _are_over(layout: Layout, one: int, other: int) -> bool:

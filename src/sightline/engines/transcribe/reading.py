@@ -45,7 +45,7 @@ def text_of(texts: Sequence[str], values: int) -> str:
     figures, labels = texts[:values], texts[values:]
     if len(labels) != values:
         labels = " ".join(labels).split()
-    if len(labels) != values:
+    if len(labels) != values or not all(any(map(str.isdigit, figure)) for figure in figures if figure):
         lines = ["\t".join(figures), " ".join(labels)]
     else:
         lines = [f"{label}\t{figure}" for label, figure in zip(labels, figures, strict=True)]

@@ -43,7 +43,7 @@ _WORDS: dict[Kind, str] = {
     "slow": "The model's server does not answer. Send the request again in a moment; nothing was charged.",
     "cut": "The model's server broke off its answer. Send the request again; nothing was charged.",
     "failed": "The model's server failed on this request. Send it again in a moment; nothing was charged.",
-    "lying": "The model's server gave an answer that cannot be right; it is withheld from here on and nothing was charged.",
+    "lying": "The model's server gave an answer that cannot be right; the rest is withheld, and nothing was charged.",
     "busy": "The model's server has no room at this moment. Send the request again in a moment; nothing was charged.",
 }
 
