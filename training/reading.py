@@ -43,7 +43,9 @@ CLOSING = frozenset(".,:;!?")
 JUNK = "O0D1lo•.-一口IAVX+*C十☆★□Δ大"
 """What the transcriber takes shapes and pictograms for."""
 JUNK_ROWS = [0.45, 0.32, 0.15, 0.08]
-"""Shares of the pictures without text on which it reads none, one, two or three of these."""
+"""Shares of the pictures without text on which it reads none, one, two or three rows of these."""
+JUNK_PAIRS = 0.08
+"""Of these rows, those of two signs."""
 
 
 class Placed(NamedTuple):
@@ -83,7 +85,8 @@ def read(glyphs: Sequence[Glyph], size: tuple[int, int], rng: np.random.Generato
     if not stretches:
         return junk(rng)
     rows = []
-    for cells, values in reading_order(np.array([box_of(one) for one in stretches])):
+    slope = slope_of(stretches)
+    for cells, values in reading_order(np.array([box_of(one, slope) for one in stretches])):
         row = text_of([" ".join(stretches[index].text for index in cell) for cell in cells], values)
         if row and rng.random() >= LOST_ROW:
             rows.append(misread(row, rng).replace(" \t", "\t").rstrip())
@@ -95,7 +98,8 @@ def read(glyphs: Sequence[Glyph], size: tuple[int, int], rng: np.random.Generato
 def junk(rng: np.random.Generator) -> str:
     """Return what the transcriber makes of a picture without text: mostly nothing."""
     count = int(rng.choice(range(len(JUNK_ROWS)), p=JUNK_ROWS))
-    return "\n".join(JUNK[int(rng.integers(len(JUNK)))] for _ in range(count))
+    rows = [2 if rng.random() < JUNK_PAIRS else 1 for _ in range(count)]
+    return "\n".join("".join(JUNK[int(rng.integers(len(JUNK)))] for _ in range(signs)) for signs in rows)
 
 
 def scrawled(glyphs: Sequence[Glyph], rng: np.random.Generator) -> list[Glyph]:
@@ -171,13 +175,23 @@ def goes_on(left: Stretch, right: Stretch) -> bool:
     return near and small > 0.6 * tall and abs(right.middles[0] - left.middles[-1]) < 0.35 * tall
 
 
-def box_of(one: Stretch) -> list[tuple[float, float]]:
-    """Return the detector's box: (4, 2) pixels, clockwise from the upper left, leaning as its text does."""
+def slope_of(stretches: Sequence[Stretch]) -> float:
+    """Return how much the lines of a page fall on their way: the median of the longer half, for short ones say little.
+
+    A line that leans takes its tops and its ends along; high letters before low ones move only one of them.
+    """
+    slopes = []
+    for one in sorted(stretches, key=lambda one: one.right - one.left, reverse=True)[: (len(stretches) + 1) // 2]:
+        rises = sorted((rise_of(one.tops), rise_of(one.ends)), key=abs)
+        slopes.append(rises[0] / (one.right - one.left) if rises[0] * rises[1] > 0 else 0.0)
+    return float(np.median(slopes))
+
+
+def box_of(one: Stretch, slope: float) -> list[tuple[float, float]]:
+    """Return the detector's box: (4, 2) pixels, clockwise from the upper left, leaning as the page's lines do."""
     reach = REACH * one.height
     left, right, half = one.left - reach, one.right + reach, one.height / 2 + reach
-    # A line that leans takes its tops and its ends along; high letters before low ones move only one of them.
-    rises = sorted((rise_of(one.tops), rise_of(one.ends)), key=abs)
-    rise = rises[0] if rises[0] * rises[1] > 0 else 0.0
+    rise = slope * (one.right - one.left)
     middle = sum(one.middles) / len(one.tops)
     before, after = middle - rise / 2, middle + rise / 2
     return [(left, before - half), (right, after - half), (right, after + half), (left, before + half)]

@@ -29,8 +29,10 @@ UNSEEN = "\n\n"
 ANSWER = f"{END_OF_TURN}\n{START_OF_TURN}model\n"
 LENGTH_POWER = -0.4
 """The power of an answer's length by which each of its tokens weighs."""
-MOST_AFTER = 4
+MOST_AFTER = 6
 """Turns of a sample whose pictures follow the question: each has its own copy of what was read and seen."""
+LONG_FIRST = 0.4
+"""Share of the samples whose longest answer comes first: later on it would hardly ever find room."""
 SEGMENTS = 64
 """As in network.py: `segment // SEGMENTS` is the sample in its row, `segment % SEGMENTS` the turn."""
 LENGTHS = {"ids": np.int16, "positions": np.int16, "segments": np.int16, "slots": np.int32, "blocks": np.int16}
@@ -144,6 +146,8 @@ class RowWriter:
                 asked = f"\n{START_OF_TURN}user\n{asked}"
             answer = [(token, taught) for text, taught in turn.pieces if text for token in self.encode(text)]
             waiting.append(Written(turn, self.encode(asked + ANSWER), [*answer, (self.end_of_turn, True)]))
+        if sample.layout != "talk" and rng.random() < LONG_FIRST:
+            waiting.rotate(-max(range(len(waiting)), key=lambda place: len(waiting[place].answer), default=0))
         return Group(sample.layout, common, waiting, slot)
 
     def need(self, group: Group) -> int:

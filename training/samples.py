@@ -15,7 +15,7 @@ import numpy as np
 import pictures
 from drawing import PatchLabels, draw_worn, label_patches, label_pictograms, rng_for
 from labels import Characters, label_characters
-from phrasing import SYSTEM, Turn
+from phrasing import SYSTEM, UNKNOWN, Turn
 from PIL import Image
 from reading import junk, read
 from scenes import Scene
@@ -31,6 +31,7 @@ NUMBER = re.compile(r"[-−]?[\d.,]+[%kM]?")
 TICKS = re.compile(r"^(?:[-−]?[\d.,]+[%kM]?(?:\t.*)?\n){3}", re.MULTILINE)
 """Lines of numbers one over another: an axis, beside which values have to be seen."""
 KEY = re.compile(r'"((?:[^"\\]|\\.)*)"(?=: )')
+SAYS_UNKNOWN = re.compile(r'(?<=: )"(?=unknown")')
 READ = {
     "lines": 2.5,
     "block": 2.2,
@@ -43,14 +44,19 @@ READ = {
     "chart": 4.0,
     "screen": 1.0,
     "sign": 0.6,
-    "large": 1.2,
+    "large": 3.0,
 }
 """Kinds whose text alone answers what is asked, nearly always, with how often each is learnt from it alone."""
 GLANCED = {"scenes": 2.0, "shapes": 1.0, "crowd": 1.5, "emblems": 4.0}
 """Kinds whose patches have names, with how often each is looked at and not talked about."""
+COPIED = frozenset({"word", "number", "date", "amount", "block", "field", "table", "screen"})
+"""Skills whose answers stand in the text, but for yes, no and what is counted."""
+LEAST_COPIED = 4
 MOST_TALKED = 6
 """Turns of a conversation: a longer one would ask again what it was told."""
 LAYOUTS = {"before": 0.6, "after": 0.22, "talk": 0.18}
+LEARNT_LAYOUTS = {"before": 0.45, "after": 0.42, "talk": 0.13}
+"""Where the picture follows, rows hold fewer of a sample's questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +126,8 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
     turns = [turn_of(question) for question in drawn.questions]
     order = rng.permutation(len(turns))
     system = SYSTEM[int(rng.integers(len(SYSTEM)))] if rng.random() < 0.5 else ""
-    layout = str(rng.choice(list(LAYOUTS), p=list(LAYOUTS.values())))
+    layouts = LEARNT_LAYOUTS if split == "train" else LAYOUTS
+    layout = str(rng.choice(list(layouts), p=list(layouts.values())))
     if layout == "talk":
         order = order[:MOST_TALKED]
     return Sample(drawn.kind, images, readings, tuple(turns[i] for i in order), system, layout)
@@ -137,22 +144,42 @@ def answered_by_text(sample: Sample) -> bool:
 
 
 def read_alone(sample: Sample) -> Sample:
-    """Leave the image out, and what is asked of it."""
-    return replace(sample, images=(), turns=tuple(turn for turn in sample.turns if not turn.seen))
+    """Leave the image out, what is asked of it, and answers that its text does not have whole: lost or misread."""
+    texts = [squeezed(text) for text in sample.readings]
+    turns = [turn for turn in sample.turns if not turn.seen]
+    return replace(sample, images=(), turns=tuple(turn for turn in turns if can_be_read(turn, texts)))
+
+
+def can_be_read(turn: Turn, texts: Sequence[str]) -> bool:
+    """Say whether a turn's answer stands in one of the texts, as far as it is copied from there."""
+    if turn.form == "json" or turn.skill not in COPIED:
+        return True
+    copied = squeezed(turn.told or turn.answer)
+    return len(copied) < LEAST_COPIED or turn.answer == UNKNOWN or any(copied in text for text in texts)
+
+
+def squeezed(text: str) -> str:
+    """Leave out blanks, which readings part words by as they like, and capitals."""
+    return "".join(text.split()).lower()
 
 
 def turn_of(question: pictures.Question) -> Turn:
-    """Return a picture's question as a turn; JSON keys that it does not name are given, not taught."""
+    """Return a picture's question as a turn. Of JSON what the schema alone says is given and not taught: keys that the
+    question does not name, that it is JSON, that what is missing is a string."""
     if question.schema is None:
         whole = ((question.answer, True),)
         return Turn(question.skill, "words", question.text, whole, told=question.told, seen=question.seen)
+    answer, asked = question.answer, question.text
+    given = [key.span() for key in KEY.finditer(answer) if key.group(1) not in asked]
+    given += [quote.span() for quote in SAYS_UNKNOWN.finditer(answer)]
+    if "json" not in asked.lower():
+        given.append((0, 1))
     pieces, end = [], 0
-    for key in KEY.finditer(question.answer):
-        if key.group(1) not in question.text:
-            pieces += [(question.answer[end : key.start()], True), (key.group(0), False)]
-            end = key.end()
-    pieces.append((question.answer[end:], True))
-    return Turn(question.skill, "json", question.text, tuple(pieces), question.schema, seen=question.seen)
+    for start, stop in sorted(given):
+        pieces += [(answer[end:start], True), (answer[start:stop], False)]
+        end = stop
+    pieces.append((answer[end:], True))
+    return Turn(question.skill, "json", asked, tuple(pieces), question.schema, seen=question.seen)
 
 
 def views_of(

@@ -194,7 +194,7 @@ def test_the_head_of_a_receipt_is_no_chart() -> None:
 
     rows = ["Oslo", "4.5.2021\t15:03", "Ticket no.\t61", *["tea\t3.20"] * 3]
     assert read([*head, *ticket, *goods]) == rows
-    assert read([*head, *ticket])[:2] == rows[:2]
+    assert len(read([*head, *ticket])) == 3
     assert len(read([*head, ("Ticket no. 61", 90, 150, 720), *goods])) == 6
 
 

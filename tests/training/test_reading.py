@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 import numpy as np
 from pictures import Glyph
 from PIL import Image, ImageDraw, ImageFont
-from reading import Stretch, box_of, junk, misread, read
+from reading import Stretch, box_of, junk, misread, read, slope_of
 from served import Ask, prompt_of
 
 from sightline.engines.transcribe.networks import Networks, weights_folder
@@ -123,11 +123,21 @@ def test_a_level_line_of_high_and_low_letters_does_not_lean() -> None:
     def lean(text: str, fall: float) -> float:
         edges = [shapes[letter] for letter in text]
         tops, ends = ([edge[side] + at * fall for at, edge in enumerate(edges)] for side in (0, 1))
-        (_, left), (_, right), _, _ = box_of(Stretch(text, 0.0, 20.0 * len(text), tops, ends, 30.0))
+        line = Stretch(text, 0.0, 20.0 * len(text), tops, ends, 30.0)
+        (_, left), (_, right), _, _ = box_of(line, slope_of([line]))
         return right - left
 
     assert lean("llllaaaa", 0.0) == lean("aaaapppp", 0.0) == 0.0
     assert lean("llllaaaa", 5.0) > 20.0
+
+
+def test_a_short_word_leans_as_its_page_does() -> None:
+    long = Stretch("l" * 30, 0.0, 600.0, [10.0 + at for at in range(30)], [40.0 + at for at in range(30)], 30.0)
+    short = Stretch("ab", 0.0, 40.0, [110.0, 111.0], [140.0, 141.0], 30.0)
+
+    (_, left), (_, right), _, _ = box_of(short, slope_of([long, short]))
+
+    assert 1.0 < right - left < 3.0
 
 
 def test_mistakes_are_few_and_leave_tabs_alone() -> None:
@@ -143,4 +153,4 @@ def test_mistakes_are_few_and_leave_tabs_alone() -> None:
 def test_pictures_without_text_have_a_stray_sign_or_none() -> None:
     rng = np.random.default_rng(5)
 
-    assert {len(junk(rng).replace("\n", "")) for _ in range(200)} == {0, 1, 2, 3}
+    assert {len(junk(rng).split()) for _ in range(200)} == {0, 1, 2, 3}

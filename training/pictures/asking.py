@@ -226,7 +226,7 @@ def record(rng: np.random.Generator, split: Split, facts: Sequence[Fact], absent
     if rng.random() < 0.3:
         key = pick(rng, pick(rng, named).keys) if named and rng.random() < 0.7 else pick(rng, STRANGE)
         if key not in values:
-            nullable = rng.random() < 0.7
+            nullable = rng.random() < 0.7  # else what is missing is said, since a string has to stand there
             values[key] = None if nullable else "unknown"
             schema = schema_of(values)
     text = wording(rng, split, RECORD).format(keys=listed(list(values)))

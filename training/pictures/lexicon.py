@@ -138,3 +138,16 @@ COMPANY_ENDS: tuple[str, ...] = (
 )
 COMPANY_ENDS += ("Foods", "Supply", "Works", "Partners", "Logistics", "Energy", "Media", "Labs", "Hotel", "Bakery")
 STREET_ENDS = ("Street", "Road", "Avenue", "Lane", "Drive", "Way", "Square", "Hill", "St.", "Rd")
+
+JOBS = titles_of(
+    """Actor|Actuary|Administrator|Advisor|Agent|Ambassador|Archivist|Artist|Assistant|Attorney|Auditor|Barista|Biologist
+    |Bookkeeper|Broker|Builder|Butcher|Buyer|Caretaker|Carpenter|Cashier|Chairman|Chemist|Clerk|Coach|Coordinator
+    |Copywriter|Courier|Curator|Dentist|Dispatcher|Doctor|Economist|Electrician|Executive|Farmer|Florist|Founder|Gardener
+    |Geologist|Guide|Hairdresser|Historian|Inspector|Interpreter|Investor|Journalist|Judge|Lawyer|Lecturer|Librarian
+    |Mason|Mechanic|Merchant|Musician|Notary|Officer|Operator|Optician|Owner|Painter|Partner|Pharmacist|Photographer
+    |Physician|Planner|Plumber|President|Principal|Producer|Professor|Programmer|Publisher|Receptionist|Reporter
+    |Researcher|Sales Representative|Stylist|Supervisor|Surgeon|Tailor|Trainee|Trainer|Translator|Treasurer|Tutor
+    |Veterinarian|Waiter|Welder|Writer"""
+)
+"""What people do, for training alone: a card says it without a label."""
+RANKS = ("Senior", "Junior", "Chief", "Lead", "Assistant", "Deputy", "Head of", "Vice President", "Associate")

@@ -178,7 +178,7 @@ def value(name: str, rng: np.random.Generator, split: Split) -> str:
         "id": lambda: words.code(rng, split),
         "code": lambda: words.code(rng, split),
         "department": lambda: words.choose(rng, split, TEAMS),
-        "role": lambda: words.choose(rng, split, ROLES),
+        "role": lambda: role(rng, split),
         "company": lambda: words.company(rng, split),
         "status": lambda: words.choose(rng, split, STATES),
         "size": lambda: words.choose(rng, split, SIZES),
@@ -197,6 +197,15 @@ def value(name: str, rng: np.random.Generator, split: Split) -> str:
         "price": lambda: words.money(rng).show(words.cents(rng, 4.2)),
     }
     return made[name]() if name in made else small
+
+
+def role(rng: np.random.Generator, split: Split) -> str:
+    """Return what somebody does; in training mostly one of many jobs, some with a rank."""
+    if split != "train" or rng.random() < 0.3:
+        return words.choose(rng, split, ROLES)
+    rank = pick(rng, lexicon.RANKS)
+    what = pick(rng, words.of_split(TEAMS, split)) if rank == "Head of" else pick(rng, lexicon.JOBS)
+    return what if rng.random() < 0.6 and rank != "Head of" else f"{rank} {what}"
 
 
 def draw_form(rng: np.random.Generator, split: Split, *, large: bool = False) -> Picture:

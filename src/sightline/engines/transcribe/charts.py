@@ -2,9 +2,9 @@
 
 In: a layout and its rows from top to bottom. Out: the rows with such values gathered into one above the labels'. Bars
 and points carry their values where they end, so that line by line nobody could tell whose is whose. Gathered are three
-and more, evenly spaced over the whole width of a row below, each over its label where these are as many, no two over one
-another. Receipts and forms may begin like that; but rows in columns go on below theirs. Pure geometry: knows neither
-pixels nor text.
+and more, evenly spaced over the whole width of a row below, each over its label where these are as many, no two over
+one another. Receipts and forms may begin like that; but rows in columns go on below theirs. Pure geometry: knows
+neither pixels nor text.
 """
 
 from __future__ import annotations
