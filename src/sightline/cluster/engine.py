@@ -48,10 +48,8 @@ class ReplicaEngine:
         while not self._known:
             try:
                 ready = to_parent.decode(await self._handle.models.remote())
-            except (
-                DeploymentUnavailableError,
-                RayError,
-            ) as error:  # lost before it could say, or not to be started yet
+            except (DeploymentUnavailableError, RayError) as error:
+                # Lost before it could say, or not to be started until somebody mends its config.
                 log.warning("engine_not_ready", deployment=self._handle.deployment_name, reason=type(error).__name__)
                 await asyncio.sleep(_LOOK_EVERY_S)
                 continue

@@ -38,14 +38,16 @@ class Gathered(NamedTuple):
 
 def gathered(layout: Layout, rows: Sequence[Sequence[int]]) -> Gathered:
     """Gather the values of the lowest chart among the rows."""
+    below = 0
     for labels in reversed(range(2, len(rows))):
-        if sum(len(row) > 1 for row in rows[labels + 1 :]) > _MOST_BELOW:
-            break
         values = _values(layout, rows, labels)
         if values and _are_above(layout, values, rows[labels]):
             rest = [[index for index in row if index not in values] for row in rows[:labels]]
             above = [row for row in rest if row]
             return Gathered([*above, values, *(list(row) for row in rows[labels:])], len(above))
+        below += len(rows[labels]) > 1
+        if below > _MOST_BELOW:
+            break
     return Gathered([list(row) for row in rows], -1)
 
 
