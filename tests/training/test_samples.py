@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
-from samples import READ, SCENES, Mix, answered_by_text, glance, read_alone, sample
+import pytest
+from pictures import Question
+from samples import READ, SCENES, Mix, answered_by_text, glance, read_alone, sample, turn_of
 
 SHAPES_ALONE = {SCENES: 1.0, "shapes": 1.0}
 
@@ -32,6 +35,32 @@ def test_what_only_the_picture_shows_is_not_asked_of_its_text() -> None:
     assert all(turn not in read_alone(one).turns for one in drawn for turn in seen)
     records = [turn for turn in seen if turn.schema is not None and len(turn.schema["properties"]) > 1]
     assert records
+
+
+def test_what_was_lost_in_reading_is_not_asked_of_the_text() -> None:
+    receipts = [sample("train", index, 3, Mix(56, 4, {"receipt": 1.0}, letters=False)) for index in range(20)]
+    cut = [replace(one, readings=(one.readings[0][:40],)) for one in receipts]
+
+    for one in cut:
+        text = "".join(one.readings[0].split()).lower()
+        answers = [turn.answer for turn in read_alone(one).turns if turn.skill == "amount" and not turn.told]
+        assert all("".join(answer.split()).lower() in text for answer in answers if len(answer) > 3)
+    assert sum(len(read_alone(one).turns) for one in cut) < sum(len(read_alone(one).turns) for one in receipts)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ("Extract a and b.", ["{", '"']),
+        ("Extract the data.", ["{", '"a"', '"', '"b"']),
+        ("Extract a and b as JSON.", ['"']),
+    ],
+)
+def test_of_json_what_the_question_does_not_tell_is_given(asked: str, given: list[str]) -> None:
+    turn = turn_of(Question("json", asked, '{"a": "unknown", "b": 1}', {"type": "object"}))
+
+    assert turn.answer == '{"a": "unknown", "b": 1}'
+    assert [text for text, taught in turn.pieces if not taught] == given
 
 
 def test_shapes_and_pictograms_are_known_on_every_picture_that_shows_them() -> None:
