@@ -51,15 +51,15 @@ def test_what_was_lost_in_reading_is_not_asked_of_the_text() -> None:
 @pytest.mark.parametrize(
     ("asked", "given"),
     [
-        ("Extract a and b.", ["{", '"']),
-        ("Extract the data.", ["{", '"a"', '"', '"b"']),
-        ("Extract a and b as JSON.", ['"']),
+        ("Extract total and paid.", ["{", '"']),
+        ("Extract it.", ["{", '"total"', '"', '"paid"']),
+        ("Extract total and paid as JSON.", ['"']),
     ],
 )
 def test_of_json_what_the_question_does_not_tell_is_given(asked: str, given: list[str]) -> None:
-    turn = turn_of(Question("json", asked, '{"a": "unknown", "b": 1}', {"type": "object"}))
+    turn = turn_of(Question("json", asked, '{"total": "unknown", "paid": 1}', {"type": "object"}))
 
-    assert turn.answer == '{"a": "unknown", "b": 1}'
+    assert turn.answer == '{"total": "unknown", "paid": 1}'
     assert [text for text, taught in turn.pieces if not taught] == given
 
 
