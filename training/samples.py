@@ -29,7 +29,9 @@ CLOSER_SHARE = 0.35
 """Share of the pictures that are not square that are seen with closer views."""
 NUMBER = re.compile(r"[-−]?[\d.,]+[%kM]?")
 TICKS = re.compile(r"^(?:[-−]?[\d.,]+[%kM]?(?:\t.*)?\n){3}", re.MULTILINE)
-"""Lines of numbers one over another: an axis, beside which values have to be seen."""
+"""Lines of numbers one over another: an axis, beside which values have to be seen unless they are printed, too."""
+PRINTED = re.compile(r"(?:^[^\t\n]+\t[-−]?[\d.,]+[%kM]?(?:\n|$)){3}", re.MULTILINE)
+"""Labels, each with its value."""
 KEY = re.compile(r'"((?:[^"\\]|\\.)*)"(?=: )')
 SAYS_UNKNOWN = re.compile(r'(?<=: )"(?=unknown")')
 READ = {
@@ -139,7 +141,8 @@ def answered_by_text(sample: Sample) -> bool:
         return False
     (text,) = sample.readings
     numbers = [t.answer for t in sample.turns if t.skill == "chart" and t.form != "json" and NUMBER.fullmatch(t.answer)]
-    printed = bool(numbers) and all(number in text for number in numbers) and not TICKS.search(text)
+    is_told = bool(PRINTED.search(text)) or not TICKS.search(text)
+    printed = bool(numbers) and all(number in text for number in numbers) and is_told
     return sample.kind != "chart" or printed
 
 
