@@ -42,5 +42,37 @@ def test_columns_are_named_as_in_a_spreadsheet() -> None:
     assert line.endswith("AZ 52\tBA 53\tBB 54")
 
 
+def test_the_largest_and_the_smallest_value_of_a_chart_are_marked() -> None:
+    chart = "Costs in 2019\nMay\t37%\nJun\t~29%\nJul\t11%\nAug\t60%"
+
+    assert quoted(chart) == '"""\n1 Costs in 2019\n2 May\t37%\n3 Jun\t~29%\n4 Jul\t11% -\n5 Aug\t60% +\n"""'
+
+
+def test_the_shares_of_a_legend_are_compared_across_its_columns() -> None:
+    assert quoted("Ada 35%\tEmil 21%\nKim 31%\tZoe 13%") == '"""\n1 Ada 35% +\tEmil 21%\n2 Kim 31%\tZoe 13% -\n"""'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "May\t37\nJun\t29",  # too few to be a chart
+        "Tea\t3.20\nRye bread\t4.10\nTotal\t7.30",  # prices, their sum below them
+        "Kilos\t12k\nShare\t40%\nPieces\t7",  # not of one unit
+        "Room\tFloor\tBeds\n12\t3\t2\n14\t1\t4\n20\t5\t1",
+        "May 37% of all\nJun 29% of them\nJul 11% of us",
+        "\t8\n\t4\n\t0",
+    ],
+)
+def test_other_numbers_are_not_compared(text: str) -> None:
+    quote = quoted(text)
+
+    assert "+" not in quote
+    assert "-" not in quote
+
+
+def test_equal_extremes_are_not_marked() -> None:
+    assert quoted("Q1\t1,200\nQ2\t800\nQ3\t1,200").split("\n")[1:4] == ["1 Q1\t1,200", "2 Q2\t800 -", "3 Q3\t1,200"]
+
+
 def test_no_text_is_no_quote() -> None:
     assert quoted("") == ""

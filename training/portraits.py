@@ -204,12 +204,12 @@ ASKERS: list[tuple[Asker, float]] = [
     (ask_shape, 2.0),
     (ask_colour, 1.5),
     (ask_count, 4.0),
-    (ask_side, 4.0),
-    (ask_height, 2.5),
+    (ask_side, 3.0),
+    (ask_height, 4.5),
     (ask_what_end, 1.2),
     (ask_describe, 2.0),
     (ask_exists, 1.0),
-    (ask_where, 1.5),
+    (ask_where, 2.5),
     (ask_larger, 1.0),
 ]
 __all__ = ["ASKERS", "DESCRIBE", "groups", "portrait", "record", "spelled"]

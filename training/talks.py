@@ -21,7 +21,7 @@ MOST_TURNS = 12
 HARD_SIDE = partial(ask_side, styles=(0.2, 0.68))
 HARD_HEIGHT = partial(ask_side, axis="y", styles=(0.2, 0.68))
 APART = [ask_colour, ask_shape, HARD_SIDE, HARD_HEIGHT, ask_what_end, ask_describe, ask_count, ask_where]
-APART_WEIGHTS = np.array([1.2, 1.2, 7.0, 4.0, 1.5, 0.5, 5.0, 1.5])
+APART_WEIGHTS = np.array([1.2, 1.2, 4.5, 7.0, 1.5, 0.5, 5.0, 3.0])
 
 
 @dataclass(frozen=True, slots=True)

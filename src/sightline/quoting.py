@@ -2,22 +2,45 @@
 
 In: lines as the transcriber gives them, cells parted by tabs. Out: the quote. Small models do not count lines and tabs;
 so lines say which they are, and in lines of three cells or more each cell says its column, as in a spreadsheet. Empty
-cells are left out then. Knows no other module, so that training writes its prompts with the same code.
+cells are left out then. Nor do they compare numbers well: of labels with a number each, as charts have them, a plus
+follows the largest and a minus the smallest. Knows no other module, so that training writes its prompts with the same
+code.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 QUOTES = '"""'
 LEAST_CELLS = 3
 """Cells of a line that are given letters; two are told apart by being first and last."""
 LETTERS = 26
+LABELLED = 2
+LEAST_COMPARED = 3
+FIGURE = re.compile(r"~?(-?\d{1,3}(?:,\d{3})+|-?\d+(?:\.\d)?)( ?[%kKM]?)")
+"""A number as charts have them; prices have two decimals."""
+SHARE = re.compile(r".+ (\d+(?:\.\d)?)(%)")
+"""A label and its number in one cell, as in the legends of pies."""
+
+
+class Figure(NamedTuple):
+    """A number in a text: the line and the cell in which it ends, what it counts, its value."""
+
+    line: int
+    cell: int
+    unit: str
+    value: float
 
 
 def quoted(text: str) -> str:
     """Return a picture's text as models are given it; "" stays so."""
     if not text:
         return ""
-    lines = "\n".join(f"{number} {_lettered(line)}" for number, line in enumerate(text.split("\n"), 1))
+    rows = _marked([line.split("\t") for line in text.split("\n")])
+    lines = "\n".join(f"{number} {_lettered(row)}" for number, row in enumerate(rows, 1))
     return f"{QUOTES}\n{lines}\n{QUOTES}"
 
 
@@ -30,10 +53,41 @@ def whole_lines(text: str, most: int) -> str:
     return text[: end if end > 0 else most]
 
 
-def _lettered(line: str) -> str:
-    cells = line.split("\t")
+def _marked(rows: list[list[str]]) -> list[list[str]]:
+    """Mark the largest and the smallest number of each run of lines whose cells are a label and its number."""
+    for unit, run in groupby(range(len(rows)), lambda line: _unit(rows[line], line)):
+        figures = [figure for line in run for figure in _figures(rows[line], line)] if unit is not None else []
+        if len(figures) < LEAST_COMPARED:
+            continue
+        for sign, extreme in (("+", max(figures, key=_value)), ("-", min(figures, key=_value))):
+            if sum(figure.value == extreme.value for figure in figures) == 1:
+                rows[extreme.line][extreme.cell] += f" {sign}"
+    return rows
+
+
+def _unit(cells: Sequence[str], line: int) -> str | None:
+    """Return the unit of a line of labels and numbers; None of any other line."""
+    units = {figure.unit for figure in _figures(cells, line)}
+    return units.pop() if len(units) == 1 else None
+
+
+def _figures(cells: Sequence[str], line: int) -> list[Figure]:
+    """Return the numbers of a line if all its cells are a label and its number, side by side or in one cell."""
+    if len(cells) == LABELLED and cells[0] and (match := FIGURE.fullmatch(cells[1])):
+        return [Figure(line, 1, match[2].strip(), float(match[1].replace(",", "")))]
+    matches = [SHARE.fullmatch(cell) for cell in cells]
+    return [
+        Figure(line, cell, match[2], float(match[1])) for cell, match in enumerate(matches) if match and all(matches)
+    ]
+
+
+def _value(figure: Figure) -> float:
+    return figure.value
+
+
+def _lettered(cells: Sequence[str]) -> str:
     if len(cells) < LEAST_CELLS:
-        return line
+        return "\t".join(cells)
     return "\t".join(f"{_letters(number)} {cell}" for number, cell in enumerate(cells) if cell)
 
 
