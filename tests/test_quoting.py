@@ -70,8 +70,12 @@ def test_other_numbers_are_not_compared(text: str) -> None:
     assert "-" not in quote
 
 
-def test_equal_extremes_are_not_marked() -> None:
-    assert quoted("Q1\t1,200\nQ2\t800\nQ3\t1,200").split("\n")[1:4] == ["1 Q1\t1,200", "2 Q2\t800 -", "3 Q3\t1,200"]
+def test_equal_extremes_are_all_marked() -> None:
+    assert quoted("Q1\t1,200\nQ2\t800\nQ3\t1,200").split("\n")[1:4] == ["1 Q1\t1,200 +", "2 Q2\t800 -", "3 Q3\t1,200 +"]
+
+
+def test_values_that_are_all_equal_are_not_marked() -> None:
+    assert quoted("Q1\t8\nQ2\t8\nQ3\t8").split("\n")[1:4] == ["1 Q1\t8", "2 Q2\t8", "3 Q3\t8"]
 
 
 def test_no_text_is_no_quote() -> None:

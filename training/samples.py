@@ -30,8 +30,8 @@ CLOSER_SHARE = 0.35
 NUMBER = re.compile(r"[-−]?[\d.,]+[%kM]?")
 TICKS = re.compile(r"^(?:[-−]?[\d.,]+[%kM]?(?:\t.*)?\n){3}", re.MULTILINE)
 """Lines of numbers one over another: an axis, beside which values have to be seen unless they are printed, too."""
-PRINTED = re.compile(r"(?:^[^\t\n]+\t[-−]?[\d.,]+[%kM]?(?:\n|$)){3}", re.MULTILINE)
-"""Labels, each with its value."""
+PRINTED = re.compile(r"(?:^[^\t\n]+\t~?[-−]?[\d.,]+[%kM]?(?:\n|$)){3}", re.MULTILINE)
+"""Labels, each with its value, printed or measured."""
 KEY = re.compile(r'"((?:[^"\\]|\\.)*)"(?=: )')
 SAYS_UNKNOWN = re.compile(r'(?<=: )"(?=unknown")')
 READ = {
@@ -124,7 +124,9 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
         views_of(image.convert("RGB"), glyphs, mix, scene, closer=closer)
         for image, glyphs, scene in zip(drawn.images, drawn.glyphs, scenes, strict=True)
     )
-    readings = tuple(read(glyphs, image.size, rng) for image, glyphs in zip(drawn.images, drawn.glyphs, strict=True))
+    readings = tuple(
+        read(glyphs, image.size, rng, drawn.values) for image, glyphs in zip(drawn.images, drawn.glyphs, strict=True)
+    )
     turns = [turn_of(question) for question in drawn.questions]
     order = rng.permutation(len(turns))
     system = SYSTEM[int(rng.integers(len(SYSTEM)))] if rng.random() < 0.5 else ""

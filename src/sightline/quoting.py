@@ -59,9 +59,10 @@ def _marked(rows: list[list[str]]) -> list[list[str]]:
         figures = [figure for line in run for figure in _figures(rows[line], line)] if unit is not None else []
         if len(figures) < LEAST_COMPARED:
             continue
-        for sign, extreme in (("+", max(figures, key=_value)), ("-", min(figures, key=_value))):
-            if sum(figure.value == extreme.value for figure in figures) == 1:
-                rows[extreme.line][extreme.cell] += f" {sign}"
+        least, most = min(figures, key=_value).value, max(figures, key=_value).value
+        for figure in figures if least < most else []:
+            sign = {most: " +", least: " -"}.get(figure.value, "")
+            rows[figure.line][figure.cell] += sign
     return rows
 
 

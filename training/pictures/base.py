@@ -66,6 +66,8 @@ class Picture:
     questions: tuple[Question, ...]
     scenes: tuple[Scene, ...] = ()
     """Of each image the scene that it was drawn from, if it shows shapes."""
+    values: tuple[tuple[str, str], ...] = ()
+    """The labels of a chart with their values if these are not printed."""
 
 
 def rng_for(split: Split, index: int, seed: int = 0) -> np.random.Generator:

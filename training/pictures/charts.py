@@ -206,7 +206,13 @@ def draw_chart(rng: np.random.Generator, split: Split) -> Picture:
     image, glyphs = finish(page, rng, tilt=0.5)
     facts = facts_of(kind, plot, title, rng)
     lacking: list[Absent] = absent(["phone", "email", "invoice", "cashier", "address"])
-    return Picture("chart", (image,), (glyphs,), ask(rng, split, facts, lacking, what=f"a {kind} chart"))
+    questions = ask(rng, split, facts, lacking, what=f"a {kind} chart")
+    unprinted = () if look.values == "printed" or kind == "pie" else tuple(values_of(plot))
+    return Picture("chart", (image,), (glyphs,), questions, values=unprinted)
+
+
+def values_of(plot: Plot) -> list[tuple[str, str]]:
+    return [(label, plot.text(i)) for i, label in enumerate(plot.labels)]
 
 
 def paint(

@@ -34,7 +34,7 @@ from sightline.core import (
 from sightline.engines.transcribe.answer import Answer
 from sightline.engines.transcribe.model import INFO, MODEL_ID
 from sightline.engines.transcribe.networks import Networks, weights_folder
-from sightline.engines.transcribe.reader import Row, find_rows, read_row
+from sightline.engines.transcribe.reader import Chart, Row, find_rows, read_row
 from sightline.errors import (
     ConfigError,
     ContextLengthExceeded,
@@ -146,7 +146,7 @@ class TranscriptionEngine:
         if before:
             yield before
 
-    async def _in_turn(self, rows: Sequence[Row], clock: _Clock) -> AsyncGenerator[str, None]:
+    async def _in_turn(self, rows: Sequence[Row | Chart], clock: _Clock) -> AsyncGenerator[str, None]:
         """Yield the texts of rows in order while the next ones are being read."""
         waiting: deque[asyncio.Future[str]] = deque()
         try:

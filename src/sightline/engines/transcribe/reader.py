@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from sightline.core import Pixels
 from sightline.engines.transcribe.layout import tilt_of
+from sightline.engines.transcribe.measure import measured
 from sightline.engines.transcribe.networks import LINE_HEIGHT_PX, Boxes, Networks, Read
-from sightline.engines.transcribe.reading import reading_order, text_of
+from sightline.engines.transcribe.reading import Line, Plot, plot_text, reading_order, text_of
 
 _DETECT_MIN_PX = 640
 _DETECT_MAX_PX = 1600
@@ -49,27 +50,53 @@ class Row:
     values: int = 0
 
 
-def find_rows(networks: Networks, pixels: Pixels) -> list[Row]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Chart:
+    """A chart without printed values: all boxes of the upright picture, and which of them are the chart's."""
+
+    pixels: Pixels
+    boxes: Boxes
+    plot: Plot
+
+
+def find_rows(networks: Networks, pixels: Pixels) -> list[Row | Chart]:
     """Find the lines of a picture in reading order, turning it by any multiple of 90 degrees and levelling it."""
     pixels = _pad_strip(pixels)
     boxes = _detect(networks, pixels)
     if not len(boxes):
         return []
     pixels, boxes = _upright(networks, pixels, boxes)
-    return [Row(pixels, tuple(boxes[cell] for cell in line.cells), line.values) for line in reading_order(boxes)]
+    return [_row(pixels, boxes, line) for line in reading_order(boxes)]
 
 
-def read_row(networks: Networks, row: Row) -> str:
+def _row(pixels: Pixels, boxes: Boxes, line: Line | Plot) -> Row | Chart:
+    if isinstance(line, Plot):
+        return Chart(pixels, boxes, line)
+    return Row(pixels, tuple(boxes[cell] for cell in line.cells), line.values)
+
+
+def read_row(networks: Networks, row: Row | Chart) -> str:
     """Read one row: its cells joined by tabs, a cell's boxes by one blank, those that cannot be read left out.
 
-    A chart has a line for each of its values: the label, a tab, the value.
+    A chart has a line for each of its values: the label, a tab, the value; a tilde stands before one that is measured.
     """
+    if isinstance(row, Chart):
+        return _read_chart(networks, row)
     return text_of([_read_cell(networks, row.pixels, boxes) for boxes in row.cells], row.values)
 
 
 def transcribe(networks: Networks, pixels: Pixels) -> str:
     """Read a whole picture: the rows that hold text, in reading order, one a line."""
     return "\n".join(text for row in find_rows(networks, pixels) if (text := read_row(networks, row)))
+
+
+def _read_chart(networks: Networks, chart: Chart) -> str:
+    plot = chart.plot
+    boxes = [box for row in plot.rows for cell in row for box in cell]
+    texts = {box: _read_cell(networks, chart.pixels, chart.boxes[[box]]) for box in boxes}
+    lines = [text_of([" ".join(texts[box] for box in cell if texts[box]) for cell in row], 0) for row in plot.rows]
+    corner = texts[plot.axes.row[0]] if plot.axes.corner else ""
+    return plot_text(lines, corner, measured(chart.pixels, np.asarray(chart.boxes, np.float64), texts, plot.axes))
 
 
 def _read_cell(networks: Networks, pixels: Pixels, boxes: Boxes) -> str:

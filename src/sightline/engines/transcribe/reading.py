@@ -2,7 +2,7 @@
 
 In: quadrilaterals (count, 4, 2). Out: rows, each of cells, each the indices of its boxes from left to right. Boxes on
 one baseline form a row, however wide the gap (an item and its price), unless a gutter between columns parts them. A
-chart whose values stand over its labels is one row.
+chart whose values stand over its labels is one row, one with an axis in place of values several that belong together.
 Pure geometry: knows neither pixels nor text.
 """
 
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sightline.engines.transcribe.axes import Axes, axes_of
 from sightline.engines.transcribe.cells import Cells, cells
 from sightline.engines.transcribe.charts import gathered
 from sightline.engines.transcribe.columns import blocks
@@ -27,7 +28,22 @@ class Line(NamedTuple):
     values: int = 0
 
 
-def reading_order(boxes: npt.NDArray[np.floating]) -> list[Line]:
+class Measured(NamedTuple):
+    """The labels of a chart in order and the value of each, "" where none is seen; whether its axis stands."""
+
+    labels: Sequence[str]
+    values: Sequence[str]
+    stands: bool
+
+
+class Plot(NamedTuple):
+    """The rows of a chart of which values may be measured, each of cells, and what its texts are."""
+
+    rows: list[Cells]
+    axes: Axes
+
+
+def reading_order(boxes: npt.NDArray[np.floating]) -> list[Line | Plot]:
     """Group boxes into rows of cells and put rows in reading order."""
     if not len(boxes):
         return []
@@ -52,10 +68,28 @@ def text_of(texts: Sequence[str], values: int) -> str:
     return "\n".join(line.rstrip() for line in lines if not line.isspace())
 
 
-def _lines(layout: Layout, rows: list[list[int]]) -> list[Line]:
+def plot_text(lines: Sequence[str], corner: str, measured: Measured | None) -> str:
+    """Return the text of a `Plot` whose rows read `lines`, with the values of its labels if they were measured.
+
+    The labels of an axis that stands are the last line, before which its lowest number may be the `corner`; those
+    beside an axis that lies are the other lines.
+    """
+    if measured is not None:
+        pairs = zip(measured.labels, measured.values, strict=True)
+        valued = [f"{label}\t{value}".rstrip() for label, value in pairs if label]
+        lines = [*lines[:-1], corner, *valued] if measured.stands else [*valued, lines[-1]]
+    return "\n".join(line for line in lines if line)
+
+
+def _lines(layout: Layout, rows: list[list[int]]) -> list[Line | Plot]:
     rows, at = gathered(layout, rows)
     if at < 0:
-        return [Line(row) for row in cells(layout, rows)]
+        lines = cells(layout, rows)
+        axes = axes_of(layout, rows)
+        if axes is None:
+            return [*map(Line, lines)]
+        plot = Plot(lines[axes.first : axes.end], axes)
+        return [*map(Line, lines[: axes.first]), plot, *map(Line, lines[axes.end :])]
     values, labels = rows[at : at + 2]
     chart = Line([[index] for index in (*values, *labels)], len(values))
     return [*map(Line, cells(layout, rows[:at])), chart, *map(Line, cells(layout, rows[at + 2 :]))]
