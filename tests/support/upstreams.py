@@ -34,6 +34,8 @@ class Rude:
         self.authorizations: list[str] = []
         self.left = 0
         self.pause_s = 0.0
+        self.manners: dict[str, str] = {}
+        """Of single models, where not that of all."""
         self.usage: dict[str, Any] = {}
         self.listed = [{"id": MODEL, "owned_by": "vllm", "max_model_len": 4096, **listed}]
         self._server: asyncio.Server | None = None
@@ -91,10 +93,11 @@ class Rude:
 
     async def _answer(self, reader: Reader, writer: Writer, body: dict[str, Any]) -> bool:
         """Answer in the present manner; whether the connection is good for more."""
-        match self.manner:
+        manner = self.manners.get(body["model"], self.manner)
+        match manner:
             case "500" | "400" | "401" | "503":
-                error = {"message": f"secret of {self.url}", "code": int(self.manner)}
-                self._send(writer, {"error": error}, int(self.manner))
+                error = {"message": f"secret of {self.url}", "code": int(manner)}
+                self._send(writer, {"error": error}, int(manner))
                 return True
             case "too long":
                 self._send(writer, {"error": {"message": "maximum context length is 9", "code": 400}}, 400)

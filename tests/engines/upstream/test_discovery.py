@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from sightline.engines.upstream import pool
 from sightline.engines.upstream.engine import UpstreamEngine
-from sightline.errors import EngineUnavailable
+from sightline.errors import EngineOverloaded, EngineUnavailable
 from sightline.settings import UpstreamModel, UpstreamSettings
 from support.asgi import until
 from support.engines import answer
@@ -63,6 +64,39 @@ async def test_server_that_comes_back_is_looked_at_like_a_new_one() -> None:
         await engine.stop()
 
     assert found == {"another"}
+
+
+async def test_model_that_fails_keeps_the_others_of_its_server_not_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    async with rude_servers(1) as (server,):
+        server.listed.append({**server.listed[0], "id": "second"})
+        server.manners["second"] = "503"
+        engine = UpstreamEngine(UpstreamSettings((server.url,)))
+        await engine.start()
+        assert names(engine) == {MODEL}
+
+        server.manners.clear()
+        await until(lambda: names(engine) == {MODEL, "second"})
+        await engine.stop()
+
+
+async def test_model_that_fails_when_its_server_comes_back_is_not_forgotten() -> None:
+    async with rude_servers(1) as (server,):
+        server.listed.append({**server.listed[0], "id": "second"})
+        engine = UpstreamEngine(UpstreamSettings((server.url,)))
+        await engine.start()
+        await server.stop()
+        with pytest.raises(EngineUnavailable):
+            await answer(engine, ask())
+        server.manners["second"] = "503"
+        await server.start(server.port)
+        await until(lambda: engine.pool.servers[0].is_in)
+
+        assert names(engine) == {MODEL, "second"}
+        assert await answer(engine, ask())
+        with pytest.raises(EngineOverloaded):
+            await answer(engine, replace(ask(), model="second"))
+        await engine.stop()
 
 
 @pytest.mark.parametrize(("stated", "listed", "offered"), [(1, 4, 1), (None, 4, 4), (None, None, 2)])

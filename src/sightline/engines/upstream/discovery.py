@@ -45,6 +45,8 @@ SUPPORTED = frozenset(
     {"frequency_penalty", "logprobs", "max_completion_tokens", "max_tokens", "presence_penalty", "response_format"}
     | {"seed", "stop", "temperature", "top_logprobs", "top_p"}
 )
+_PASSING = ("failed", "busy")
+"""Failures of a model rather than of its server."""
 _WARM_UP = "Say yes."
 _MOST_IMAGES = 2
 """Of a request, where nobody states more."""
@@ -100,10 +102,12 @@ class Discovery:
         for ours, model in self._settings.models.items():
             if model.id not in listed:
                 log.warning("upstream_lacks_model", upstream=server.name, model=ours, id=model.id)
-        served = await self._answering(server, listed)
-        if not served:
-            raise Failure("failed")
-        server.served, server.listed = served, frozenset(listed)
+        served, waiting = await self._answering(server, listed)
+        if not served.keys() - waiting.keys():
+            raise next(iter(waiting.values()), None) or Failure("failed")
+        for ours, failure in waiting.items():
+            log.warning("upstream_model_not_ready", upstream=server.name, model=ours, why=failure.kind)
+        server.served, server.listed = served, self._looked_at(listed, waiting)
 
     async def look_for_more(self, server: Server) -> None:
         """Add what a server has come to list since it was last looked at, once that has answered a request.
@@ -112,20 +116,42 @@ class Discovery:
         """
         listed = await self._listed(server)
         new = {name: entry for name, entry in listed.items() if name not in server.listed}
-        more = await self._answering(server, new)
-        server.served, server.listed = {**server.served, **more}, frozenset({*server.listed, *new})
+        more, waiting = await self._answering(server, new)
+        server.served = {**server.served, **more}
+        server.listed |= self._looked_at(new, waiting)
         for ours in more:
             log.info("upstream_has_model", upstream=server.name, model=ours)
 
-    async def _answering(self, server: Server, listed: Mapping[str, Listed]) -> dict[str, Served]:
-        """What of a list is wanted here and answers, by our names."""
-        wanted = self._settings.models or {name: UpstreamModel(name) for name in listed}
+    async def _answering(
+        self, server: Server, listed: Mapping[str, Listed]
+    ) -> tuple[dict[str, Served], dict[str, Failure]]:
+        """What of a list is wanted here and answers, and what fails to at this moment, both by our names.
+
+        A model that fails does not keep the others out; where it has answered before it is among the first as well.
+        """
         found: dict[str, Served] = {}
-        for ours, model in wanted.items():
+        waiting: dict[str, Failure] = {}
+        for ours, model in self._wanted(listed).items():
             made = self._served(server, ours, model, listed[model.id]) if model.id in listed else None
-            if made is not None and await self._answers(server, made):
+            if made is None:
+                continue
+            try:
+                answers = await self._answers(server, made)
+            except Failure as failure:
+                if failure.kind not in _PASSING:
+                    raise
+                waiting[ours], answers = failure, ours in server.served
+            if answers:
                 found[ours] = made
-        return found
+        return found, waiting
+
+    def _wanted(self, listed: Mapping[str, Listed]) -> Mapping[str, UpstreamModel]:
+        return self._settings.models or {name: UpstreamModel(name) for name in listed}
+
+    def _looked_at(self, listed: Mapping[str, Listed], waiting: Mapping[str, Failure]) -> frozenset[str]:
+        """What of a list need not be looked at again."""
+        wanted = self._wanted(listed)
+        return frozenset(listed.keys() - {wanted[ours].id for ours in waiting})
 
     async def _listed(self, server: Server) -> dict[str, Listed]:
         async with server.client.send("GET", "/v1/models") as reply:
