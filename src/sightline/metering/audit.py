@@ -35,10 +35,11 @@ from sightline.ids import new_id
 from sightline.metering.prices import dollars
 from sightline.metering.usage import ROW
 from sightline.store.database import Database
+from sightline.store.patience import allow
 from sightline.store.presence import Presence
 from sightline.store.tables import idempotency, key_leases, key_spend, ledger
 
-_PATIENCE_MS = 600_000
+_PATIENCE_S = 600.0
 _cost = ledger.c.prompt_nanos + ledger.c.completion_nanos
 _row = ledger.c
 _ENDINGS = ("completed", "failed", "cancelled", "interrupted")
@@ -120,7 +121,7 @@ def _as_one_snapshot(connection: Connection) -> None:
     """SQLite's reading is one anyway; of Postgres it must be asked for, and so must the time."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        connection.execute(text(f"SET LOCAL statement_timeout = {_PATIENCE_MS}"))
+    allow(connection, _PATIENCE_S)
 
 
 def _impossible(connection: Connection) -> Iterator[str]:

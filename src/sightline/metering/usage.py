@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
 from sightline.errors import InvalidRequest
 from sightline.ids import first_id
 from sightline.store.database import Database
+from sightline.store.patience import allow
 from sightline.store.tables import api_keys, ledger
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ MOST_ROWS = 1000
 """The longest page."""
 _APART = timedelta(minutes=1)
 """The most by which the time in a row's id and its `created_at` may differ."""
-_PATIENCE_MS = 60_000
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def totals(
     Raises:
         InvalidRequest: `after` is no cursor of such totals.
     """
-    _be_patient(connection)
+    allow(connection, _PATIENCE_S)
     groups = [_GROUPS[name] for name in by]
     sums = (ledger.c.prompt_tokens, ledger.c.completion_tokens, ledger.c.image_tokens)
     failed = case((ledger.c.outcome.in_(("failed", "interrupted")), 1), else_=0)
@@ -157,7 +158,7 @@ def totals(
 
 def requests(connection: Connection, selection: Selection, *, limit: int = MOST_ROWS, after: str = "") -> Page[Line]:
     """List single requests, the newest first; `after` is the id of the last row of the page before."""
-    _be_patient(connection)
+    allow(connection, _PATIENCE_S)
     query = select(*_LINE).outerjoin(api_keys, api_keys.c.id == ledger.c.key_id).where(*_chosen(selection))
     if after:
         query = query.where(ledger.c.id < after)
@@ -194,13 +195,6 @@ def _chosen(selection: Selection) -> list[ColumnElement[bool]]:
     if selection.model is not None:
         chosen.append(ledger.c.model == selection.model)
     return chosen
-
-
-def _be_patient(connection: Connection) -> None:
-    """Sums over a long time take longer than a request may wait for its row."""
-    if connection.dialect.name == "postgresql":
-        value = {"value": str(_PATIENCE_MS)}
-        connection.execute(text("SELECT set_config('statement_timeout', :value, true)"), value)
 
 
 def _names(connection: Connection, ids: set[str]) -> dict[str, str]:

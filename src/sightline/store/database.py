@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from sightline import faults
 from sightline.errors import ConfigError, ReportsBusy
+from sightline.store import patience
 from sightline.store.failures import failing_as_unavailable
 from sightline.store.presence import FilePresence, PostgresPresence, Presence
 
@@ -31,11 +32,7 @@ MOST_REPORTS = 16
 _REPORT_THREADS = 2
 _LOCK_S = 0.8
 _MIGRATION_LOCK = 7_305_810
-_POSTGRES = {
-    "connect_timeout": 2,
-    "tcp_user_timeout": 1000,
-    "options": "-c statement_timeout=1000 -c lock_timeout=800 -c idle_in_transaction_session_timeout=5000",
-}
+_POSTGRES = {"connect_timeout": 2, "tcp_user_timeout": 1000, "options": patience.OPTIONS}
 
 
 class Database:
@@ -50,6 +47,8 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _durable)
             event.listen(self.engine, "begin", _begin)
+        else:
+            patience.be_patient(self.engine)
         # A transaction that will write says so at once: one that reads first may find that it can no longer write.
         self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
         self._kept = _Kept()

@@ -1,0 +1,61 @@
+"""How long a Postgres is waited for: it ends a statement that takes too long, and is given up where it does not.
+
+A server whose disk stalls, or that is stopped, keeps its connections open and says nothing. What it was asked then has
+failed as if the connection had broken: of a commit nobody knows whether it holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, event, text
+
+_STATEMENT_S = 1.0
+_SLACK_S = 0.5
+"""Beyond the time after which the server would have ended the statement itself."""
+OPTIONS = (
+    f"-c statement_timeout={_STATEMENT_S * 1000:.0f} -c lock_timeout=800 -c idle_in_transaction_session_timeout=5000"
+)
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection that is closed when its server has been silent for `patience_s`."""
+
+    patience_s = _STATEMENT_S + _SLACK_S
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """See psycopg.
+
+        Raises:
+            psycopg.OperationalError: the server said nothing.
+        """
+        try:
+            return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout as error:
+            self.pgconn.finish()
+            raise psycopg.OperationalError(f"the server said nothing for {self.patience_s} s") from error
+
+
+def be_patient(engine: Engine) -> None:
+    """Have a Postgres engine's connections be `PatientConnection`s."""
+
+    def connect(_dialect: Any, _record: Any, args: Any, parameters: Any) -> PatientConnection:
+        return PatientConnection.connect(*args, **parameters)
+
+    def forget(connection: PatientConnection | None, _record: Any) -> None:
+        if connection is not None:
+            connection.patience_s = PatientConnection.patience_s
+
+    event.listen(engine, "do_connect", connect)
+    event.listen(engine, "checkin", forget)
+
+
+def allow(connection: Connection, seconds: float) -> None:
+    """Let each statement of this transaction take so long; SQLite has no limit."""
+    if connection.dialect.name != "postgresql":
+        return
+    connection.execute(text("SELECT set_config('statement_timeout', :value, true)"), {"value": f"{seconds * 1000:.0f}"})
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, PatientConnection)
+    driver.patience_s = seconds + _SLACK_S

@@ -1,0 +1,85 @@
+"""A Postgres that says nothing while its connections stay open: a stopped server, a stalled disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection, text
+
+from sightline.errors import StoreUnavailable
+from sightline.store.database import Database
+from sightline.store.patience import PatientConnection, allow
+
+
+@pytest.fixture
+def database(empty_postgres: str) -> Iterator[Database]:
+    database = Database.at(empty_postgres)
+    yield database
+    database.close()
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def backend(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+
+def slow(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_sleep(1.2)"))
+
+
+def patiently_slow(connection: Connection) -> None:
+    allow(connection, 5.0)
+    slow(connection)
+
+
+def test_server_that_says_nothing_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PatientConnection, "patience_s", 0.3)
+
+    def fall_silent(connection: Connection) -> None:
+        process = backend(connection)
+        with stopped(process):
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreUnavailable):
+        database.transaction(fall_silent)
+
+
+def test_connection_that_fell_silent_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PatientConnection, "patience_s", 0.3)
+    process = database.read(backend)
+
+    with stopped(process):
+        assert database.transaction(backend) != process
+
+
+def test_statement_may_take_longer_where_that_is_allowed(database: Database) -> None:
+    with pytest.raises(StoreUnavailable):
+        database.read(slow)
+
+    database.read(patiently_slow)
+
+    with pytest.raises(StoreUnavailable):
+        database.read(slow)
+
+
+def test_patience_ends_with_the_transaction(database: Database) -> None:
+    def patience(connection: Connection) -> float:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, PatientConnection)
+        return driver.patience_s
+
+    database.read(patiently_slow)
+
+    assert database.read(patience) == PatientConnection.patience_s
