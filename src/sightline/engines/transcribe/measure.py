@@ -24,7 +24,7 @@ from sightline.engines.transcribe.axes import Axes
 from sightline.engines.transcribe.layout import Floats, tilt_of
 from sightline.engines.transcribe.reading import Measured
 
-_NUMBER = re.compile(r"([$€£]?)(-?\d{1,3}(?:,\d{3})+|-?\d+(?:\.\d+)?)( ?[%kM]?)")
+_NUMBER = re.compile(r"([$€£]?)(-?\d{1,3}(?:,\d{3}){1,3}|-?\d{1,9}(?:\.\d{1,6})?)( ?[%kM]?)")
 _ALIKE = str.maketrans("OoD日口K", "00000k")
 """What a nought alone and the sign for thousands are taken for."""
 _WORD = re.compile(r"\S+")
@@ -210,10 +210,10 @@ def _scale(ticks: Floats) -> Scale | None:
     start = float(np.median(ticks[:, 1] - rate * ticks[:, 0]))
     step = float(np.median(np.diff(values)))
     kept = ticks[np.abs(start + rate * ticks[:, 0] - ticks[:, 1]) < _OFF * step]
-    if rate >= 0 or len(kept) < max(_LEAST_TICKS, _FITTING * len(ticks)):
+    if len(kept) < max(_LEAST_TICKS, _FITTING * len(ticks)) or np.ptp(kept[:, 0]) < _LEAST_PX:
         return None
     rate, start = (float(number) for number in np.polyfit(kept[:, 0], kept[:, 1], 1))
-    return Scale(start, rate, step, float(kept[:, 1].max()))
+    return Scale(start, rate, step, float(kept[:, 1].max())) if rate < 0 else None
 
 
 def _values(pixels: Pixels, scale: Scale, labels: Sequence[Mark], ceiling: float) -> Sequence[float | None]:
@@ -223,7 +223,7 @@ def _values(pixels: Pixels, scale: Scale, labels: Sequence[Mark], ceiling: float
     end = min(pixels.shape[0], round(min(label.top for label in labels)) - 1)
     if end - top < _LEAST_PX or slot_px < _LEAST_PX:
         return []
-    plot = pixels[top:end].astype(np.float32)
+    plot = pixels[top:end]
     paper = np.median([_strip(plot, x + side * slot_px) for x in middles for side in (-_BESIDE, _BESIDE)], axis=0)
     apart = [[np.abs(_strip(plot, x + at * slot_px) - paper).max(axis=1) for at in _ACROSS] for x in middles]
     contrast = max(_LEAST_CONTRAST, _CONTRAST * float(np.max(apart)))
@@ -263,7 +263,7 @@ def _points(runs: Sequence[npt.NDArray[np.intp]], scale: Scale, height_px: int) 
     return [scale.value_at(float(one.mean()) - 0.5) for one in runs]
 
 
-def _strip(plot: npt.NDArray[np.float32], x: float) -> npt.NDArray[np.float32]:
+def _strip(plot: Pixels, x: float) -> npt.NDArray[np.float32]:
     """Return the colours down a column: (height, 3), the median of three pixels."""
     left = min(max(0, round(x) - 1), plot.shape[1] - 3)
     return np.asarray(np.median(plot[:, left : left + 3], axis=1), np.float32)

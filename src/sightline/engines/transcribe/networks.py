@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,10 @@ _RECOGNISER = "PP-OCRv6_rec_small.onnx"
 _WIDE = range(ord("！"), ord("～") + 1)
 _NARROW = {wide: wide - ord("！") + ord("!") for wide in _WIDE if chr(wide).isalnum()}
 _ORIENTER = "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
+_FIGURE = re.compile(r"(?<![\w.,:/-])[$€£]?[\dOoIl]+(?:[.,:/][\dOoIl]+)+(?![\w.,:/-]*\w)")
+"""Digits parted by signs, with letters among them that look like digits."""
+_LEAST_DIGITS = 2
+_DIGITS = str.maketrans("OoIl", "0011")
 
 # Its logger has a handler of its own and does not propagate.
 logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
@@ -120,7 +125,7 @@ class Networks:
         (scores,) = self._run(self._recogniser, crop[np.newaxis])
         best = scores.argmax(axis=2)
         ((text, _),), _ = self._decode(best, remove_duplicate=True)
-        return Read(narrowed(text), _confidence(scores[0], best[0]))
+        return Read(as_figures(narrowed(text)), _confidence(scores[0], best[0]))
 
     @staticmethod
     def _run(network: ov.CompiledModel, batch: npt.NDArray[np.uint8]) -> list[Any]:
@@ -160,3 +165,13 @@ def narrowed(text: str) -> str:
     The recogniser, which knows Chinese print too, takes wide or handwritten digits for these now and then.
     """
     return text.translate(_NARROW)
+
+
+def as_figures(text: str) -> str:
+    """Return a text with the letters in its amounts, dates and times as the digits they look like: "£o.60", "l4:30"."""
+    return _FIGURE.sub(_as_digits, text)
+
+
+def _as_digits(match: re.Match[str]) -> str:
+    figure = match.group()
+    return figure.translate(_DIGITS) if sum(map(str.isdigit, figure)) >= _LEAST_DIGITS else figure
