@@ -28,7 +28,7 @@ from sightline.core import (
 )
 from sightline.engines.transcribe import MODEL_ID, TranscriptionEngine, create
 from sightline.engines.transcribe import engine as engine_module
-from sightline.engines.transcribe.networks import Networks, as_figures, narrowed
+from sightline.engines.transcribe.networks import Networks
 from sightline.engines.transcribe.reader import Row
 from sightline.errors import (
     ConfigError,
@@ -129,25 +129,6 @@ def test_a_turned_picture_reads_the_same(bench: Bench, name: str, quarters: int)
     pixels, text = example(name)
 
     assert edits(text, bench.text(np.ascontiguousarray(np.rot90(pixels, quarters)))) <= 2
-
-
-def test_full_width_digits_and_letters_are_written_as_usual_ones() -> None:
-    assert narrowed("０３１ Ｓａｌｅ，合計：") == "031 Sale，合計："
-
-
-@pytest.mark.parametrize(
-    ("read", "meant"),
-    [
-        ("£o.60", "£0.60"),
-        ("at l4:30 on 2O/05/2014", "at 14:30 on 20/05/2014"),
-        ("1,OOO.00 or 1O.5%", "1,000.00 or 10.5%"),
-        ("O.I", "O.I"),
-        ("I-95, no.10, H2O, v1.0.l", "I-95, no.10, H2O, v1.0.l"),
-        ("10.l.example", "10.l.example"),
-    ],
-)
-def test_letters_in_figures_are_digits(read: str, meant: str) -> None:
-    assert as_figures(read) == meant
 
 
 def test_two_pictures_are_parted_by_a_blank_line(bench: Bench, page: Page) -> None:

@@ -1,0 +1,26 @@
+"""What the recogniser writes, put as a person would write it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sightline.engines.transcribe.networks import as_figures, narrowed
+
+
+def test_full_width_digits_and_letters_are_written_as_usual_ones() -> None:
+    assert narrowed("０３１ Ｓａｌｅ，合計：") == "031 Sale，合計："
+
+
+@pytest.mark.parametrize(
+    ("read", "meant"),
+    [
+        ("£o.60", "£0.60"),
+        ("at l4:30 on 2O/05/2014", "at 14:30 on 20/05/2014"),
+        ("1,OOO.00 or 1O.5%", "1,000.00 or 10.5%"),
+        ("O.I", "O.I"),
+        ("I-95, no.10, H2O, v1.0.l", "I-95, no.10, H2O, v1.0.l"),
+        ("10.l.example", "10.l.example"),
+    ],
+)
+def test_letters_in_figures_are_digits(read: str, meant: str) -> None:
+    assert as_figures(read) == meant
