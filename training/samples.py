@@ -36,14 +36,14 @@ KEY = re.compile(r'"((?:[^"\\]|\\.)*)"(?=: )')
 SAYS_UNKNOWN = re.compile(r'(?<=: )"(?=unknown")')
 READ = {
     "lines": 2.5,
-    "block": 2.2,
+    "block": 2.6,
     "receipt": 1.9,
     "invoice": 1.8,
-    "form": 1.4,
+    "form": 1.7,
     "ticket": 1.4,
     "card": 1.0,
     "table": 3.0,
-    "chart": 4.0,
+    "chart": 3.4,
     "screen": 1.0,
     "sign": 0.6,
     "large": 3.0,

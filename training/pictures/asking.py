@@ -79,6 +79,8 @@ ELSEWHERE = (
 LEAST, MOST = 3, 8
 LEARNT_ROUNDS = 3
 """A picture that is learnt from is asked so many times: to draw and to see it costs more than the questions."""
+RECORDS, RECORDS_LEARNT = 0.4, 0.6
+"""Share of the rounds in which several facts are asked together, as JSON."""
 REWORDED = 0.4
 """Share of the questions learnt from that are asked in other words than the list has."""
 YES_NO = ("Answer yes or no.", "Yes or no?", "Answer with yes or no.")
@@ -160,7 +162,7 @@ def ask_once(
     order = rng.choice(len(facts), number, replace=False, p=weights / weights.sum())
     questions = [phrase(rng, split, facts[int(i)]) for i in order]
     keyed = [fact for fact in facts if fact.keys and not fact.alone]
-    if len(keyed) > 1 and rng.random() < 0.4:
+    if len(keyed) > 1 and rng.random() < (RECORDS_LEARNT if split == "train" else RECORDS):
         questions.append(record(rng, split, keyed, absent))
     if absent and (rng.random() < 0.25 or not questions):
         chosen = pick(rng, absent) if rng.random() < 0.8 else Absent(ELSEWHERE)
