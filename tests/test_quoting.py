@@ -57,6 +57,8 @@ def test_the_shares_of_a_legend_are_compared_across_its_columns() -> None:
     [
         "May\t37\nJun\t29",  # too few to be a chart
         "Tea\t3.20\nRye bread\t4.10\nTotal\t7.30",  # prices, their sum below them
+        "Ada\t5550123\nKim\t5550456\nZoe\t5550789",  # phones
+        "Tea\t320\nBread\t410\nTotal\t730",
         "Kilos\t12k\nShare\t40%\nPieces\t7",  # not of one unit
         "Room\tFloor\tBeds\n12\t3\t2\n14\t1\t4\n20\t5\t1",
         "May 37% of all\nJun 29% of them\nJul 11% of us",
@@ -68,6 +70,10 @@ def test_other_numbers_are_not_compared(text: str) -> None:
 
     assert "+" not in quote
     assert "-" not in quote
+
+
+def test_values_in_a_currency_are_compared() -> None:
+    assert quoted("Q1\t~$1,200\nQ2\t~$800\nQ3\t~$900").split("\n")[1:3] == ["1 Q1\t~$1,200 +", "2 Q2\t~$800 -"]
 
 
 def test_equal_extremes_are_all_marked() -> None:

@@ -20,8 +20,10 @@ LEAST_CELLS = 3
 LETTERS = 26
 LABELLED = 2
 LEAST_COMPARED = 3
-FIGURE = re.compile(r"~?(-?\d{1,3}(?:,\d{3})+|-?\d+(?:\.\d)?)( ?[%kKM]?)")
-"""A number as charts have them; prices have two decimals."""
+FIGURE = re.compile(r"(~?[$€£]?)(-?\d{1,3}(?:,\d{3})+|-?\d{1,4}(?:\.\d)?)( ?[%kKM]?)")
+"""A number as charts have them; prices have two decimals, numbers of phones and orders more digits."""
+SUM = re.compile(r"(?:sub|grand )?total|sum|balance|amount", re.IGNORECASE)
+"""How a line begins that is compared with no other."""
 SHARE = re.compile(r".+ (\d+(?:\.\d)?)(%)")
 """A label and its number in one cell, as in the legends of pies."""
 
@@ -74,8 +76,10 @@ def _unit(cells: Sequence[str], line: int) -> str | None:
 
 def _figures(cells: Sequence[str], line: int) -> list[Figure]:
     """Return the numbers of a line if all its cells are a label and its number, side by side or in one cell."""
+    if SUM.match(cells[0]):
+        return []
     if len(cells) == LABELLED and cells[0] and (match := FIGURE.fullmatch(cells[1])):
-        return [Figure(line, 1, match[2].strip(), float(match[1].replace(",", "")))]
+        return [Figure(line, 1, match[1].strip("~") + match[3].strip(), float(match[2].replace(",", "")))]
     matches = [SHARE.fullmatch(cell) for cell in cells]
     return [
         Figure(line, cell, match[2], float(match[1])) for cell, match in enumerate(matches) if match and all(matches)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightline.engines.transcribe.networks import as_figures, narrowed
+from sightline.engines.transcribe.writing import as_figures, narrowed
 
 
 def test_full_width_digits_and_letters_are_written_as_usual_ones() -> None:
@@ -18,6 +18,7 @@ def test_full_width_digits_and_letters_are_written_as_usual_ones() -> None:
         ("at l4:30 on 2O/05/2014", "at 14:30 on 20/05/2014"),
         ("1,OOO.00 or 1O.5%", "1,000.00 or 10.5%"),
         ("O.I", "O.I"),
+        ("15.II.2024, 12/II/5, O:45, lo:8080", "15.II.2024, 12/II/5, O:45, lo:8080"),
         ("I-95, no.10, H2O, v1.0.l", "I-95, no.10, H2O, v1.0.l"),
         ("10.l.example", "10.l.example"),
     ],

@@ -1,18 +1,19 @@
 """How long a Postgres is waited for: it ends a statement that takes too long, and is given up where it does not.
 
-A server whose disk stalls, or that is stopped, keeps its connections open and says nothing. What it was asked then has
-failed as if the connection had broken: of a commit nobody knows whether it holds.
+A server whose disk stalls, or that is stopped, keeps its connections open and does not answer. What it was asked then
+has failed as if the connection had broken: of a commit nobody knows whether it holds.
 """
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, event, text
 
 _STATEMENT_S = 1.0
-_SLACK_S = 0.5
+_SLACK_S = 1.0
 """Beyond the time after which the server would have ended the statement itself."""
 OPTIONS = (
     f"-c statement_timeout={_STATEMENT_S * 1000:.0f} -c lock_timeout=800 -c idle_in_transaction_session_timeout=5000"
@@ -20,7 +21,7 @@ OPTIONS = (
 
 
 class PatientConnection(psycopg.Connection[Any]):
-    """A connection that is closed when its server has been silent for `patience_s`."""
+    """A connection that is closed when its server has not answered for `patience_s`."""
 
     patience_s = _STATEMENT_S + _SLACK_S
 
@@ -28,13 +29,17 @@ class PatientConnection(psycopg.Connection[Any]):
         """See psycopg.
 
         Raises:
-            psycopg.OperationalError: the server said nothing.
+            psycopg.OperationalError: the server did not answer.
         """
+        limit_s = self.patience_s if timeout is None else timeout
+        begun_s = time.monotonic()
         try:
-            return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
-        except psycopg.errors._WaitTimeout as error:
+            return super().wait(gen, interval, limit_s)
+        except psycopg.OperationalError as error:
+            if time.monotonic() - begun_s < limit_s:
+                raise
             self.pgconn.finish()
-            raise psycopg.OperationalError(f"the server said nothing for {self.patience_s} s") from error
+            raise psycopg.OperationalError(f"the server did not answer within {limit_s} s") from error
 
 
 def be_patient(engine: Engine) -> None:
@@ -53,9 +58,14 @@ def be_patient(engine: Engine) -> None:
 
 def allow(connection: Connection, seconds: float) -> None:
     """Let each statement of this transaction take so long; SQLite has no limit."""
-    if connection.dialect.name != "postgresql":
-        return
-    connection.execute(text("SELECT set_config('statement_timeout', :value, true)"), {"value": f"{seconds * 1000:.0f}"})
+    if connection.dialect.name == "postgresql":
+        value = {"value": f"{seconds * 1000:.0f}"}
+        connection.execute(text("SELECT set_config('statement_timeout', :value, true)"), value)
+        wait_for(connection, seconds + _SLACK_S)
+
+
+def wait_for(connection: Connection, seconds: float) -> None:
+    """Wait so long for a Postgres to answer, until the connection is given back."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, PatientConnection)
-    driver.patience_s = seconds + _SLACK_S
+    driver.patience_s = seconds

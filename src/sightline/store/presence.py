@@ -19,8 +19,11 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from sightline.store.failures import failing_as_unavailable
+from sightline.store.patience import wait_for
 
 _CLASS = 7_305_811  # of our locks among those that others may take in the same Postgres
+_PATIENCE_S = 30.0
+"""A Postgres that stalls keeps the lock; to give its connection up would be to lose it."""
 
 
 class Presence(Protocol):
@@ -110,6 +113,7 @@ class PostgresPresence:
                 except DBAPIError:
                     self.close()
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            wait_for(connection, _PATIENCE_S)
             connection.execute(text("SELECT pg_advisory_lock(:kind, :number)"), {"kind": _CLASS, "number": self.number})
             self._connection = connection
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from sightline.engines.upstream import pool
+from sightline.engines.upstream import discovery, pool
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import EngineOverloaded, EngineUnavailable
 from sightline.settings import UpstreamModel, UpstreamSettings
@@ -68,6 +68,7 @@ async def test_server_that_comes_back_is_looked_at_like_a_new_one() -> None:
 
 async def test_model_that_fails_keeps_the_others_of_its_server_not_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(discovery, "_MOST_PAUSE_S", 0.1)
     async with rude_servers(1) as (server,):
         server.listed.append({**server.listed[0], "id": "second"})
         server.manners["second"] = "503"
@@ -78,6 +79,20 @@ async def test_model_that_fails_keeps_the_others_of_its_server_not_out(monkeypat
         server.manners.clear()
         await until(lambda: names(engine) == {MODEL, "second"})
         await engine.stop()
+
+
+async def test_model_that_fails_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    async with rude_servers(1) as (server,):
+        server.listed.append({**server.listed[0], "id": "second"})
+        server.manners["second"] = "500"
+        engine = UpstreamEngine(UpstreamSettings((server.url,)))
+        await engine.start()
+        listings = server.paths.count("/v1/models")
+        await until(lambda: server.paths.count("/v1/models") > listings + 2)
+        await engine.stop()
+
+    assert [body["model"] for body in server.bodies] == [MODEL, "second"]
 
 
 async def test_model_that_fails_when_its_server_comes_back_is_not_forgotten() -> None:

@@ -2,8 +2,9 @@
 
 In: a layout and its rows from top to bottom. Out: the column and the row of texts along a chart's two sides; one of
 them has the numbers, the other the labels, and `measure.py` finds the values. The column is three texts and more, each
-alone in its row, evenly spaced and in line, all left of the row below them. Pure geometry: knows neither pixels nor
-text, so that what is found may turn out to be no chart.
+alone in its row (the last may stand in the row below), evenly spaced and in line, all left of the row below them. A
+column that seems to go on in a row of several texts is none: something is written within the chart. Pure geometry:
+knows neither pixels nor text, so that what is found may turn out to be no chart.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ import numpy as np
 
 from sightline.engines.transcribe.layout import Layout
 
-_LEAST = 3
+_LEAST, _MOST = 3, 20
 _UNEVEN = 0.35
-"""How far a text of a column stands from its place, in steps; one that is lost leaves a gap of two steps."""
+"""How far a text of a column stands from its place, in steps; where some are lost the gap is several steps."""
 # In heights of the texts below.
 _ASIDE = 1.2
 """How far texts of a column are out of line."""
 _TALL = 1.8
 """The detector takes bars for texts, of which nothing is read."""
+_NEAR = 1.8
+"""How far below the row its second line would be."""
 
 
 class Axes(NamedTuple):
@@ -53,7 +56,9 @@ def _above(layout: Layout, rows: Sequence[Sequence[int]], last: int) -> Axes | N
     while number:
         number -= 1
         texts = [box for box in rows[number] if layout.height[box] < _TALL * height_px]
-        if len(texts) > 1:
+        if len(texts) > 1 or len(column) > _MOST:
+            if column and _is_column(layout, [*texts[:1], *column], _centre(layout, row[corner]), _ASIDE * height_px):
+                return None
             break
         if texts and not column:
             corner = len(row) > 1 and bool(layout.left[row[0]] < layout.right[texts[0]] < layout.left[row[1]])
@@ -61,9 +66,19 @@ def _above(layout: Layout, rows: Sequence[Sequence[int]], last: int) -> Axes | N
         if texts and not _is_column(layout, longer, _centre(layout, row[corner]), _ASIDE * height_px):
             break
         column, first = longer, number if texts else first
-    if len(column) + corner < _LEAST:
+    if len(column) + corner < _LEAST or _goes_on(layout, row, rows[last + 1 : last + 2], _NEAR * height_px):
         return None
     return Axes(first, last + 1, column, row, corner)
+
+
+def _goes_on(layout: Layout, row: Sequence[int], below: Sequence[Sequence[int]], near_px: float) -> bool:
+    """Whether the texts of a row have a second line."""
+    return any(
+        len(line) > 1
+        and layout.middle[line[0]] - layout.middle[row[0]] < near_px
+        and all(any(abs(_centre(layout, box) - _centre(layout, one)) < near_px for one in row) for box in line)
+        for line in below
+    )
 
 
 def _is_column(layout: Layout, boxes: Sequence[int], right: float, aside_px: float) -> bool:

@@ -1,9 +1,10 @@
 """Values of a chart that are not printed, measured: where its bars and points end beside the numbers of an axis.
 
-In: the pixels of an upright picture, the texts of a chart with their boxes. Out: the labels, each with its value to a
-tenth of the axis's step and a tilde before it, or nothing at all: what is no plain chart of bars or of one line (bars
-beside one another over a label, several lines, an axis that is not even) is not measured. A chart that lies is turned
-until its axis stands.
+In: the pixels of an upright picture, the texts of a chart with their boxes. Out: the labels, each with its value and a
+tilde before it, or nothing at all: what is no plain chart of bars or of one line (bars beside one another over a label,
+bars in pieces, several lines, something written among them, an axis that is not even) is not measured. Values are to a
+tenth of the axis's step, and one that is about a tenth off a number of the axis is taken for that. Of stacked bars it
+is the whole. A chart that lies is turned until its axis stands.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from sightline.engines.transcribe.axes import Axes
 from sightline.engines.transcribe.layout import Floats, tilt_of
 from sightline.engines.transcribe.reading import Measured
 
-_NUMBER = re.compile(r"([$€£]?)(-?\d{1,3}(?:,\d{3}){1,3}|-?\d{1,9}(?:\.\d{1,6})?)( ?[%kM]?)")
+_NUMBER = re.compile(r"([$€£]?)(-?\d{1,3}(?:,\d{3}){1,3}|-?\d{1,9}(?:\.\d{1,2})?)( ?[%kM]?)")
+"""Three places would be thousands elsewhere."""
 _ALIKE = str.maketrans("OoD日口K", "00000k")
 """What a nought alone and the sign for thousands are taken for."""
 _WORD = re.compile(r"\S+")
@@ -43,8 +45,8 @@ _AFOOT = 0.3
 _TENTH = 10
 _NEXT = (1, 9)
 # In steps from one label to the next.
-_UNEVEN = 0.3
-"""By how much more labels that stand alone are apart in one place than in another."""
+_UNEVEN = 0.35
+"""By how much more labels are apart in one place than in another."""
 _BESIDE = 0.42
 """Where only the paper is seen, from the middle of a label; bars are narrower."""
 _ACROSS = (0.0, -0.14, -0.07, 0.07, 0.14)
@@ -76,11 +78,12 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """An axis that stands: value = start + y * rate. Its numbers are `step` apart up to `high`."""
+    """An axis that stands: value = start + y * rate. Its numbers are `step` apart from `low` to `high`."""
 
     start: float
     rate: float
     step: float
+    low: float
     high: float
 
     def value_at(self, y: float) -> float:
@@ -102,16 +105,12 @@ def measured(pixels: Pixels, boxes: Floats, texts: Mapping[int, str], axes: Axes
         axes: where these stand.
     """
     chart = [*axes.column, *axes.row]
-    if abs(tilt_of(boxes[chart])) > _MOST_TURN:
+    if not _may_be_measured(texts, axes) or abs(tilt_of(boxes[chart])) > _MOST_TURN:
         return None
     pixels, boxes = _level(*_cut_out(pixels, boxes, chart))
-    others = np.delete(boxes, chart, axis=0)
-    ceiling = max(
-        (float(y) for y in others[:, 2:, 1].mean(axis=1) if y < boxes[axes.column[0], :2, 1].mean()), default=0
-    )
     ticks = [_whole(texts[box], boxes[box]) for box in [*axes.column, *axes.row[: axes.corner]]]
     labels = _labels([(texts[box], boxes[box]) for box in axes.row[axes.corner :]])
-    if values := _measured(pixels, ticks, labels, ceiling):
+    if values := _measured(pixels, ticks, labels, _ceiling(boxes, axes)):
         return Measured([label.text for label in labels], values, stands=True)
     turned = np.stack([boxes[:, :, 1], pixels.shape[1] - 1 - boxes[:, :, 0]], axis=-1)
     ticks = [_turned(mark, pixels.shape[1]) for box in axes.row for mark in _words(texts[box], boxes[box])]
@@ -119,6 +118,28 @@ def measured(pixels: Pixels, boxes: Floats, texts: Mapping[int, str], axes: Axes
     if values := _measured(np.rot90(pixels), ticks, labels, 0.0):
         return Measured([label.text for label in labels], values, stands=False)
     return None
+
+
+def _may_be_measured(texts: Mapping[int, str], axes: Axes) -> bool:
+    """Whether one side has numbers, and nothing is written among the bars: a value, a legend, a note."""
+    column = [texts[box] for box in [*axes.column, *axes.row[: axes.corner]]]
+    row = [word for box in axes.row for word in texts[box].split()]
+    is_scale = any(sum(map(_is_number, side)) >= _LEAST_TICKS for side in (column, row))
+    return is_scale and not any(text for box, text in texts.items() if box not in (*axes.column, *axes.row))
+
+
+def _is_number(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text.translate(_ALIKE)))
+
+
+def _ceiling(boxes: Floats, axes: Axes) -> float:
+    """Return the lower edge of what is written above a chart."""
+    left, right = boxes[axes.row, :, 0].min(), boxes[axes.row, :, 0].max()
+    top = boxes[axes.column[0], :2, 1].mean()
+    others = np.delete(boxes, [*axes.column, *axes.row], axis=0)
+    ends = others[:, 2:, 1].mean(axis=1)
+    above = (ends < top) & (others[:, :, 0].min(axis=1) < right) & (others[:, :, 0].max(axis=1) > left)
+    return float(ends[above].max(initial=0.0))
 
 
 def _cut_out(pixels: Pixels, boxes: Floats, chart: Sequence[int]) -> tuple[Pixels, Floats]:
@@ -158,13 +179,19 @@ def _whole(text: str, box: Floats) -> Mark:
 
 
 def _labels(placed: Sequence[tuple[str, Floats]]) -> list[Mark]:
-    """Return the labels in a row of texts: these, or their words, for the detector may have joined labels."""
+    """Return the labels in a row of texts: these, or their words where the detector has joined labels."""
     whole = [_whole(text, box) for text, box in placed]
-    steps = np.diff([mark.x for mark in whole])
+    words = [mark for text, box in placed for mark in _words(text, box)]
     widest = max((float(np.ptp(box[:, 0])) for _, box in placed), default=0.0)
-    if len(steps) > 1 and np.ptp(steps) < _UNEVEN * steps.mean() and widest < steps.min():
+    steps = np.diff([mark.x for mark in whole])
+    if len(steps) > 1 and _are_even(whole) and widest < steps.min():
         return whole
-    return [mark for text, box in placed for mark in _words(text, box)]
+    return words if _are_even(words) else whole
+
+
+def _are_even(marks: Sequence[Mark]) -> bool:
+    steps = np.diff([mark.x for mark in marks])
+    return bool(len(steps) and np.ptp(steps) < _UNEVEN * steps.mean())
 
 
 def _words(text: str, box: Floats) -> list[Mark]:
@@ -213,7 +240,8 @@ def _scale(ticks: Floats) -> Scale | None:
     if len(kept) < max(_LEAST_TICKS, _FITTING * len(ticks)) or np.ptp(kept[:, 0]) < _LEAST_PX:
         return None
     rate, start = (float(number) for number in np.polyfit(kept[:, 0], kept[:, 1], 1))
-    return Scale(start, rate, step, float(kept[:, 1].max())) if rate < 0 else None
+    low, high = float(kept[:, 1].min()), float(kept[:, 1].max())
+    return Scale(start, rate, step, low, high) if rate < 0 else None
 
 
 def _values(pixels: Pixels, scale: Scale, labels: Sequence[Mark], ceiling: float) -> Sequence[float | None]:
@@ -228,18 +256,20 @@ def _values(pixels: Pixels, scale: Scale, labels: Sequence[Mark], ceiling: float
     apart = [[np.abs(_strip(plot, x + at * slot_px) - paper).max(axis=1) for at in _ACROSS] for x in middles]
     contrast = max(_LEAST_CONTRAST, _CONTRAST * float(np.max(apart)))
     runs = [[_runs(look > contrast) + top for look in looks] for looks in apart]
+    if any(len(look) and look[0, 0] == top for looks in runs for look in looks):
+        return []  # who knows how far it reaches
     return _bars(runs, scale) or _points([looks[0] for looks in runs], scale, end - top)
 
 
 def _bars(runs: Sequence[Sequence[npt.NDArray[np.intp]]], scale: Scale) -> Sequence[float | None]:
-    """Return the values of bars: runs with one foot and an even end. Empty unless most labels have one."""
-    bars = [[look[-1] for look in looks if len(look)] for looks in runs]
+    """Return the values of bars: single runs that rise from the axis's nought, or else its lowest number."""
+    bars = [[look[0] for look in looks if len(look) == 1] for looks in runs]
     feet = [float(np.median([foot for _, foot in looks])) for looks in bars if looks]
     if not feet:
         return []
     foot_px = float(np.median(feet))
-    steps = scale.value_at(foot_px) / scale.step
-    if abs(steps - round(steps)) > _AFOOT:
+    foot, reach = scale.value_at(foot_px), _AFOOT * scale.step
+    if abs(foot) > reach and (abs(foot - scale.low) > reach or scale.low <= 0.0 <= scale.high):
         return []
     values = [_bar(looks, foot_px, scale) for looks in bars]
     found = sum(value is not None for value in values)
@@ -247,7 +277,8 @@ def _bars(runs: Sequence[Sequence[npt.NDArray[np.intp]]], scale: Scale) -> Seque
 
 
 def _bar(looks: Sequence[npt.NDArray[np.intp]], foot_px: float, scale: Scale) -> float | None:
-    if not looks:
+    """Return the value of a bar whose single runs are these."""
+    if len(looks) < _AGREEING:
         return None
     end_px, to_px = (float(edge) for edge in np.median(looks, axis=0))
     even = sum(abs(end - end_px) <= _EVEN_PX for end, _ in looks)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
 from sightline.core import Pixels
+from sightline.engines.transcribe.writing import as_figures, narrowed
 from sightline.errors import ConfigError
 
 Boxes = npt.NDArray[np.float32]
@@ -38,13 +38,16 @@ _CONFIDENCE_STEPS = 24
 """Enough to tell writing from noise; each costs 18,710 exponentials."""
 _DETECTOR = "PP-OCRv6_det_small.onnx"
 _RECOGNISER = "PP-OCRv6_rec_small.onnx"
+_ORIENTER_WIDTH_PX = 192
+_MOST_BOXES = 4_000
+"""Of a page; beyond them its top would be lost. A sheet of four-digit numbers in 16 px has 1,300."""
+_CONFIDENCE_STEPS = 24
+"""Enough to tell writing from noise; each costs 18,710 exponentials."""
+_DETECTOR = "PP-OCRv6_det_small.onnx"
+_RECOGNISER = "PP-OCRv6_rec_small.onnx"
 _WIDE = range(ord("！"), ord("～") + 1)
 _NARROW = {wide: wide - ord("！") + ord("!") for wide in _WIDE if chr(wide).isalnum()}
 _ORIENTER = "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
-_FIGURE = re.compile(r"(?<![\w.,:/-])[$€£]?[\dOoIl]+(?:[.,:/][\dOoIl]+)+(?![\w.,:/-]*\w)")
-"""Digits parted by signs, with letters among them that look like digits."""
-_LEAST_DIGITS = 2
-_DIGITS = str.maketrans("OoIl", "0011")
 
 # Its logger has a handler of its own and does not propagate.
 logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
@@ -157,21 +160,3 @@ def _confidence(scores: npt.NDArray[np.float32], best: npt.NDArray[np.intp]) -> 
         return 0.0
     written = scores[steps[:: -(-len(steps) // _CONFIDENCE_STEPS)]]
     return float(np.mean(1.0 / np.exp(written - written.max(axis=1, keepdims=True)).sum(axis=1)))
-
-
-def narrowed(text: str) -> str:
-    """Return a text with full-width digits and Latin letters as usual ones.
-
-    The recogniser, which knows Chinese print too, takes wide or handwritten digits for these now and then.
-    """
-    return text.translate(_NARROW)
-
-
-def as_figures(text: str) -> str:
-    """Return a text with the letters in its amounts, dates and times as the digits they look like: "£o.60", "l4:30"."""
-    return _FIGURE.sub(_as_digits, text)
-
-
-def _as_digits(match: re.Match[str]) -> str:
-    figure = match.group()
-    return figure.translate(_DIGITS) if sum(map(str.isdigit, figure)) >= _LEAST_DIGITS else figure

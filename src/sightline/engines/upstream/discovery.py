@@ -5,10 +5,12 @@ Source: `GET /v1/models` of OpenAI, vLLM, SGLang, llama.cpp and Sightline.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import struct
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from dataclasses import replace as changed
 
 import msgspec
@@ -47,6 +49,8 @@ SUPPORTED = frozenset(
 )
 _PASSING = ("failed", "busy")
 """Failures of a model rather than of its server."""
+_PAUSE_S, _MOST_PAUSE_S = 5.0, 300.0
+"""Before a model that failed is asked again, twice as long each time."""
 _WARM_UP = "Say yes."
 _MOST_IMAGES = 2
 """Of a request, where nobody states more."""
@@ -80,6 +84,18 @@ class _List(msgspec.Struct):
     data: tuple[Listed, ...]
 
 
+@dataclass(slots=True)
+class _Pause:
+    """How long a model that failed is left alone, and until when, on the loop's clock."""
+
+    length_s: float = _PAUSE_S / 2
+    until_s: float = 0.0
+
+    def again(self) -> None:
+        self.length_s = min(2 * self.length_s, _MOST_PAUSE_S)
+        self.until_s = asyncio.get_running_loop().time() + self.length_s
+
+
 _list = msgspec.json.Decoder(_List)
 
 
@@ -89,6 +105,8 @@ class Discovery:
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
         self._reserved = Reserved(settings.reserved)
+        self._pauses: dict[tuple[str, str], _Pause] = {}
+        """Of models that failed, by server and name."""
         self._rules = {ours: _rule(ours, model) for ours, model in settings.models.items()}
 
     async def look(self, server: Server) -> None:
@@ -115,12 +133,14 @@ class Discovery:
         Raises: as `look`; what it lists is then new at the next look as well.
         """
         listed = await self._listed(server)
-        new = {name: entry for name, entry in listed.items() if name not in server.listed}
+        now_s = asyncio.get_running_loop().time()
+        resting = {name for (of, name), pause in self._pauses.items() if of == server.name and pause.until_s > now_s}
+        new = {name: entry for name, entry in listed.items() if name not in server.listed | resting}
         more, waiting = await self._answering(server, new)
+        for ours in more.keys() - server.served.keys():
+            log.info("upstream_has_model", upstream=server.name, model=ours)
         server.served = {**server.served, **more}
         server.listed |= self._looked_at(new, waiting)
-        for ours in more:
-            log.info("upstream_has_model", upstream=server.name, model=ours)
 
     async def _answering(
         self, server: Server, listed: Mapping[str, Listed]
@@ -140,7 +160,10 @@ class Discovery:
             except Failure as failure:
                 if failure.kind not in _PASSING:
                     raise
+                self._pauses.setdefault((server.name, model.id), _Pause()).again()
                 waiting[ours], answers = failure, ours in server.served
+            else:
+                self._pauses.pop((server.name, model.id), None)
             if answers:
                 found[ours] = made
         return found, waiting
