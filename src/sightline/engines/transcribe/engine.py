@@ -1,9 +1,9 @@
 """The transcriber as an engine: pictures in, their text out, a line at a time.
 
-It reads whatever the prompt says; there is no language model in it. Every step of a request (looking at a
-picture, reading a row) is one job for a pool of as many threads as cores, first come, first served. A request
-has at most one job running and one waiting for each of them, so requests take turns row by row and a cancelled one
-ends with the rows that are being read.
+It reads whatever the prompt says; there is no language model in it. Every step of a request (looking at a picture,
+reading a row or a chart) is one job for a pool of as many threads as cores, first come, first served. A request has at
+most one job running and one waiting for each of them, so requests take turns row by row and a cancelled one ends with
+the rows that are being read.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _OFF = 0.15
 _ABOVE = 0.9
 """How far above the last number values reach."""
 _AFOOT = 0.3
-"""How far the feet of bars are from a number of the axis."""
+"""How far the feet of bars are from the nought of the axis, or from its lowest number."""
 _TENTH = 10
 _NEXT = (1, 9)
 # In steps from one label to the next.
@@ -316,5 +316,6 @@ def _written(value: float, step: float, *, parted: bool) -> str:
     tenths = round(value / unit)
     rounded = (round(tenths / _TENTH) * _TENTH if tenths % _TENTH in _NEXT else tenths) * unit
     places = max(0, math.ceil(-math.log10(unit) - 1e-9))
+    rounded += 0.0  # no "-0"
     text = f"{rounded:,.{places}f}" if parted else f"{rounded:.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
