@@ -100,6 +100,14 @@ def test_bars_are_measured_beside_their_axis(networks: Networks, tilt: float, *,
     assert measured(transcribe(networks, canvas.pixels(tilt))) == TRUE
 
 
+def test_a_title_close_above_is_no_part_of_a_bar(networks: Networks) -> None:
+    canvas = Canvas()
+    bars(canvas)
+    canvas.pen.text((400, 25), "Harvest 2024", "black", canvas.face, "mm")
+
+    assert measured(transcribe(networks, canvas.pixels())) == TRUE
+
+
 def test_points_of_a_line_are_measured(networks: Networks) -> None:
     canvas = Canvas()
     canvas.curve(VALUES)

@@ -137,8 +137,8 @@ def _ceiling(boxes: Floats, axes: Axes) -> float:
     left, right = boxes[axes.row, :, 0].min(), boxes[axes.row, :, 0].max()
     top = boxes[axes.column[0], :2, 1].mean()
     others = np.delete(boxes, [*axes.column, *axes.row], axis=0)
-    ends = others[:, 2:, 1].mean(axis=1)
-    above = (ends < top) & (others[:, :, 0].min(axis=1) < right) & (others[:, :, 0].max(axis=1) > left)
+    middles, ends = others[:, :, 1].mean(axis=1), others[:, 2:, 1].mean(axis=1)
+    above = (middles < top) & (others[:, :, 0].min(axis=1) < right) & (others[:, :, 0].max(axis=1) > left)
     return float(ends[above].max(initial=0.0))
 
 
