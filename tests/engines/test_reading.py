@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.engines.transcribe.reading import reading_order, text_of
+from sightline.engines.transcribe.reading import Plot, reading_order, text_of
 
 LINE_PX = 30
 STEP_PX = 36
@@ -28,8 +28,20 @@ def read(placed: Placed, tilt_deg: float = 0.0) -> list[str]:
         ]
     )
     cos, sin = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
-    rows = reading_order(boxes @ np.array([[cos, sin], [-sin, cos]]))
-    return [text_of([" ".join(placed[index][0] for index in cell) for cell in cells], values) for cells, values in rows]
+    rows: list[str] = []
+    for line in reading_order(boxes @ np.array([[cos, sin], [-sin, cos]])):
+        of_cells = [(row, 0) for row in line.rows] if isinstance(line, Plot) else [line]
+        rows += [text_of([" ".join(placed[at][0] for at in cell) for cell in row], values) for row, values in of_cells]
+    return rows
+
+
+def axes(placed: Placed) -> tuple[list[str], list[str]] | None:
+    """What the column and the row of a chart's axes say, None if the boxes are no such chart."""
+    boxes = [[(x, y), (x + wide, y), (x + wide, y + LINE_PX), (x, y + LINE_PX)] for _, x, y, wide in placed]
+    for line in reading_order(np.array(boxes, float)):
+        if isinstance(line, Plot):
+            return [placed[at][0] for at in line.axes.column], [placed[at][0] for at in line.axes.row]
+    return None
 
 
 def names(placed: Placed) -> list[str]:
@@ -184,6 +196,24 @@ def test_what_stands_at_several_heights_is_no_chart() -> None:
 
     for placed in (scale + labels, uneven + labels, BARS[1:4] + labels):
         assert len(read(placed)) == len(placed)
+
+
+SCALE: Placed = [(f"{number}0", 60, 470 - 90 * number, 40) for number in reversed(range(1, 5))]
+DAYS: Placed = [(day, 130 + 150 * at, 530, 60) for at, day in enumerate(("Mon", "Tue", "Wed"))]
+
+
+def test_a_column_beside_a_row_are_axes() -> None:
+    numbers, days = [text for text, *_ in SCALE], [text for text, *_ in DAYS]
+
+    assert axes([("Sales", 300, 20, 90), *SCALE, *DAYS]) == (numbers, days)
+    assert axes([*SCALE[:2], *SCALE[3:], *DAYS]) == ([*numbers[:2], numbers[3]], days)
+
+
+def test_columns_that_are_not_even_or_not_in_line_are_no_axes() -> None:
+    assert axes([*SCALE[2:], *DAYS]) is None
+    assert axes([*SCALE[:2], ("20", 60, 350, 40), *SCALE[3:], *DAYS]) is None
+    assert axes([(text, left + 60 * at, top, wide) for at, (text, left, top, wide) in enumerate(SCALE)] + DAYS) is None
+    assert axes([*SCALE, ("note", 300, SCALE[1][2], 80), *DAYS]) is None
 
 
 def test_the_head_of_a_receipt_is_no_chart() -> None:
