@@ -57,9 +57,10 @@ def whole_lines(text: str, most: int) -> str:
 
 def _marked(rows: list[list[str]]) -> list[list[str]]:
     """Mark the largest and the smallest number of each run of lines whose cells are a label and its number."""
-    for unit, run in groupby(range(len(rows)), lambda line: _unit(rows[line], line)):
-        figures = [figure for line in run for figure in _figures(rows[line], line)] if unit is not None else []
-        if len(figures) < LEAST_COMPARED:
+    found = [_figures(cells, line) for line, cells in enumerate(rows)]
+    for unit, run in groupby(found, _unit):
+        figures = [figure for line in run for figure in line]
+        if unit is None or len(figures) < LEAST_COMPARED:
             continue
         least, most = min(figures, key=_value).value, max(figures, key=_value).value
         for figure in figures if least < most else []:
@@ -68,9 +69,9 @@ def _marked(rows: list[list[str]]) -> list[list[str]]:
     return rows
 
 
-def _unit(cells: Sequence[str], line: int) -> str | None:
-    """Return the unit of a line of labels and numbers; None of any other line."""
-    units = {figure.unit for figure in _figures(cells, line)}
+def _unit(figures: Sequence[Figure]) -> str | None:
+    """Return the unit of a line's numbers; None where there are none, or of several."""
+    units = {figure.unit for figure in figures}
     return units.pop() if len(units) == 1 else None
 
 

@@ -124,12 +124,12 @@ def _may_be_measured(texts: Mapping[int, str], axes: Axes) -> bool:
     """Whether one side has numbers, and nothing is written among the bars: a value, a legend, a note."""
     column = [texts[box] for box in [*axes.column, *axes.row[: axes.corner]]]
     row = [word for box in axes.row for word in texts[box].split()]
-    is_scale = any(sum(map(_is_number, side)) >= _LEAST_TICKS for side in (column, row))
+    is_scale = any(sum(map(bool, map(_number, side))) >= _LEAST_TICKS for side in (column, row))
     return is_scale and not any(text for box, text in texts.items() if box not in (*axes.column, *axes.row))
 
 
-def _is_number(text: str) -> bool:
-    return bool(_NUMBER.fullmatch(text.translate(_ALIKE)))
+def _number(text: str) -> re.Match[str] | None:
+    return _NUMBER.fullmatch(text.translate(_ALIKE))
 
 
 def _ceiling(boxes: Floats, axes: Axes) -> float:
@@ -210,7 +210,7 @@ def _turned(mark: Mark, width_px: int) -> Mark:
 
 def _measured(pixels: Pixels, ticks: Sequence[Mark], labels: Sequence[Mark], ceiling: float) -> list[str]:
     """Return the value of each label of a chart whose axis stands; nothing is looked at above `ceiling`."""
-    numbers = [_NUMBER.fullmatch(tick.text.translate(_ALIKE)) for tick in ticks]
+    numbers = [_number(tick.text) for tick in ticks]
     units = Counter((match[1], match[3]) for match in numbers if match)
     if not units or len(labels) < _LEAST_LABELS:
         return []

@@ -38,15 +38,6 @@ _CONFIDENCE_STEPS = 24
 """Enough to tell writing from noise; each costs 18,710 exponentials."""
 _DETECTOR = "PP-OCRv6_det_small.onnx"
 _RECOGNISER = "PP-OCRv6_rec_small.onnx"
-_ORIENTER_WIDTH_PX = 192
-_MOST_BOXES = 4_000
-"""Of a page; beyond them its top would be lost. A sheet of four-digit numbers in 16 px has 1,300."""
-_CONFIDENCE_STEPS = 24
-"""Enough to tell writing from noise; each costs 18,710 exponentials."""
-_DETECTOR = "PP-OCRv6_det_small.onnx"
-_RECOGNISER = "PP-OCRv6_rec_small.onnx"
-_WIDE = range(ord("！"), ord("～") + 1)
-_NARROW = {wide: wide - ord("！") + ord("!") for wide in _WIDE if chr(wide).isalnum()}
 _ORIENTER = "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
 
 # Its logger has a handler of its own and does not propagate.
