@@ -98,6 +98,39 @@ def test_bars_are_not_taken_for_text_on_its_side(reader: Reader) -> None:
     assert reader.read(chart("steelblue")).split("\n")[-1] == "Apples\tPears\tPlums\tFigs"
 
 
+SEGMENTS = {"0": "abcdef", "2": "abged", "3": "abgcd", "5": "afgcd", "8": "abcdefg", ":": ":"}
+"""Which of the seven are lit: `a` on top, then round with the clock, `g` in the middle."""
+BARS = {
+    "a": [(6, -4, 28, 4)],
+    "b": [(30, 6, 38, 31)],
+    "c": [(30, 43, 38, 68)],
+    "d": [(6, 70, 28, 78)],
+    "e": [(-4, 43, 4, 68)],
+    "f": [(-4, 6, 4, 31)],
+    "g": [(6, 33, 28, 41)],
+    ":": [(14, 18, 21, 25), (14, 48, 21, 55)],
+}
+
+
+def display(text: str) -> Pixels:
+    """Draw a display of seven segments, dark on a greenish glass that fills a part of the picture."""
+    paper = Image.new("RGB", (500, 400), "white")
+    pen = ImageDraw.Draw(paper)
+    pen.rounded_rectangle((40, 200, 60 + 62 * len(text), 320), 8, fill=(175, 185, 145))
+    for number, sign in enumerate(text):
+        x, y = 60 + 60 * number, 222
+        for name in SEGMENTS[sign]:
+            for left, top, right, bottom in BARS[name]:
+                pen.rectangle((x + left, y + top, x + right, y + bottom), fill=(30, 32, 30))
+    return np.asarray(paper)
+
+
+@pytest.mark.parametrize("text", ["05:25", "02:23", "08:52"])
+def test_a_display_is_not_taken_to_stand_on_its_head(reader: Reader, text: str) -> None:
+    """Digits of seven segments are digits on their heads as well: 52:50, E2:20."""
+    assert reader.read(display(text)) == text
+
+
 def test_a_sheet_of_more_than_a_thousand_numbers_is_found_from_its_top(networks: Networks) -> None:
     paper = Image.new("RGB", (2000, 1800), "white")
     pen, face = ImageDraw.Draw(paper), ImageFont.load_default(16)

@@ -11,6 +11,10 @@ def test_full_width_digits_and_letters_are_written_as_usual_ones() -> None:
     assert narrowed("０３１ Ｓａｌｅ，合計：") == "031 Sale，合計："
 
 
+def test_degrees_are_written_as_two_signs_and_their_ring_once() -> None:
+    assert narrowed("12℃ 54 °℉ 3 °C") == "12°C 54 °F 3 °C"
+
+
 @pytest.mark.parametrize(
     ("read", "meant"),
     [

@@ -81,6 +81,8 @@ LEARNT_ROUNDS = 3
 """A picture that is learnt from is asked so many times: to draw and to see it costs more than the questions."""
 RECORDS, RECORDS_LEARNT = 0.4, 0.6
 """Share of the rounds in which several facts are asked together, as JSON."""
+LACKING, LACKING_LEARNT = 0.3, 0.4
+"""Share of these in which something is asked, too, that the picture does not say."""
 REWORDED = 0.4
 """Share of the questions learnt from that are asked in other words than the list has."""
 YES_NO = ("Answer yes or no.", "Yes or no?", "Answer with yes or no.")
@@ -225,7 +227,7 @@ def record(rng: np.random.Generator, split: Split, facts: Sequence[Fact], absent
         values.setdefault(pick(rng, fact.keys), of(fact))
     named = [each for each in absent if each.keys and not values.keys() & set(each.keys)]
     schema = schema_of(values)
-    if rng.random() < 0.3:
+    if rng.random() < (LACKING_LEARNT if split == "train" else LACKING):
         key = pick(rng, pick(rng, named).keys) if named and rng.random() < 0.7 else pick(rng, STRANGE)
         if key not in values:
             nullable = rng.random() < 0.7  # else what is missing is said, since a string has to stand there

@@ -111,6 +111,8 @@ MORE = (
     "Is {} bigger than {}?",
     "Does {} have more than {}?",
 )
+LEARNT_COMPARED = 4
+"""Pairs of values compared of a chart that is learnt from; one, of an examination's: small models learn it late."""
 TITLE = (
     "What is the title of the chart?",
     "What is the title?",
@@ -204,7 +206,7 @@ def draw_chart(rng: np.random.Generator, split: Split) -> Picture:
     colours = sample_colours(rng, palette, len(labels), one=kind != "pie" and bool(rng.random() < 0.65))
     paint(page, look, plot, type_, em, palette, room, colours)
     image, glyphs = finish(page, rng, tilt=0.5)
-    facts = facts_of(kind, plot, title, rng)
+    facts = facts_of(kind, plot, title, rng, compared=LEARNT_COMPARED if split == "train" else 1)
     lacking: list[Absent] = absent(["phone", "email", "invoice", "cashier", "address"])
     questions = ask(rng, split, facts, lacking, what=f"a {kind} chart")
     unprinted = () if look.values == "printed" or kind == "pie" else tuple(values_of(plot))
@@ -333,7 +335,7 @@ def sample_colours(rng: np.random.Generator, palette: Palette, number: int, *, o
     return [mix(colour, palette.ink, 0.08) for colour in found]
 
 
-def facts_of(kind: str, plot: Plot, title: str, rng: np.random.Generator) -> list[Fact]:
+def facts_of(kind: str, plot: Plot, title: str, rng: np.random.Generator, *, compared: int) -> list[Fact]:
     number, labels, values = len(plot.labels), plot.labels, plot.values
     told = {"bar": "bar chart", "line": "line chart", "pie": "pie chart"}[kind]
     facts = [
@@ -355,11 +357,11 @@ def facts_of(kind: str, plot: Plot, title: str, rng: np.random.Generator) -> lis
                 Fact("chart", [w.format(word) for w in HIGHEST], labels[i], f"It is {labels[i]}.", (f"{word}_label",))
             )
         facts.append(Fact("chart", [w.format(word) for w in PEAK], plot.text(i), keys=(f"{word}_value",), weight=0.6))
-    a, b = (int(i) for i in rng.permutation(number)[:2])
-    if values[a] != values[b]:
-        yes = values[a] > values[b]
-        wordings = [w.format(labels[a], labels[b]) for w in MORE]
-        facts.append(Fact("yes/no", wordings, "yes" if yes else "no"))
+    for _ in range(compared):
+        a, b = (int(i) for i in rng.permutation(number)[:2])
+        if values[a] != values[b]:
+            wordings = [w.format(labels[a], labels[b]) for w in MORE]
+            facts.append(Fact("yes/no", wordings, "yes" if values[a] > values[b] else "no"))
     if number <= 6:
         data = [{"label": label, "value": plot.text(i) if plot.unit else values[i]} for i, label in enumerate(labels)]
         facts.append(Fact("json", AS_JSON, "", value={"data": data}, weight=0.7))

@@ -212,7 +212,7 @@ def draw_emblems(rng: np.random.Generator, split: Split) -> Picture:
         x = (i % columns + 0.5) * wide + float(rng.uniform(-1, 1)) * slack_x
         y = (i // columns + 0.5) * high + float(rng.uniform(-1, 1)) * slack_y
         placed.append(place(page, icon, (x, y), side, palette.ink if rng.random() < 0.5 else palette.tint))
-    facts = facts_of(names, columns, rng, tuple(known))
+    facts = facts_of(names, columns, rng, tuple(known), learnt=split == "train")
     lacking: list[Absent] = absent(["total", "date", "email", "invoice", "phone"])
     return Picture("emblems", (wear(page.image, rng, 0.8),), (tuple(placed),), ask(rng, split, facts, lacking))
 
@@ -236,7 +236,10 @@ def article(name: str) -> str:
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
-def facts_of(names: list[str], columns: int, rng: np.random.Generator, known: tuple[str, ...]) -> list[Fact]:
+def facts_of(
+    names: list[str], columns: int, rng: np.random.Generator, known: tuple[str, ...], *, learnt: bool
+) -> list[Fact]:
+    """Return what a picture of pictograms says. Where it is learnt from, grids are listed as well, row by row."""
     number, counted = len(names), Counter(names)
     facts = [Fact("count", COUNT, str(number), f"I see {number}.", ("count",), number, 0.7)]
     if number == 1:
@@ -251,13 +254,15 @@ def facts_of(names: list[str], columns: int, rng: np.random.Generator, known: tu
         corners = {"top left": 0, "top right": columns - 1, "bottom left": number - columns, "bottom right": number - 1}
         for corner, i in corners.items():
             facts.append(Fact("pictogram", [w.format(f"at the {corner}") for w in AT], names[i]))
+    if learnt and columns not in (1, number):
+        facts.append(Fact("pictogram", ALL, ", ".join(names), keys=("symbols",), value=names, weight=3))
     name = pick(rng, names)
     if number > 2:
         asked = [w.format(name) for w in HOW_MANY]
         facts.append(
             Fact("count", asked, str(counted[name]), keys=(name.lower().replace(" ", "_"),), value=counted[name])
         )
-    for _ in range(2):
+    for _ in range(4 if learnt else 2):
         yes = bool(rng.random() < 0.5)
         others = [n for n in known if n not in counted and not any(n in g and g & set(names) for g in ALIKE)]
         name = pick(rng, names) if yes else pick(rng, others)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 _WIDE = range(ord("！"), ord("～") + 1)
-_NARROW = {wide: wide - ord("！") + ord("!") for wide in _WIDE if chr(wide).isalnum()}
+_NARROW: dict[int, int | str] = {wide: wide - ord("！") + ord("!") for wide in _WIDE if chr(wide).isalnum()}
+_NARROW |= {ord("℃"): "°C", ord("℉"): "°F"}
 _FIGURE = re.compile(r"(?<![\w.,:/-])([$€£]?)([\dOoIl]+(?:[.,:/][\dOoIl]+)+)(?![\w.,:/-]*\w)")
 """Digits parted by signs, with letters among them that look like digits."""
 _PART = re.compile(r"[\dOoIl]*\d[\dOoIl]*|(?<=[.,])[Oo]+|^[Oo]+(?=[.,]\d)")
@@ -19,11 +20,11 @@ _DIGITS = str.maketrans("OoIl", "0011")
 
 
 def narrowed(text: str) -> str:
-    """Return a text with full-width digits and Latin letters as usual ones.
+    """Return a text with full-width digits and Latin letters, and degrees that are one sign, as usual ones.
 
-    Wide or handwritten digits are taken for these now and then.
+    Wide or handwritten digits are taken for these now and then, and of "°F" the sign is read, and its ring once more.
     """
-    return text.translate(_NARROW)
+    return text.translate(_NARROW).replace("°°", "°")
 
 
 def as_figures(text: str) -> str:
