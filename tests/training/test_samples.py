@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from phrasing import UNKNOWN, Turn
 from pictures import Question
-from samples import READ, SCENES, Mix, answered_by_text, glance, read_alone, sample, turn_of
+from samples import READ, SCENES, Mix, answered_by_text, glance, read_alone, sample, told_by, turn_of
 
 SHAPES_ALONE = {SCENES: 1.0, "shapes": 1.0}
 
@@ -46,6 +47,24 @@ def test_what_was_lost_in_reading_is_not_asked_of_the_text() -> None:
         answers = [turn.answer for turn in read_alone(one).turns if turn.skill == "amount" and not turn.told]
         assert all("".join(answer.split()).lower() in text for answer in answers if len(answer) > 3)
     assert sum(len(read_alone(one).turns) for one in cut) < sum(len(read_alone(one).turns) for one in receipts)
+
+
+@pytest.mark.parametrize(
+    ("read", "learnt"),
+    [
+        ("Reading\n850.88 kWh", "850.88"),
+        ("85O.8B", "850.88"),
+        ("kWh", None),
+        ("", UNKNOWN),
+    ],
+)
+def test_a_number_that_was_not_read_is_not_learnt_from_a_picture_that_shows_no_print(read: str, learnt: str) -> None:
+    turn = Turn("number", "words", "What does it show?", (("850.88", True),))
+    shape = Turn("shape", "words", "Which shape is red?", (("circle", True),))
+
+    told = told_by([read], [turn, shape])
+
+    assert [one.answer for one in told] == [*([learnt] if learnt else []), "circle"]
 
 
 @pytest.mark.parametrize(

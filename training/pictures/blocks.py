@@ -16,6 +16,11 @@ from pictures.sheets import Shape, Sheet, lay
 
 PAGES = 0.3
 """Share of the texts whose lines are as long as a page's."""
+ECHOES = 0.3
+"""Share of the verses learnt from whose lines say the same in their middle, behind which a model copies on wrongly."""
+SITE_BARS = 0.25
+"""Share of the headed texts learnt from above which a page's bar stands, its icons read as signs."""
+BAR_SIGNS = ("=", "Q", "O", "x", "三", "<", ">", "A", "...", "+")
 STYLES = ("paragraph", "list", "numbered", "verse", "headed", "quote")
 TITLE = (
     "What is the heading?",
@@ -105,6 +110,8 @@ def draw_block(rng: np.random.Generator, split: Split, *, large: bool = False) -
         lines = texts(look, max(2, number - attempt), max(10, wide - 2 * attempt), rng, split)
         if look.style == "headed" or rng.random() < 0.25:
             title = words.phrase(rng, split, int(rng.integers(1, 4))).capitalize()
+            if split == "train" and rng.random() < SITE_BARS:
+                sheet.rows.append(text_row(site_bar(rng, split), scale=0.9))
             sheet.rows.append(text_row(title, look.align, bold=True, scale=float(rng.uniform(1.15, 1.7))))
             sheet.rows[-1].pad = 0.15
             sheet.facts.append(Fact("block", TITLE, title, f"The title is {title}.", ("title", "heading")))
@@ -133,6 +140,8 @@ def texts(look: Look, number: int, wide: int, rng: np.random.Generator, split: S
             if text.lower() not in {other.lower() for other in found}:
                 found.append(text)
         return found
+    if look.style == "verse" and split == "train" and rng.random() < ECHOES:
+        return echoing(rng, split, number)
     if look.style == "verse":
         return [words.phrase(rng, split, int(rng.integers(2, 7))).capitalize() for _ in range(number)]
     running: list[str] = []
@@ -151,6 +160,23 @@ def texts(look: Look, number: int, wide: int, rng: np.random.Generator, split: S
     if look.style == "quote":
         lines[0], lines[-1] = "“" + lines[0], lines[-1].rstrip(".!?") + "”"
     return lines
+
+
+def echoing(rng: np.random.Generator, split: Split, number: int) -> list[str]:
+    """Return lines that differ in how they begin and end, with one of two middles of a few words."""
+    middles = [words.phrase(rng, split, int(rng.integers(1, 5))) for _ in range(2)]
+    made = []
+    for _ in range(number):
+        begin, middle, end = words.real(rng, split), middles[int(rng.random() < 0.25)], words.real(rng, split)
+        made.append(f"{begin.capitalize()} {middle} {end}" + pick(rng, (".", ".", "")))
+    return made
+
+
+def site_bar(rng: np.random.Generator, split: Split) -> str:
+    """Return what the transcriber makes of a page's bar: signs of icons, and mostly the site's name."""
+    signs = [pick(rng, BAR_SIGNS) for _ in range(int(rng.integers(1, 4)))]
+    name = words.phrase(rng, split, int(rng.integers(1, 4))).title() if rng.random() < 0.7 else ""
+    return " ".join([*signs[:-1], name, signs[-1]] if rng.random() < 0.3 else [*signs, name]).strip()
 
 
 def decorated(lines: list[str], look: Look) -> list[str]:

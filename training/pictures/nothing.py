@@ -1,4 +1,4 @@
-"""Pictures that say nothing: noise, clouds, waves, cells, hills and fractals, to learn to say "I can't tell".
+"""Pictures that say nothing: noise, clouds, waves, hills, fractals, shaded things and more, to learn to decline.
 
 Made of numbers only. Some generators are kept for eval, and so are two photographs: what is held out looks like
 nothing taught.
@@ -207,7 +207,24 @@ def weave(rng: np.random.Generator) -> Field:
     return field
 
 
+def still(rng: np.random.Generator) -> Field:
+    """Return round things on a table, shaded as by a lamp, some one in another as a cup on its plate."""
+    x, y = axes(rng)
+    field = np.asarray(gradient(rng) * 0.2 + clouds(rng, 5) * np.float32(rng.uniform(0.02, 0.2)), np.float32)
+    lamp, soft = rng.uniform(0, 2 * np.pi), float(rng.uniform(0.01, 0.08))
+    for _ in range(int(rng.integers(1, 6))):
+        a, b, wide = rng.normal(0, 0.7), rng.normal(0, 0.7), rng.uniform(0.2, 1.0)
+        flat = rng.uniform(0.4, 1.0)
+        for ring in range(int(rng.integers(1, 4))):
+            reach = np.hypot(x - a, (y - b) / flat) / (wide * 0.72**ring)
+            cover = 1 / (1 + np.exp(np.clip((reach - 1) / soft, -30, 30)))
+            light = ((x - a) * np.cos(lamp) + (y - b) * np.sin(lamp)) / wide
+            level = rng.uniform(0, 2) + rng.uniform(0.2, 0.8) * light - rng.uniform(0, 0.5) * reach**2
+            field = np.asarray(field * (1 - cover) + level * cover, np.float32)
+    return field
+
+
 Maker = Callable[[np.random.Generator], Field]
-TRAIN: tuple[Maker, ...] = (clouds, static, gradient, waves, cells, hills, fractal)
+TRAIN: tuple[Maker, ...] = (clouds, static, gradient, waves, cells, hills, fractal, still, still)
 WATCH: tuple[Maker, ...] = (weave,)
 EVAL: tuple[Maker, ...] = (marble, rings)

@@ -60,6 +60,16 @@ VERBS = (
     "Rename",
     "Restore",
 )
+ENDINGS = ("pdf", "txt", "doc", "zip", "png", "csv", "mp3", "html")
+WARNINGS = (
+    "",
+    "This is final.",
+    "You cannot take it back.",
+    "It is gone then.",
+    "All changes are lost.",
+    "Are you sure?",
+)
+"""What dialogues say of a file, of those that are learnt from."""
 NOUNS = (
     "changes",
     "file",

@@ -17,6 +17,7 @@ from pictures.page import Box, Page
 from pictures.palette import Palette, mix, pick_palette
 from pictures.screen_talk import (
     BUTTONS,
+    ENDINGS,
     ERROR,
     FAILURES,
     FIELD,
@@ -34,6 +35,7 @@ from pictures.screen_talk import (
     SETTINGS,
     TITLE,
     VERBS,
+    WARNINGS,
     WHAT_SAID,
     WHICH_BUTTONS,
     WHO_SAID,
@@ -161,8 +163,12 @@ def some_buttons(rng: np.random.Generator, number: int) -> list[str]:
 
 def dialogue(screen: Screen, rng: np.random.Generator, split: Split) -> None:
     """A question or a failure, and buttons."""
-    style = rng.random()
-    if style < 0.45:
+    style, names = rng.random(), some_buttons(rng, int(rng.integers(1, 4)))
+    if split == "train" and style < 0.2:
+        verb = pick(rng, VERBS)
+        message = f"{verb} {words.real(rng, split).lower()}.{pick(rng, ENDINGS)}? {pick(rng, WARNINGS)}".strip()
+        names = [*[name for name in names if name != verb][:2], verb]
+    elif style < 0.45:
         message = f"{pick(rng, VERBS)} the {pick(rng, NOUNS)} {words.word(rng, split)}?"
     elif style < 0.75:
         message = f"{words.word(rng, split).capitalize()} {pick(rng, FAILURES)}."
@@ -180,7 +186,7 @@ def dialogue(screen: Screen, rng: np.random.Generator, split: Split) -> None:
         screen.write(text, screen.room[0], tone="muted")
         screen.y += 1.5 * screen.em
         screen.facts.append(Fact("number", ERROR, number, keys=("error_code",), value=int(number)))
-    add_buttons(screen, rng, some_buttons(rng, int(rng.integers(1, 4))))
+    add_buttons(screen, rng, names)
 
 
 def log_in(screen: Screen, rng: np.random.Generator, split: Split) -> None:
