@@ -22,7 +22,14 @@ from sightline.app import compose
 from sightline.core import ChatRequest, Delta, GenerateRequest, KeyLimits, Usage
 from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
-from sightline.errors import EngineError, EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages
+from sightline.errors import (
+    EngineError,
+    EngineUnavailable,
+    InvalidRequest,
+    ModelNotFound,
+    TooManyImages,
+    UnsupportedParameter,
+)
 from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
 from sightline.metering.ledger import Ledger
@@ -291,7 +298,7 @@ async def test_alias_answers_for_its_model(
 def test_model_that_takes_no_images_names_the_part() -> None:
     model = replace(ScriptedEngine()._info, image=None, max_images=0)
 
-    with pytest.raises(InvalidRequest, match="text only") as caught:
+    with pytest.raises(UnsupportedParameter, match="text only") as caught:
         check(chat("a", image()), model)
 
     assert caught.value.param == "messages.[0].content.[1].type"

@@ -161,6 +161,17 @@ def test_each_vision_model_is_told_what_it_may_remember_of_pictures() -> None:
     assert [spec.options.get("features_bytes") for spec in specs] == [7, 5, None]
 
 
+@pytest.mark.parametrize(("limits", "running"), [({}, 16), ({"max_running": 64}, 64)])
+def test_a_vision_model_runs_as_many_requests_as_the_line_before_it_lets_through(
+    limits: dict[str, int], running: int
+) -> None:
+    settings = settings_of({"limits": limits})
+
+    vision, _ = engine_specs(settings)
+
+    assert vision.options["max_running"] == running == settings.max_running
+
+
 @pytest.mark.parametrize(
     ("card", "kinds"),
     [

@@ -58,6 +58,7 @@ class InvalidRequest(ServiceError):
 
     status = 400
     type = "invalid_request_error"
+    code = "invalid_value"
 
     def __init__(
         self,
@@ -265,7 +266,7 @@ class UploadRefused(EngineOverloaded):
 
 
 class EngineUnavailable(EngineError):
-    """No engine serves the model at this moment: it is starting, restarting or draining."""
+    """No engine serves the model at this moment: it is starting or restarting."""
 
     status = 503
     code = "engine_unavailable"

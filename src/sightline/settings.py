@@ -342,7 +342,7 @@ def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
     reads = any(model.read_characters for pool in settings.upstreams for model in pool.models.values())
     if (reads or any(map(_reads, specs))) and all(spec.kind != "transcribe" for spec in specs):
         specs = (*specs, engine_spec(TRANSCRIBER))
-    shares = {"features_bytes": settings.images.features_bytes}
+    shares = {"features_bytes": settings.images.features_bytes, "max_running": settings.limits.max_running or RUNNING}
     return tuple(replace(spec, options=shares | spec.options) if spec.kind == "genai" else spec for spec in specs)
 
 

@@ -93,14 +93,15 @@ def _once(scope: Scope, body: bytes) -> Once | None:
     """The request's Idempotency-Key, with the digest of the body that it stands for.
 
     Raises:
-        InvalidRequest: it is empty, too long or not printable.
+        InvalidRequest: it is empty, too long or not printable, or has blanks.
     """
     sent = headers(scope, b"idempotency-key")
     if not sent:
         return None
     if len(sent) > 1 or not _IDEMPOTENCY_KEY.fullmatch(sent[0]):
         raise InvalidRequest(
-            f"An Idempotency-Key is 1 to 255 printable ASCII characters, sent once; this one has {len(sent[0])}."
+            f"An Idempotency-Key is 1 to 255 printable ASCII characters without blanks, sent once; "
+            f"this one has {len(sent[0])}."
         )
     return Once(sent[0], hashlib.sha256(body).digest())
 

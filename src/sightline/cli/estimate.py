@@ -30,7 +30,8 @@ def estimate(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model that comes with Sightline, or a folder of an OpenVINO export; repeatable. [peek-12m, pp-ocr]"
+            help="A model that comes with Sightline, or a folder of an OpenVINO export; repeatable. "
+            "[sightline/peek-12m/bf-16, paddleocr/pp-ocr-v6-small/fp-32]"
         ),
     ] = None,
     prompt: Annotated[

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import which
 from types import FrameType
 from typing import Annotated, Any
 
@@ -19,19 +18,17 @@ import uvicorn
 
 from sightline import faults, traces
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
 from sightline.admission.limits import RateLimits
 from sightline.allocator import give_back
 from sightline.api.protocol import close_overdue, protocol_of
 from sightline.app import create_app
 from sightline.cli.descriptors import with_room_for_connections
-from sightline.cli.terminal import BASE_URL, DatabaseUrl, err, fail
-from sightline.core import PERMISSIONS, NewKey
+from sightline.cli.greeting import greet_first, open_database, url_of
+from sightline.cli.terminal import DatabaseUrl, err, fail
 from sightline.engines.base import Engine
-from sightline.errors import ConfigError, ServiceError
+from sightline.errors import ConfigError
 from sightline.log import configure_logging, get_logger
 from sightline.settings import ServerSettings, Settings, engine_spec, load_settings, upstream_pool
-from sightline.store.database import Database
 from sightline.workers.parent import Parent, listen, program
 
 log = get_logger(__name__)
@@ -128,7 +125,7 @@ class Server(uvicorn.Server):
             if self.servers:
                 await self.greet()
         except OSError as error:
-            self.fail(f"Cannot listen on {_url(self.config.host, self.config.port)}: {error.strerror}.")
+            self.fail(f"Cannot listen on {url_of(self.config.host, self.config.port)}: {error.strerror}.")
 
     async def listen(self, listener: socket.socket) -> asyncio.Server:
         """Take connections from a socket until the server stops."""
@@ -195,7 +192,8 @@ def serve(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A model that comes with Sightline, or a folder of an OpenVINO export; repeatable. [peek-12m, pp-ocr]"
+            help="A model that comes with Sightline, or a folder of an OpenVINO export; repeatable. "
+            "[sightline/peek-12m/bf-16, paddleocr/pp-ocr-v6-small/fp-32]"
         ),
     ] = None,
     upstream: Annotated[
@@ -209,7 +207,8 @@ def serve(
 ) -> None:
     """Run the service. On a first start it makes an API key and prints it, once.
 
-    Stop it with Ctrl-C or SIGTERM: running requests finish first; a second Ctrl-C does not wait.
+    Stop it with Ctrl-C or SIGTERM: running requests finish first, for up to server.drain_s (30 s); a second Ctrl-C does
+    not wait.
     """
     flags = {
         "server.host": host,
@@ -226,7 +225,7 @@ def serve(
             settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
         if upstream:
             settings = replace(settings, upstreams=tuple(upstream_pool(urls) for urls in upstream))
-        _open(settings).close()
+        open_database(settings).close()
         if settings.traces:
             traces.require()
         listeners = _listen(settings.server)
@@ -237,7 +236,7 @@ def serve(
     if settings.faults:
         log.error("faults_armed", plan=settings.faults, meaning="this service fails on purpose")
     err.print(
-        f"Sightline is loading its models; it will answer on {_url(settings.server.host, settings.server.port)} …"
+        f"Sightline is loading its models; it will answer on {url_of(settings.server.host, settings.server.port)} …"
     )
     if settings.server.workers > 1:
         _run_workers(settings, listeners)
@@ -317,68 +316,4 @@ def _listen(server: ServerSettings) -> list[socket.socket]:
         return listen(server)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
-        raise ConfigError(f"Cannot listen on {_url(host, port)}: {reason}. Choose another --port.") from error
-
-
-def _open(settings: Settings) -> Database:
-    return Database.open(settings.data.expanduser(), settings.database_url)
-
-
-def _first_key(settings: Settings) -> str | None:
-    database = _open(settings)
-    try:
-        keys = Keys(database)
-        return None if keys.all() else keys.create(NewKey("first", permissions=PERMISSIONS))[1]
-    finally:
-        database.close()
-
-
-def greet_first(settings: Settings, port: int) -> None:
-    """Say where requests are taken, and on a first start with which key.
-
-    It is made only now that it can be shown: a start that fails must not use it up. A database that fails just now ends
-    nothing that runs.
-    """
-    try:
-        secret = _first_key(settings)
-    except (ConfigError, ServiceError) as error:
-        secret = None
-        message = error.message if isinstance(error, ServiceError) else str(error)
-        err.print(f"\nWhether there is an API key yet is not known: {message}", markup=False)
-    _greet(_url(settings.server.host, port), secret)
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _command() -> str:
-    """How a person calls the commands here: `make` installs into a folder that no PATH has."""
-    own, here = Path(sys.executable).with_name("sightline"), Path.cwd()
-    if which("sightline") or not own.is_file():
-        return "sightline"
-    return str(own.relative_to(here) if own.is_relative_to(here) else own)
-
-
-def _greet(url: str, secret: str | None) -> None:
-    err.print(f"\n[bold green]Ready[/bold green] on {url}/v1")
-    if secret is None:
-        return
-    command = _command()
-    err.print(f"\nYour API key, shown this once (later: {command} keys create NAME):\n")
-    err.print(f"  export INFERENCE_API_KEY={secret}", markup=False)
-    if f"{url}/v1" != BASE_URL:
-        err.print(f"  export SIGHTLINE_BASE_URL={url}/v1", markup=False)
-    err.print("\nAsk about a picture of yours:\n")
-    err.print(f'  {command} ask photo.png "What is in this image?"', markup=False)
-    err.print("\nor with cURL:\n")
-    err.print(
-        """  echo '{"model": "paddleocr/pp-ocr-v6-small/fp-32", "messages": [{"role": "user", "content": [
-    {"type": "image_url", "image_url": {"url": "data:image/png;base64,'"$(base64 < photo.png | tr -d '\\n')"'"}},
-    {"type": "text", "text": "What does it say?"}]}]}' |"""
-        f"""
-  curl {url}/v1/chat/completions -H "Authorization: Bearer $INFERENCE_API_KEY" \\
-    -H "Content-Type: application/json" -d @-
-""",
-        markup=False,
-    )
+        raise ConfigError(f"Cannot listen on {url_of(host, port)}: {reason}. Choose another --port.") from error

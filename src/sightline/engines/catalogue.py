@@ -60,7 +60,7 @@ class Catalogue:
 
         Raises:
             ModelNotFound: no engine here has it.
-            EngineUnavailable: it is served here, and its engine is starting or restarting.
+            EngineUnavailable: its engine is starting or restarting, or may be: while one is, nobody knows what it has.
         """
         wanted = self.resolve(model_id)
         for engine in self._engines:
@@ -85,7 +85,8 @@ def check(request: ChatRequest, model: ModelInfo) -> None:
     refusals: list[InvalidRequest] = []
     if request.images and model.image is None:
         param = request.images[0].param.removesuffix(".image_url.url") + ".type"
-        refusals.append(InvalidRequest(f"{model.id} takes text only; send the image to another model.", param=param))
+        message = f"{model.id} takes text only; send the image to another model."
+        refusals.append(UnsupportedParameter(message, param=param))
     elif len(request.images) > model.max_images:
         limit = f"{model.max_images} image{'s' * (model.max_images != 1)}"
         message = f"{model.id} takes {limit} a request, {len(request.images)} were sent; send fewer."

@@ -30,9 +30,9 @@ Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
 SOON_S = 0.02
 """How long a plain answer may take to have its row written in one go."""
 AGAIN_S = 1.0
+"""How long to wait before what a database did not take is offered again."""
 MOST_OWED = 1_000
 """Endings that are tried again and again; each is a kilobyte, and a timer of `AGAIN_S`."""
-"""How long to wait before what a database did not take is offered again."""
 KEPT = timedelta(hours=24)
 """How long a first answer is kept for its Idempotency-Key."""
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "total": "total"}

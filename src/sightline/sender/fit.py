@@ -1,7 +1,7 @@
 """A picture brought within the limits: the largest size and the best quality that fit, and no more than a model uses.
 
 What fits already and is no larger than models can use is left as it is, to the byte. The rest is decoded by the
-service's own decoder (upright, sRGB, on white), reduced, never enlarged, and written as JPEG or WebP.
+service's own decoder (upright, sRGB, on white), reduced, never enlarged, and written as PNG, JPEG or WebP.
 """
 
 from __future__ import annotations

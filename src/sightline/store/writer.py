@@ -179,6 +179,7 @@ class Writer:
         if late:
             self._waiting = [write for write in self._waiting if write not in late]
             for write in late:
+                metrics.ledger_written(now_s - write.asked_s)
                 _end(write, StoreUnavailable())
         self._watch_the_late()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,16 @@ def test_the_cache_is_bounded_by_its_share_of_memory(folder: Path) -> None:
 def test_a_cache_too_small_for_one_request_is_refused_with_the_figure(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"allow 1\.1 GiB"):
         plan(read(folder), Limits(cache_gb=0.5))
+
+
+@pytest.mark.parametrize("bytes_a_token", [393_216, 139_264, 1_000_000])
+def test_the_figure_of_a_cache_too_small_is_enough(folder: Path, bytes_a_token: int) -> None:
+    """Gemma 3 12B takes 393,216 bytes a token: 3.01 GiB for one request, and "3.0" would be refused again."""
+    model = read(folder)
+    large = replace(model, cache_bytes_a_token=bytes_a_token)
+
+    with pytest.raises(ConfigError) as refused:
+        plan(large, Limits(cache_gb=0.5))
+
+    figure = float(re.findall(r"allow ([\d.]+) GiB", str(refused.value))[0])
+    assert plan(large, Limits(cache_gb=figure)).blocks > 0

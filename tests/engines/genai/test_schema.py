@@ -87,6 +87,21 @@ def test_anything_else_is_refused_by_place(schema: Any, words: str) -> None:
     assert words in refuse(schema)
 
 
+@pytest.mark.parametrize(
+    ("schema", "code"),
+    [
+        ({"type": "string", "pattern": "a"}, "unsupported_parameter"),
+        ({"type": "integer", "minimum": 0, "maximum": 10_000}, "unsupported_parameter"),
+        ({"type": "text"}, "invalid_value"),
+    ],
+)
+def test_what_a_schema_lacks_here_and_what_is_wrong_with_it_have_codes(schema: Any, code: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_schema(json.dumps(schema))
+
+    assert caught.value.code == code
+
+
 def test_depth_and_size_are_bounded() -> None:
     deep: dict[str, Any] = {"type": "string"}
     for _ in range(40):

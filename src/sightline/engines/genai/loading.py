@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig, Tokenizer
@@ -93,7 +94,7 @@ def plan(model: Model, limits: Limits) -> Capacity:
     blocks_a_request = model.info.context_length // BLOCK_TOKENS + 1
     affordable = int(limits.cache_gb * 2**30) // (model.cache_bytes_a_token * BLOCK_TOKENS)
     if affordable < blocks_a_request:
-        needed_gb = blocks_a_request * BLOCK_TOKENS * model.cache_bytes_a_token / 2**30
+        needed_gb = math.ceil(blocks_a_request * BLOCK_TOKENS * model.cache_bytes_a_token / 2**30 * 10) / 10
         raise ConfigError(
             f"{model.info.id}: a cache of {limits.cache_gb:g} GiB cannot hold one request of "
             f"{model.info.context_length:,} tokens; allow {needed_gb:.1f} GiB (cache_gb) or lower max_context"

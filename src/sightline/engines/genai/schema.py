@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sightline.errors import InvalidRequest
+from sightline.errors import InvalidRequest, UnsupportedParameter
 
 PARAM = "response_format.json_schema.schema"
 MAX_DEPTH = 32
@@ -96,8 +96,9 @@ class _Checker:
         allowed = _STRUCTURAL | _ANNOTATIONS | frozenset().union(*(_KEYWORDS[name] for name in types))
         for keyword in schema:
             if keyword not in allowed:
-                known = "needs a type that has it" if keyword in _ALL_TYPED else "is not supported"
-                raise _invalid(f"{place}.{keyword}", known)
+                if keyword in _ALL_TYPED:
+                    raise _invalid(f"{place}.{keyword}", "needs a type that has it")
+                raise _unsupported(f"{place}.{keyword}", "is not supported")
         leading = [word for word in ("type", "enum", "const", "anyOf", "$ref") if word in schema]
         if len(leading) != 1 and set(leading) not in ({"type", "enum"}, {"type", "const"}):
             raise _invalid(place, "needs exactly one of type, enum, const, anyOf and $ref")
@@ -152,9 +153,9 @@ def _check_range(schema: Schema, place: str) -> None:
     """Refuse bounds that the grammar cannot spell out."""
     low, high = schema.get("minimum"), schema.get("maximum")
     if high is not None and (low is None or high - low >= MAX_COUNT):
-        raise _invalid(f"{place}.maximum", f"needs a minimum at most {MAX_COUNT - 1:,} below it")
+        raise _unsupported(f"{place}.maximum", f"needs a minimum at most {MAX_COUNT - 1:,} below it")
     if high is None and low not in (None, 0, 1):
-        raise _invalid(f"{place}.minimum", "must be 0 or 1 where there is no maximum")
+        raise _unsupported(f"{place}.minimum", "must be 0 or 1 where there is no maximum")
 
 
 def _check_enum(values: object, place: str) -> None:
@@ -226,8 +227,15 @@ def _hashable(value: object) -> str | None:
 
 
 def _invalid(place: str, problem: str) -> InvalidRequest:
-    where = f"the schema's {place.removeprefix('.')}" if place else "the schema"
-    return InvalidRequest(f"{where} {problem}", param=PARAM)
+    return InvalidRequest(f"{_where(place)} {problem}", param=PARAM)
+
+
+def _unsupported(place: str, problem: str) -> UnsupportedParameter:
+    return UnsupportedParameter(f"{_where(place)} {problem}", param=PARAM)
+
+
+def _where(place: str) -> str:
+    return f"the schema's {place.removeprefix('.')}" if place else "the schema"
 
 
 def conforms(value: object, schema: Schema, root: Schema) -> bool:
