@@ -21,7 +21,7 @@ from sightline.admission.keys import ApiKey
 from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, KeyLimits, Message, TextPart
 from sightline.engines.scripted import ScriptedEngine
 from sightline.engines.transcribe import TranscriptionEngine
-from sightline.errors import EngineUnavailable
+from sightline.errors import EngineUnavailable, InvalidRequest
 from sightline.images.source import open_image
 from sightline.quoting import quoted
 from sightline.reading import beside
@@ -160,6 +160,14 @@ async def test_a_text_cut_where_a_line_ends_is_cut(
     assert f"the model was given the first {MOST} characters of its text" in end.images[0].actions
 
 
+async def test_a_picture_that_does_not_decode_is_called_by_its_number(service: Service) -> None:
+    """One that goes to a model elsewhere as it came is decoded for the reader alone."""
+    (image_,) = chat(image(picture()[:60])).images
+
+    with pytest.raises(InvalidRequest, match="image 2 does not decode"):
+        await service._reader.read(image_, "digest", MOST, number=2, request_id="req_1", owner="key_1")
+
+
 async def test_a_picture_without_text_stands_alone(service: Service) -> None:
     text, end = await answer(service, chat(image(picture()), "What?"))
 
@@ -216,6 +224,8 @@ def test_what_may_be_read_is_set_aside() -> None:
     more, less = (estimate(request, one, assumed_tokens=10).prompt_tokens for one in (model, plain))
 
     assert more - less == 2 * (MOST * 5 // 4) // 4
+    elsewhere = changed(plain, read_there=MOST)
+    assert estimate(request, elsewhere, assumed_tokens=10).prompt_tokens == more
 
 
 def test_what_is_only_estimated_leaves_a_stated_answer_no_less_room() -> None:
@@ -255,7 +265,7 @@ async def test_no_more_pages_are_read_at_once_than_a_model_runs(service: Service
     reading = service._reader.read
     told = await asyncio.gather(
         *(
-            reading(request.images[0], str(number), MOST, request_id="req_1", owner="key_1")
+            reading(request.images[0], str(number), MOST, number=1, request_id="req_1", owner="key_1")
             for number, request in enumerate(requests)
         )
     )

@@ -137,6 +137,26 @@ async def test_seed_differs_from_answer_to_answer() -> None:
     assert {piece.choice for piece in found} == {0, 1, 2}
 
 
+async def test_answers_side_by_side_are_read_no_further_than_they_are_taken() -> None:
+    class Endless(ScriptedEngine):
+        given = 0
+
+        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+            while True:
+                self.given += 1
+                yield Delta("a")
+
+    engine = Endless()
+    work = GenerateRequest("r", SCRIPTED, chat("a").messages, (), chat("a").sampling)
+    async with aclosing(_answers(engine, work, 3)) as pieces:
+        for _ in range(5):
+            await anext(pieces)
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    assert 5 <= engine.given <= 12
+
+
 class Bursts:
     """Deltas that have all come at once."""
 
@@ -278,8 +298,11 @@ async def test_engine_that_dies_while_images_are_read_is_503(service: Service, e
 
 
 async def test_unknown_model_and_starting_model_differ(service: Service, engine: ScriptedEngine) -> None:
-    with pytest.raises(ModelNotFound):
+    with pytest.raises(ModelNotFound, match=f"Loaded: {SCRIPTED}"):
         service.catalogue.find("gpt-4o")
+    with pytest.raises(ModelNotFound) as unknown:
+        service.catalogue.find("gpt-4o", ["gpt-4o"])
+    assert SCRIPTED not in unknown.value.message
     await engine.stop()
     with pytest.raises(EngineUnavailable):
         service.catalogue.find(SCRIPTED)

@@ -248,7 +248,8 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     if model.image is not None:
         for image in request.images:
             image_tokens += views(model.image, image.width, image.height, image.detail).tokens
-    characters = model.read_characters * 5 // 4 * len(request.images)  # the lines' numbers and letters come on top
+    read = model.read_characters + model.read_there
+    characters = read * 5 // 4 * len(request.images)  # the lines' numbers and letters come on top
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, TextPart):

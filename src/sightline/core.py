@@ -267,6 +267,7 @@ class ModelInfo:
     """What one model is and takes. `image` None means text only.
 
     Up to `read_characters` of each picture's text, read by the transcriber, stand beside it in the prompt; 0: none.
+    `read_there` as many are read by the server that has the model, another Sightline, which counts them as text.
     `characters_per_token` is what a text is taken to have before it is counted: 4, or fewer where a tokenizer spells.
     """
 
@@ -279,6 +280,7 @@ class ModelInfo:
     max_images: int
     supported_parameters: frozenset[str]
     read_characters: int = 0
+    read_there: int = 0
     characters_per_token: int = 4
 
 

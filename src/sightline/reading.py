@@ -60,8 +60,10 @@ class Reader:
         # A page is up to 13 MB of pixels, and models elsewhere take hundreds of requests at once.
         self._places = asyncio.Semaphore(RUNNING)
 
-    async def read(self, image: EncodedImage, sha256: str, most: int, *, request_id: str, owner: str) -> Told:
-        """Return the text of a picture in reading order: whole lines, of `most` characters together.
+    async def read(
+        self, image: EncodedImage, sha256: str, most: int, *, number: int, request_id: str, owner: str
+    ) -> Told:
+        """Return the text of a request's image `number` in reading order: whole lines, of `most` characters together.
 
         Raises:
             EngineUnavailable: no transcriber answers at this moment.
@@ -71,20 +73,20 @@ class Reader:
         told = self._held.pop(key, None)
         if told is None:
             async with self._places:
-                told = await self._transcribe(image, most, request_id, owner)
+                told = await self._transcribe(image, most, number, request_id, owner)
         self._held[key] = told
         while len(self._held) > MOST_HELD:
             self._held.popitem(last=False)
         return told
 
-    async def _transcribe(self, image: EncodedImage, most: int, request_id: str, owner: str) -> Told:
+    async def _transcribe(self, image: EncodedImage, most: int, number: int, request_id: str, owner: str) -> Told:
         try:
             engine, model = self._catalogue.find(MODEL_ID)
         except ModelNotFound:
             message = f"This model reads pictures with {MODEL_ID}, which is not served here; load it beside this model."
             raise EngineUnavailable(message) from None
         assert model.image is not None
-        (seen,) = await self._viewer.look([image], model.image, owner)
+        (seen,) = await self._viewer.look([image], model.image, owner, first=number)
         assert not isinstance(seen.shown, ImageFile)
         work = GenerateRequest(
             request_id=request_id,

@@ -75,7 +75,7 @@ class Service:
             ServiceError: whatever kept it from being carried out; nothing was charged.
             Replay: the caller's Idempotency-Key has an answer already.
         """
-        engine, model = self.catalogue.find(request.model)
+        engine, model = self.catalogue.find(request.model, call.key.models)
         check(request, model)
         asked = time.monotonic()
         async with self._admission.admit(model.id, call.key.id, call.key.limits.max_in_flight) as place:
@@ -108,7 +108,7 @@ class Service:
         Raises:
             ServiceError: as `run` would.
         """
-        engine, model = self.catalogue.find(request.model)
+        engine, model = self.catalogue.find(request.model, call.key.models)
         check(request, model)
         async with self._admission.visit(call.key.id, call.key.limits.max_in_flight):
             work, receipts = await self._prepare(request, model, call)
@@ -148,16 +148,22 @@ class Service:
     ) -> tuple[tuple[Message, ...], tuple[ImageReceipt, ...]]:
         """Put the text of each image beside it; the receipts say how much that is."""
         told = [
-            await self._reader.read(image, receipt.sha256, most, request_id=call.request_id, owner=call.key.id)
-            for image, receipt in zip(request.images, receipts, strict=True)
+            await self._reader.read(
+                image, receipt.sha256, most, number=number, request_id=call.request_id, owner=call.key.id
+            )
+            for number, (image, receipt) in enumerate(zip(request.images, receipts, strict=True), start=1)
         ]
         receipts = tuple([receipt.reading(*one) for receipt, one in zip(receipts, told, strict=True)])
         return beside(request.messages, [one.text for one in told]), receipts
 
 
 async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Pieces, None]:
-    """Run `n` answers side by side and yield their pieces as they come; a seed gives each its own."""
+    """Run `n` answers side by side and yield their pieces as they come; a seed gives each its own.
+
+    No answer is read further than who takes them has come, but for its next pieces: a slow client holds no memory.
+    """
     came: asyncio.Queue[Pieces | asyncio.Task[None]] = asyncio.Queue()
+    room = asyncio.Semaphore(n)
 
     async def answer(choice: int) -> None:
         seed = request.sampling.seed
@@ -165,6 +171,7 @@ async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGen
         async with aclosing(engine.generate(replace(request, sampling=sampling))) as deltas:
             more = at_hand(deltas)
             async for delta in deltas:
+                await room.acquire()
                 came.put_nowait(Pieces(choice, (delta, *more())))
 
     tasks = [asyncio.create_task(answer(choice)) for choice in range(n)]
@@ -176,6 +183,7 @@ async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGen
             pieces = await came.get()
             if isinstance(pieces, Pieces):
                 yield pieces
+                room.release()
             else:
                 pieces.result()  # raises what ended this answer early
                 left -= 1

@@ -48,7 +48,9 @@ def cycle(transport: Transport, *, method: str = "GET", keep_alive: bool = True,
     logger, scope = logging.getLogger(), {"method": method, "http_version": version}
     more: dict[str, Any] = {"expect_100_continue": False, "keep_alive": keep_alive, "on_response": lambda: None}
     event, ours = asyncio.Event(), [(b"date", b"today")]
-    return Cycle(scope, transport, Flow(), logger, logger, False, ours, event, **more)  # type: ignore[arg-type]
+    made = Cycle(scope, transport, Flow(), logger, logger, False, ours, event, **more)  # type: ignore[arg-type]
+    made.more_body = False  # the request is there whole
+    return made
 
 
 async def answer(to: Cycle, status: int, headers: list[tuple[bytes, bytes]], *bodies: bytes) -> None:

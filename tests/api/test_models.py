@@ -20,6 +20,7 @@ SCRIPTED = {
     "context_length": 4096,
     "max_images": 2,
     "read_characters": 0,
+    "characters_per_token": 4,
     "architecture": {
         "input_modalities": ["text", "image"],
         "image": {

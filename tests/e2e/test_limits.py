@@ -160,6 +160,19 @@ def test_body_of_no_declared_size_is_read_to_the_limit_and_no_further(scripted: 
             assert_too_large(status, answer, size="1,048,576 or more bytes")
 
 
+def test_body_too_large_that_is_still_sent_takes_its_answer_from_nobody(scripted: LocalService) -> None:
+    """Closed at once, the connection would be reset, and the answer lost to many a client."""
+    with connection(scripted, "content-length: 3000000") as connected:
+        connected.sendall(b" " * 400_000)
+        time.sleep(0.3)
+        told = b""
+        while piece := connected.recv(65_536):
+            told += piece
+
+    assert told.startswith(b"HTTP/1.1 413 ")
+    assert b"request_too_large" in told
+
+
 def send_for_ever(connected: socket.socket, chunk: bytes) -> None:
     while True:
         connected.sendall(chunk)

@@ -110,7 +110,7 @@ def test_turned_photo_is_not_plain(orientation: int) -> None:
         encoded(quarters(64, 64), "jpeg")[:-2],
         encoded(quarters(64, 64))[:-12],
         encoded(quarters(27, 64)),
-        encoded(quarters(28, 5600)),
+        encoded(quarters(28, 3640)),
         png(32, 32, 8, 0, bytes(32 * 32), (b"tRNS", b"\0\0")),
         png(32, 32, 8, 0, bytes(32 * 32), (b"gAMA", b"\0\1\x86\xa0")),
         png(32, 32, 8, 0, bytes(32 * 32), (b"zTXt", b"x\0\0" + b"x" * 10)),
@@ -194,7 +194,34 @@ def test_model_with_closer_views_gets_the_shape_of_the_picture() -> None:
     again = read_header(made.data)
     assert again is not None
     assert (again.width, again.height) == (512, 128)
+    assert (made.width, made.height) == (64, 64)  # what the model sees of it
     assert made.views == views(encoding, again.width, again.height, "high").count == 5
+
+
+QWEN = ImageEncoding("patches", 28, min_pixels=3_136, max_pixels=12_845_056, forwarded=True)
+
+
+@pytest.mark.parametrize(("width", "height"), [(65_535, 28), (8_000, 8), (24, 6_000), (7_960, 40), (3_600, 28)])
+def test_a_strip_goes_out_in_a_shape_that_models_take(width: int, height: int) -> None:
+    """The code of Qwen's models refuses a side of 200 times the other."""
+    noise = Image.frombytes("L", (width, height), np.random.default_rng(1).bytes(width * height))
+
+    made = recode(encoded(noise, "gif"), "gif", QWEN)
+
+    again = read_header(made.data)
+    assert again is not None
+    assert max(again.width, again.height) < 200 * min(again.width, again.height)
+    assert (again.width, again.height) == (views(QWEN, width, height, "low").whole.width, made.height)
+    assert views(QWEN, again.width, again.height, "low").tokens == views(QWEN, width, height, "low").tokens
+
+
+def test_what_is_too_long_for_a_jpeg_stays_a_png() -> None:
+    noise = Image.frombytes("RGB", (65_535, 28), np.random.default_rng(1).bytes(65_535 * 28 * 3))
+
+    made = recode(encoded(noise), "png", ImageEncoding("square", 64, 16, PanAndScan(min_crop_px=16), forwarded=True))
+
+    assert made.file_type == "png"
+    assert len(made.data) > LARGEST_PNG_BYTES
 
 
 @pytest.mark.parametrize("behind", [b"", b"\0" * 100, b"\xd9" * 5, b"\xd9" * 50, b"\xff" * 9, b"\xff\xd9", b"\0\xd9\0"])

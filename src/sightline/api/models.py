@@ -28,7 +28,7 @@ async def get_model(request: Request) -> Response:
     key = await caller(request.scope, "inference")
     service = runtime_of(request.scope).service
     allow_model(request.scope, key, request.path_params["model_id"])
-    _, model = service.catalogue.find(request.path_params["model_id"])
+    _, model = service.catalogue.find(request.path_params["model_id"], key.models)
     return Response(encode(entry(service, model)), media_type="application/json")
 
 

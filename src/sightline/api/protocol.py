@@ -243,6 +243,9 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             self._give_last_deadline()
             return
+        if self._answering is not None and not self._answering.keep_alive:  # it was answered before its body was there
+            self._linger()
+            return
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
@@ -305,7 +308,13 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
                 return
         self._say(error)
-        self.transport.write_eof()  # closing at once could take the answer from the client: what it sends is unread
+        self._linger()
+
+    def _linger(self) -> None:
+        """End the connection from this side; closing at once could take the answer from a client that still sends."""
+        self._is_deaf = True
+        self.flow.resume_reading()
+        self.transport.write_eof()
         self.read_due_s = self.loop.time() + _LINGER_S
 
     def _say(self, error: ServiceError) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sightline.core import ChatRequest, ModelInfo, SamplingParams
 from sightline.engines.base import Engine
@@ -55,8 +55,8 @@ class Catalogue:
         self.models()
         return all(engine.models() for engine in self._engines)
 
-    def find(self, model_id: str) -> tuple[Engine, ModelInfo]:
-        """Find a model that can answer now, by its id or an alias.
+    def find(self, model_id: str, allowed: Collection[str] | None = None) -> tuple[Engine, ModelInfo]:
+        """Find a model that can answer now, by its id or an alias; what is not `allowed` no refusal names.
 
         Raises:
             ModelNotFound: no engine here has it.
@@ -68,7 +68,8 @@ class Catalogue:
                 if model.id == wanted:
                     return engine, model
         shown = repr(model_id[:100])
-        loaded = ", ".join(model.id for model in self.models())
+        told = [one.id for one in self.models() if allowed is None or self.names_of(one.id) & set(allowed)]
+        loaded = ", ".join(told) or "none that this key may use"
         if wanted in self._known or not self.is_complete():
             message = f"No engine serves {shown} at this moment; one is starting. Try again in a moment."
             raise EngineUnavailable(message, retry_after_s=2)

@@ -19,6 +19,8 @@ from sightline.images.tokens import useful_size, views
 LARGEST_PNG_BYTES = 400_000
 """Two such in base64 and their request stay below 1.2 MB; what a lossless file would pass this is a JPEG instead."""
 _JPEG_QUALITY = 95
+_LARGEST_JPEG_PX = 65_500
+"""A side; libjpeg writes none longer."""
 
 
 def recode(data: bytes, image_type: str, encoding: ImageEncoding, detail: Detail = "low") -> Decoded:
@@ -37,12 +39,14 @@ def recode(data: bytes, image_type: str, encoding: ImageEncoding, detail: Detail
     picture = Image.frombytes("RGB", (decoded.width, decoded.height), decoded.data)
     kind = "jpeg" if image_type == "jpeg" else "png"
     file = _written(picture, kind)
-    if len(file) > LARGEST_PNG_BYTES and kind == "png":
+    if kind == "png" and len(file) > LARGEST_PNG_BYTES and max(picture.size) <= _LARGEST_JPEG_PX:
         kind, file = "jpeg", _written(picture, "jpeg")
     actions = (*(action for action in decoded.actions if action != "resized"), f"written anew as {kind}")
     seen = views(encoding, header.width, header.height, detail)
     if (header.width, header.height) != (seen.whole.width, seen.whole.height):
         actions = (*actions, "resized")
+    if encoding.pan_and_scan is not None:  # such a model sees squares of it, not the file
+        decoded = replace(decoded, width=seen.whole.width, height=seen.whole.height)
     return replace(decoded, data=file, file_type=kind, actions=actions, views=seen.count)
 
 

@@ -12,6 +12,9 @@ from typing import Literal, NamedTuple
 
 from sightline.core import Detail, ImageEncoding, PanAndScan, documented_estimate
 
+_LONGEST = 199
+"""Times the shorter side, in patches: Qwen's code refuses a picture of 200."""
+
 
 class Box(NamedTuple):
     """A part of a picture, in its own pixels."""
@@ -94,10 +97,15 @@ def useful_size(encoding: ImageEncoding, width: int, height: int) -> tuple[int, 
 
 
 def _patches(encoding: ImageEncoding, width: int, height: int) -> tuple[int, int]:
-    """Say how many patches a picture becomes, across and down.
+    """Say how many patches a picture becomes, across and down: a strip that models refuse, fewer along than it has.
 
     Source: Transformers' Qwen2VLImageProcessor, `smart_resize`.
     """
+    across, down = _resized(encoding, width, height)
+    return min(across, _LONGEST * down), min(down, _LONGEST * across)
+
+
+def _resized(encoding: ImageEncoding, width: int, height: int) -> tuple[int, int]:
     side = encoding.size_px
     across, down = max(1, round(width / side)), max(1, round(height / side))
     pixels = across * down * side * side

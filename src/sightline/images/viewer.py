@@ -36,13 +36,17 @@ class Viewer:
         self._pool = pool
         self._cache = cache
 
-    async def look(self, images: Sequence[EncodedImage], encoding: ImageEncoding, owner: str) -> list[Seen]:
+    async def look(
+        self, images: Sequence[EncodedImage], encoding: ImageEncoding, owner: str, *, first: int = 1
+    ) -> list[Seen]:
         """Look at `images`, in order, as a model with `encoding` does; `owner` keeps callers' caches apart.
+
+        The first is image number `first` of its request.
 
         Raises:
             InvalidRequest: some of them do not decode; of several, `details` lists each.
         """
-        looks = [self._one(image, encoding, owner, number) for number, image in enumerate(images, start=1)]
+        looks = [self._one(image, encoding, owner, number) for number, image in enumerate(images, start=first)]
         if len(looks) == 1:
             return [await looks[0]]
         seen: list[Seen] = []

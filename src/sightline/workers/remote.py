@@ -40,12 +40,17 @@ class DeskLine:
     """The line to the desk; `on_gone` is called when the parent is."""
 
     def __init__(self, on_gone: Callable[[], None]) -> None:
-        self.refusal: ServiceError | None = None
+        self._full: Denied | None = None
         self.channel = Channel(self._receive, self._close)
         self._on_gone = on_gone
         self._replies: dict[int, asyncio.Future[Reply]] = {}
         self._numbers = 0
         self._is_open = True
+
+    @property
+    def refusal(self) -> ServiceError | None:
+        """Why every request is refused at this moment, if it is; one of its own for each, for what is raised grows."""
+        return unpack(self._full) if self._full is not None else None
 
     def number(self) -> int:
         """A number for a question."""
@@ -74,7 +79,7 @@ class DeskLine:
     def _receive(self, head: bytes, _: bytes) -> None:
         match to_worker.decode(head):
             case Full(refusal):
-                self.refusal = unpack(refusal) if refusal is not None else None
+                self._full = refusal
             case Count():
                 self.tell(counts.counted())
             case Granted(number) | Denied(number) | Taken(number) | Text(number) as reply:

@@ -10,8 +10,9 @@ import pytest
 
 from sightline.core import ImageEncoding, ResponseFormat
 from sightline.engines.upstream.engine import UpstreamEngine
-from sightline.errors import EngineOverloaded
+from sightline.errors import EngineError, EngineOverloaded
 from sightline.settings import UpstreamModel, UpstreamSettings
+from support.asgi import until
 from support.upstreams import MODEL, Rude, ask, engine_over
 
 pytestmark = pytest.mark.anyio
@@ -154,6 +155,45 @@ async def test_prompt_may_have_its_schema_in_it_and_what_a_template_begins_with(
             assert deltas[-1].usage is not None
             assert deltas[-1].usage.prompt_tokens == server.tokens
             assert engine.pool.servers[0].is_in
+    finally:
+        await server.stop()
+
+
+@pytest.mark.parametrize("reads", [0, 640])
+async def test_prompt_may_have_in_it_what_a_sightline_reads_on_the_pictures(reads: int) -> None:
+    server = Counting(read_characters=reads, characters_per_token=1)
+    server.tokens = 600
+    await server.start()
+    try:
+        async with engine_over([server]) as engine:
+            server.tokens = 32 + 2_000
+            (model,) = engine.models()
+
+            deltas = [delta async for delta in engine.generate(ask(images=2))]
+
+            assert (model.read_characters, model.read_there, model.characters_per_token) == (0, reads, 1)
+            assert deltas[-1].usage is not None
+            assert (deltas[-1].usage.prompt_tokens == server.tokens) == bool(reads)
+            assert engine.pool.servers[0].is_in == bool(reads)
+    finally:
+        await server.stop()
+
+
+async def test_stopping_ends_a_stream_whose_client_does_not_read_with_an_error() -> None:
+    """It ends for the service's sake: nobody left, and nothing is charged."""
+    server = Rude()
+    await server.start()
+    try:
+        async with engine_over([server]) as engine:
+            server.pause_s = 0.5
+            deltas = engine.generate(ask())
+            await anext(deltas)
+
+            await engine.stop()
+
+            with pytest.raises(EngineError):
+                _ = [delta async for delta in deltas]
+            await until(lambda: server.left == 1)
     finally:
         await server.stop()
 

@@ -75,6 +75,8 @@ class Listed(msgspec.Struct):
     max_model_len: int | None = None
     context_length: int | None = None
     max_images: int | None = None
+    read_characters: int | None = None
+    characters_per_token: int | None = None
     architecture: _Architecture | None = None
     supported_parameters: frozenset[str] | None = None
     meta: _Meta | None = None
@@ -207,6 +209,8 @@ class Discovery:
             max_images=(model.max_images or entry.max_images or _MOST_IMAGES) if image else 0,
             supported_parameters=model.supported_parameters or entry.supported_parameters or SUPPORTED,
             read_characters=model.read_characters if image else 0,
+            read_there=(entry.read_characters or 0) if image else 0,
+            characters_per_token=max(1, entry.characters_per_token or 4),
         )
         return Served(info, BodyWriter(model.id, kind, info.supported_parameters, self._reserved), kind)
 

@@ -52,6 +52,9 @@ class Asking:
         """
         if self._is_over:
             return []
+        if self._running is not None and self._running.given_up:  # while its client did not read
+            self.leave()
+            raise Failure("slow")
         body = None if self._sending is not None else await written(self._served.writer.write, self._request)
         try:
             if body is not None:

@@ -17,6 +17,8 @@ _MOST_TEMPLATE_TOKENS = 1024
 _MOST_TOKENS_A_BYTE = 3
 """Unicode's composed form, which Qwen's tokenizers make of a text, can be three times as long; so can what we break."""
 _MOST_TOKENS_AROUND_AN_IMAGE = 64
+_MOST_TOKENS_READ = 5
+"""A character that a server reads on a picture: four bytes of it at most, and the lines' numbers and cells' letters."""
 
 
 class Reckoning:
@@ -33,7 +35,7 @@ class Reckoning:
             request.image_tokens
             + _MOST_TOKENS_A_BYTE * (text_bytes + schema_bytes)  # OpenAI counts a schema as part of the prompt
             + _TOKENS_A_MESSAGE * messages
-            + _MOST_TOKENS_AROUND_AN_IMAGE * images
+            + (_MOST_TOKENS_AROUND_AN_IMAGE + _MOST_TOKENS_READ * model.read_there) * images
             + _MOST_TEMPLATE_TOKENS
         )
         self._most_completion = request.sampling.max_tokens or model.context_length

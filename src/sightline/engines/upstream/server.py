@@ -48,6 +48,7 @@ class Exchange:
         self.streams = streams
         self.has_begun = False
         self.given_up = False
+        self._is_cancelled = False
         self.reply: Reply | None = None
         self._task = asyncio.current_task()
 
@@ -61,14 +62,17 @@ class Exchange:
         return now - self.heard_s > longest_s and (self.reply is None or self.reply.is_awaited)
 
     def give_up(self) -> None:
-        """End it from outside; its own task sees to the rest."""
-        if self._task is not None and not self.given_up:
-            self.given_up = True
+        """End it from outside; its own task sees to the rest, at once unless it waits for a slow client."""
+        if self.given_up:
+            return
+        self.given_up = True
+        if self._task is not None and (self.reply is None or self.reply.is_awaited):
+            self._is_cancelled = True
             self._task.cancel()
 
     def was_given_up(self) -> bool:
         """Whether a cancellation that has just been caught is `give_up`'s, and nobody else's."""
-        return self.given_up and self._task is not None and self._task.uncancel() == 0
+        return self._is_cancelled and self._task is not None and self._task.uncancel() == 0
 
 
 class Server:
