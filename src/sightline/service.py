@@ -160,7 +160,7 @@ class Service:
 async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Pieces, None]:
     """Run `n` answers side by side and yield their pieces as they come; a seed gives each its own.
 
-    No answer is read further than who takes them has come, but for its next pieces: a slow client holds no memory.
+    Each is read no further than its pieces are taken: a client that reads slowly slows the engine, and fills no memory.
     """
     came: asyncio.Queue[Pieces | asyncio.Task[None]] = asyncio.Queue()
     room = asyncio.Semaphore(n)
