@@ -35,6 +35,17 @@ def test_json_has_event_level_time_module_and_request(capsys: pytest.CaptureFixt
     assert line == {"event": "happened", "level": "info", "module": "somewhere", "ms": 3, "request_id": "req_1"}
 
 
+def test_nothing_that_is_logged_steers_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(json=False)
+
+    get_logger("m").info("request", path="/\x1b]0;owned\x07\x1b[2J\x9b2J")
+
+    shown = capsys.readouterr().err
+    assert r"/\x1b]0;owned\x07\x1b[2J\x9b2J" in shown
+    assert not set(shown) & set("\x07\x9b")
+    assert "\x1b]" not in shown
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_secrets_are_left_out(capsys: pytest.CaptureFixture[str], as_json: bool) -> None:
     configure_logging(json=as_json)

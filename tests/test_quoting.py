@@ -48,6 +48,12 @@ def test_the_largest_and_the_smallest_value_of_a_chart_are_marked() -> None:
     assert quoted(chart) == '"""\n1 Costs in 2019\n2 May\t37%\n3 Jun\t~29%\n4 Jul\t11% -\n5 Aug\t60% +\n"""'
 
 
+def test_thousands_and_millions_are_compared_with_each_other() -> None:
+    chart = "Jan\t900K\nFeb\t980K\nMar\t1.2M\nApr\t2M"
+
+    assert quoted(chart) == '"""\n1 Jan\t900K -\n2 Feb\t980K\n3 Mar\t1.2M\n4 Apr\t2M +\n"""'
+
+
 def test_the_shares_of_a_legend_are_compared_across_its_columns() -> None:
     assert quoted("Ada 35%\tEmil 21%\nKim 31%\tZoe 13%") == '"""\n1 Ada 35% +\tEmil 21%\n2 Kim 31%\tZoe 13% -\n"""'
 

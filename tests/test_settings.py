@@ -161,6 +161,11 @@ def test_each_vision_model_is_told_what_it_may_remember_of_pictures() -> None:
     assert [spec.options.get("features_bytes") for spec in specs] == [7, 5, None]
 
 
+def test_price_of_an_alias_is_refused_for_nobody_would_be_charged_it() -> None:
+    with pytest.raises(ConfigError, match=r"prices\.mine: is an alias; .* the price of a/b"):
+        settings_of({"aliases": {"mine": "a/b"}, "prices": {"mine": {"prompt": "0.1"}}})
+
+
 @pytest.mark.parametrize(("limits", "running"), [({}, 16), ({"max_running": 64}, 64)])
 def test_a_vision_model_runs_as_many_requests_as_the_line_before_it_lets_through(
     limits: dict[str, int], running: int

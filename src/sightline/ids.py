@@ -7,6 +7,8 @@ import random
 import time
 from datetime import datetime
 
+MOST_CHARACTERS = 200
+"""Of a model's id."""
 _random = random.Random()  # asking the system for each id would take longer than the rest of it
 os.register_at_fork(after_in_child=_random.seed)
 
@@ -20,3 +22,8 @@ def new_id(prefix: str) -> str:
 def first_id(prefix: str, at: datetime) -> str:
     """Return what sorts before every id made at `at` or later, and after every one made before."""
     return f"{prefix}{max(0, int(at.timestamp() * 1000)):012x}"
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a model's id: a column of the ledger holds it, and terminals show it."""
+    return 0 < len(text) <= MOST_CHARACTERS and text.isprintable()

@@ -19,6 +19,8 @@ _SECRET = frozenset({"authorization", "key", "api_key", "secret", "token", "pass
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is worked on; every event logged meanwhile carries it."""
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
 _json = msgspec.json.Encoder(enc_hook=repr)
 
 
@@ -28,7 +30,7 @@ def configure_logging(*, json: bool | None = None) -> None:
     # The default prints local variables: keys, prompts and pictures.
     for_person = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
-        processors=[complete, *([_to_json] if as_json else [_spell_time, for_person])],
+        processors=[complete, *([_to_json] if as_json else [_for_terminal, for_person])],
         wrapper_class=Logger,
         logger_factory=Lines.to_stderr if as_json else structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -85,9 +87,10 @@ def complete(_: Any, level: str, event: structlog.typing.EventDict) -> structlog
     return event
 
 
-def _spell_time(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _for_terminal(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Spell the time, and what would steer a terminal: a path is whatever a stranger sends."""
     event["timestamp"] = event["timestamp"].isoformat().replace("+00:00", "Z")
-    return event
+    return {name: value.translate(_CONTROLS) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _to_json(logger: Any, level: str, event: structlog.typing.EventDict) -> bytes:

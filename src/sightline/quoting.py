@@ -22,6 +22,7 @@ LABELLED = 2
 LEAST_COMPARED = 3
 FIGURE = re.compile(r"(~?[$€£]?)(-?\d{1,3}(?:,\d{3})+|-?\d{1,4}(?:\.\d)?)( ?[%kKM]?)")
 """A number as charts have them; prices have two decimals, numbers of phones and orders more digits."""
+TIMES = {"K": 1e3, "M": 1e6}
 SUM = re.compile(r"(?:sub|grand )?total|sum|balance|amount", re.IGNORECASE)
 """How a line begins that is compared with no other."""
 SHARE = re.compile(r".+ (\d+(?:\.\d)?)(%)")
@@ -80,7 +81,9 @@ def _figures(cells: Sequence[str], line: int) -> list[Figure]:
     if SUM.match(cells[0]):
         return []
     if len(cells) == LABELLED and cells[0] and (match := FIGURE.fullmatch(cells[1])):
-        return [Figure(line, 1, match[1].strip("~") + match[3].strip(), float(match[2].replace(",", "")))]
+        unit = match[3].strip()
+        value = float(match[2].replace(",", "")) * TIMES.get(unit.upper(), 1.0)
+        return [Figure(line, 1, match[1].strip("~") + ("" if unit.upper() in TIMES else unit), value)]
     matches = [SHARE.fullmatch(cell) for cell in cells]
     return [
         Figure(line, cell, match[2], float(match[1])) for cell, match in enumerate(matches) if match and all(matches)

@@ -10,15 +10,16 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
+from sightline import checks
 from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
 
@@ -33,18 +34,7 @@ _STRICT = ConfigDict(extra="forbid")
 _SERVER = r"^https?://[^/@\s?#]+(/[^\s?#@]*)?$"
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _address(url: str) -> str:
-    """Refuse an address of a server that none can have; pydantic puts what is raised into words of ours."""
-    if not url.isascii():
-        raise ValueError("must be ASCII; write other letters as xn--… in a host, as %… in a path")
-    parts = urlsplit(url)
-    if parts.port == 0:  # refuses what is too high itself
-        raise ValueError("Port 0 is none to connect to")
-    if not all(0 < len(label) < 64 for label in (parts.hostname or "").removesuffix(".").split(".")):
-        raise ValueError("has a host that is no name or number")
-    return url
+ServerUrl = Annotated[str, Field(pattern=_SERVER), AfterValidator(checks.address)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +167,9 @@ class UpstreamSettings:
 
     __pydantic_config__ = _STRICT
 
-    urls: Annotated[tuple[Annotated[str, Field(pattern=_SERVER), AfterValidator(_address)], ...], Field(min_length=1)]
+    urls: Annotated[
+        tuple[Annotated[str, Field(pattern=_SERVER), AfterValidator(checks.address)], ...], Field(min_length=1)
+    ]
     key_env: str = ""
     key: SecretStr | None = None
     models: dict[str, UpstreamModel] = field(default_factory=dict)
@@ -200,7 +192,7 @@ class Settings:
 
     __pydantic_config__ = _STRICT
 
-    data: Path = Path("~/.sightline")
+    data: Annotated[Path, AfterValidator(checks.folder)] = Path("~/.sightline")
     database: SecretStr | None = None
     redis: SecretStr | None = None
     faults: str = ""
@@ -276,6 +268,8 @@ def settings_of(tree: Mapping[str, Any]) -> Settings:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         raise ConfigError("\n".join(lines)) from error
+    for name in settings.prices.keys() & settings.aliases.keys():
+        raise ConfigError(f"prices.{name}: is an alias; what is charged is the price of {settings.aliases[name]}")
     return settings
 
 
@@ -326,8 +320,9 @@ def engine_spec(model: str) -> EngineSpec:
     if model in BUNDLED:
         path = Path(__file__).parent / "bundled" / BUNDLED[model]
         return EngineSpec("genai", {"path": str(path), "model_id": model})
-    if Path(model).expanduser().is_dir():
-        return EngineSpec("genai", {"path": str(Path(model).expanduser().resolve())})
+    with suppress(OSError, RuntimeError):  # a name too long for a file, a folder of others, nobody's home
+        if Path(model).expanduser().is_dir():
+            return EngineSpec("genai", {"path": str(Path(model).expanduser().resolve())})
     known = ", ".join((*BUNDLED, TRANSCRIBER))
     raise ConfigError(f"--model {model}: neither a folder nor a model that comes with Sightline ({known}).")
 

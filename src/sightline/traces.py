@@ -10,6 +10,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
     from opentelemetry.trace import Span
 
+_ENDING_S = 2.0
 _provider: TracerProvider | None = None
 
 
@@ -50,17 +52,24 @@ def start(processor: SpanProcessor | None = None) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     ours = Resource({SERVICE_NAME: "sightline", SERVICE_VERSION: __version__})
-    _provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()))
+    _provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
     _provider.add_span_processor(processor or BatchSpanProcessor(OTLPSpanExporter()))
 
 
 def stop() -> None:
-    """Send what has not been sent and end; blocks meanwhile. Safe to call twice."""
+    """Send what has not been sent, within two seconds, and end; blocks meanwhile. Safe to call twice."""
     global _provider
     provider, _provider = _provider, None
     if provider is not None:
-        with suppress(Exception):  # whoever collects traces may be gone; that must not make a stop fail
-            provider.shutdown()
+        # Whoever collects traces may be gone: it is tried again for longer than a stop may take.
+        ending = threading.Thread(target=_end, args=(provider,), daemon=True)
+        ending.start()
+        ending.join(_ENDING_S)
+
+
+def _end(provider: TracerProvider) -> None:
+    with suppress(Exception):
+        provider.shutdown()
 
 
 def begin(request: ChatRequest, model_id: str, request_id: str, traceparent: str) -> Trace | None:

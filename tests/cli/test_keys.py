@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -216,6 +219,54 @@ def test_folder_that_cannot_be_used_is_a_sentence(run: Run, tmp_path: Path) -> N
     assert result.stderr.startswith("error: The data folder")
 
 
+def test_folder_of_others_is_a_sentence(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", deny)
+
+    result = run("keys", "list", "--data", str(tmp_path))
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith("cannot be used: Permission denied.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["keys", "list", "--data", "~nobody-here/x"], "is below the home of nobody who is known here"),
+        (["serve", "--data", "~nobody-here/x"], "is below the home of nobody who is known here"),
+        (["serve", "--model", "m" * 300], "neither a folder nor a model"),
+        (["serve", "--model", "~nobody-here/m"], "neither a folder nor a model"),
+    ],
+)
+def test_names_that_no_system_has_are_sentences(run: Run, arguments: list[str], sentence: str) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_redis_that_is_no_address_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
+    monkeypatch.setenv("SIGHTLINE_REDIS", "localhost:6379")
+
+    result = run("serve", "--workers", workers)
+
+    assert result.exit_code == 1
+    assert "looks like redis://" in result.stderr
+
+
+def test_what_a_terminals_encoding_lacks_is_spelt(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sightline", "keys", "list", "--data", str(tmp_path)]
+    made = CliRunner().invoke(app, ["keys", "create", "Zoë", "--data", str(tmp_path)])
+    assert made.exit_code == 0
+
+    listed = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, check=True)
+
+    assert rb"Zo\xeb" in listed.stdout
+
+
 @pytest.mark.parametrize(
     "command", [[], ["serve"], ["ask"], ["models"], ["keys"], ["keys", "create"], ["keys", "list"], ["keys", "revoke"]]
 )
@@ -238,6 +289,7 @@ def test_version(run: Run) -> None:
         ({"INFERENCE_API_KEY": "k", "SIGHTLINE_BASE_URL": "http://127.0.0.1:1/v1"}, "Nothing answers on"),
         ({"INFERENCE_API_KEY": "k", "SIGHTLINE_BASE_URL": "127.0.0.1:8000"}, "which is no address"),
         ({"INFERENCE_API_KEY": "k", "SIGHTLINE_BASE_URL": "http://a:b"}, "which is no address"),
+        ({"INFERENCE_API_KEY": "k", "ALL_PROXY": "socks4://127.0.0.1:1"}, "The proxy that the environment names"),
     ],
 )
 def test_service_that_cannot_be_reached_is_a_sentence(

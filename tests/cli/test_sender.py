@@ -126,8 +126,11 @@ def test_fit_never_overwrites_an_input_or_another_result(folder: Path) -> None:
 
 
 def test_fit_goes_on_after_what_cannot_be_fitted(folder: Path) -> None:
-    result = run("fit", "note.txt", "gone.png", "large.png")
+    (folder / "~tmp.png").write_bytes((folder / "large.png").read_bytes())
+
+    result = run("fit", "note.txt", "gone.png", "~tmp.png", "large.png")
 
     assert result.exit_code == 1
     assert "is text" in " ".join(result.output.split())
     assert (folder / "large.fit.png").exists()
+    assert (folder / "~tmp.fit.png").exists()

@@ -160,6 +160,7 @@ def test_an_empty_ledger_is_a_friendly_line(tmp_path: Path, arguments: list[str]
     [
         (["--since", "soon"], "--since soon: give 7d"),
         (["--until", "2026-11-21T00:00:00"], "--until 2026-11-21T00:00:00: give 7d"),
+        (["--since", "20261121"], "--since 20261121: give 7d"),
         (["--key", "Bob"], "No key has the name or id Bob"),
         (["--database", "mysql://x"], "postgresql://"),
     ],

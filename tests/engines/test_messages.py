@@ -86,3 +86,7 @@ def test_unknown_error_is_an_engine_error(name: str) -> None:
 
     assert type(again) is EngineError
     assert again.message == "what was wrong"
+
+
+def test_when_to_come_back_crosses_with_the_error() -> None:
+    assert unpack(failed(1, errors.EngineOverloaded("full", retry_after_s=7))).retry_after_s == 7

@@ -125,6 +125,14 @@ def test_the_axis_is_read_too_and_values_have_its_unit(networks: Networks) -> No
     assert measured(text) == {"Apples": "~$1,000", "Pears": "~$4,000", "Plums": "~$2,400", "Figs": "~$3,000"}
 
 
+@pytest.mark.parametrize("stands", [True, False])
+def test_an_axis_that_goes_over_to_thousands_is_not_measured(networks: Networks, *, stands: bool) -> None:
+    canvas = Canvas(ticks=("0", "400", "800", "1.2k", "1.6k"), stands=stands)
+    bars(canvas)
+
+    assert measured(transcribe(networks, canvas.pixels())) == {}
+
+
 def test_a_label_without_a_bar_has_no_value(networks: Networks) -> None:
     canvas = Canvas()
     for number in (0, 1, 3):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "sightline"
-BASE = {"errors", "core", "ids", "settings", "log", "timers", "metrics", "faults", "traces", "allocator"}
+BASE = {"errors", "core", "ids", "settings", "log", "timers", "metrics", "faults", "traces", "allocator", "checks"}
 STAGES = {"admission", "images", "engines", "metering"}
 
 # What each part may import beside the base and itself.
@@ -70,7 +70,7 @@ def test_only_the_cluster_imports_ray() -> None:
 
 def test_base_modules_do_not_import_each_other_in_circles() -> None:
     seen: set[str] = set()
-    for name in ("errors", "core", "ids", "settings", "log"):
+    for name in ("errors", "core", "ids", "checks", "settings", "log"):
         assert imported_parts(SOURCE / f"{name}.py") <= seen
         seen.add(name)
 

@@ -35,6 +35,19 @@ def backend(connection: Connection) -> int:
     return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
 
 
+def test_options_of_the_url_hold_beside_ours(empty_postgres: str) -> None:
+    more = "&" if "?" in empty_postgres else "?"
+
+    database = Database.at(f"{empty_postgres}{more}options=-c%20application_name%3Dmine")
+    found = [
+        database.read(lambda connection, name=name: connection.execute(text(f"SHOW {name}")).scalar_one())
+        for name in ("application_name", "statement_timeout")
+    ]
+    database.close()
+
+    assert found == ["mine", "1s"]
+
+
 def slow(connection: Connection) -> None:
     connection.execute(text("SELECT pg_sleep(1.2)"))
 

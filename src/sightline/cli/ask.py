@@ -47,7 +47,7 @@ def ask(
             if model is None:
                 fail("The service has no model ready yet; try again in a moment.")
         with client.stream("POST", "chat/completions", json={**body, "model": model}) as answer:
-            check(answer)
+            check(answer, "text/event-stream")
             usage = _print_stream(_lines(answer.iter_bytes()))
     if show_usage and usage:
         err.print(
@@ -77,9 +77,10 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _print_stream(lines: Iterable[bytes]) -> dict[str, Any] | None:
-    usage = None
+    usage, is_whole = None, False
     for line in lines:
-        if not line.startswith(b"data: ") or line == b"data: [DONE]":
+        is_whole = is_whole or line == b"data: [DONE]"
+        if not line.startswith(b"data: ") or is_whole:
             continue
         event = json.loads(line.removeprefix(b"data: "))
         if "error" in event:
@@ -89,4 +90,6 @@ def _print_stream(lines: Iterable[bytes]) -> dict[str, Any] | None:
         for choice in event["choices"]:
             say(choice["delta"].get("content") or "")
     say("\n")
+    if not is_whole:
+        fail("The answer broke off: the service ended it without saying so.")
     return usage

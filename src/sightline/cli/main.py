@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -43,3 +45,6 @@ def sightline(
     First time: `sightline serve` starts the service and prints a key; in a second terminal
     `sightline ask photo.png "What is in this image?"` asks it.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what a terminal's encoding lacks is spelt, and ends no command
+            stream.reconfigure(errors="backslashreplace")

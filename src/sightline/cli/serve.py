@@ -226,6 +226,7 @@ def serve(
         if upstream:
             settings = replace(settings, upstreams=tuple(upstream_pool(urls) for urls in upstream))
         open_database(settings).close()
+        RateLimits(settings.redis_url)  # connects nothing; what it cannot do is a sentence here
         if settings.traces:
             traces.require()
         listeners = _listen(settings.server)

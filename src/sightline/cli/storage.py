@@ -41,6 +41,8 @@ def find_database(data: Path | None, url: str | None, config: Path | None, *, ma
         return Database.open(folder, settings.database_url)
     except ConfigError as error:
         fail(str(error))
+    except OSError as error:
+        fail(f"The data folder {folder} cannot be used: {error.strerror}.")
 
 
 @contextmanager

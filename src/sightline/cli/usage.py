@@ -33,6 +33,8 @@ from sightline.store.database import Database
 
 Format = Literal["table", "json", "csv", "jsonl"]
 _SHOWN = 50
+_SECONDS_DIGITS = 9
+"""Of unix seconds, from 1973 on; a shorter number is meant otherwise."""
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -84,6 +86,8 @@ def _moment(option: str, text: str | None) -> datetime | None:
         if found := re.fullmatch(r"([0-9]{1,5})([hdw])", text):
             time = datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
             return time if found[2] == "h" else time.replace(hour=0, minute=0, second=0, microsecond=0)
+        if text.isdigit() and len(text) < _SECONDS_DIGITS:
+            raise ValueError(text)  # 20261121 is meant as a day, and would be one of 1970
         return parse_time(text)
     except (ValueError, OverflowError):
         fail(f"{option} {text}: give 7d, 2w, 12h, a day like 2026-11-21, or a time like 2026-11-21T08:00:00Z")

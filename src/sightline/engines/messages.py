@@ -75,6 +75,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
     param: str | None = None
     code: str | None = None
     details: tuple[Problem, ...] = ()
+    retry_after_s: float | None = None
 
 
 ToChild = Generate | Cancel
@@ -104,7 +105,7 @@ def pack_request(number: int, request: GenerateRequest, *, only_count: bool = Fa
 def failed(number: int, error: ServiceError) -> Failed:
     """Pack an error for the other side."""
     details = error.details if isinstance(error, InvalidRequest) else ()
-    return Failed(number, type(error).__name__, error.message, error.param, error.code, details)
+    return Failed(number, type(error).__name__, error.message, error.param, error.code, details, error.retry_after_s)
 
 
 def unpack(failure: Failed) -> ServiceError:
@@ -114,4 +115,6 @@ def unpack(failure: Failed) -> ServiceError:
         kind = EngineError
     if issubclass(kind, InvalidRequest):
         return kind(failure.message, param=failure.param, code=failure.code, details=failure.details)
-    return kind(failure.message, param=failure.param)
+    error = kind(failure.message, param=failure.param)
+    error.retry_after_s = failure.retry_after_s
+    return error

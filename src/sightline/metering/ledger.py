@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -18,6 +19,7 @@ import msgspec
 from sqlalchemy import Connection, case, delete, func, literal, select, union, update
 
 from sightline.core import Period, SpendingLimit, Usage
+from sightline.errors import StoreUnavailable
 from sightline.metering.leases import Grant, Lease, Leases
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
@@ -35,6 +37,8 @@ MOST_OWED = 1_000
 """Endings that are tried again and again; each is a kilobyte, and a timer of `AGAIN_S`."""
 KEPT = timedelta(hours=24)
 """How long a first answer is kept for its Idempotency-Key."""
+MOST_FORGOTTEN = 2_000
+"""At a time, every half minute."""
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "total": "total"}
 _UNUSED, _FREE = Usage(0, 0), Cost(0, 0)
 
@@ -214,7 +218,10 @@ class Ledger:
         held = union(select(ledger.c.server).where(ledger.c.outcome == "reserved"), select(key_leases.c.server))
         servers = self._database.read(lambda connection: connection.execute(held).scalars().all())
         dead = self._presence.dead(servers)
-        return self._database.transaction(lambda connection: _clear(connection, dead))
+        marked = self._database.transaction(lambda connection: _clear(connection, dead))
+        with suppress(StoreUnavailable):  # logged where it failed; they do no harm until the next time
+            self._database.transaction(_forget)
+        return marked
 
 
 def period_of(period: Period, time: datetime) -> str:
@@ -247,9 +254,14 @@ def _clear(connection: Connection, dead: set[int]) -> int:
     key_ids = {*leased, *(row.key_id for row in rows)}
     if key_ids:
         _return(connection, key_ids, dead)
-    too_old = datetime.now(UTC) - KEPT
-    connection.execute(delete(idempotency).where(idempotency.c.created_at < too_old, idempotency.c.answer.is_not(None)))
     return len(rows)
+
+
+def _forget(connection: Connection) -> None:
+    """Drop first answers that were kept long enough, so many at a time as a statement has time for."""
+    answered = idempotency.c.answer.is_not(None)
+    old = select(idempotency.c.ledger_id).where(idempotency.c.created_at < datetime.now(UTC) - KEPT, answered)
+    connection.execute(delete(idempotency).where(idempotency.c.ledger_id.in_(old.limit(MOST_FORGOTTEN))))
 
 
 def _return(connection: Connection, key_ids: set[str], dead: set[int]) -> None:

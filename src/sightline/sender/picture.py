@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,12 @@ def read(picture: Picture) -> bytes:
     Raises:
         OSError: the file cannot be read.
     """
-    return picture if isinstance(picture, bytes) else Path(picture).expanduser().read_bytes()
+    if isinstance(picture, bytes):
+        return picture
+    path = Path(picture)
+    with suppress(RuntimeError):  # ~name is a file's own name where there is no such user
+        path = path.expanduser()
+    return path.read_bytes()
 
 
 def header_of(data: bytes) -> Header | None:

@@ -35,6 +35,12 @@ _MIGRATION_LOCK = 7_305_810
 _POSTGRES = {"connect_timeout": 2, "tcp_user_timeout": 1000, "options": patience.OPTIONS}
 
 
+def _postgres(url: URL) -> dict[str, Any]:
+    """How to connect: what the URL says goes before, and of `options` both hold."""
+    theirs = {name: str(value) for name, value in url.query.items() if name in _POSTGRES}
+    return {**_POSTGRES, **theirs, "options": f"{theirs.get('options', '')} {patience.OPTIONS}".strip()}
+
+
 class Database:
     """A database that is migrated to this version. Every member may be called from any thread."""
 
@@ -43,7 +49,7 @@ class Database:
         self.dialect = make_url(url).get_backend_name()
         # Asked before each use: connections to a server elsewhere end while they idle.
         asked = {"pool_pre_ping": not self.is_sqlite}
-        self.engine = create_engine(url, connect_args={} if self.is_sqlite else _POSTGRES, **asked)
+        self.engine = create_engine(url, connect_args={} if self.is_sqlite else _postgres(make_url(url)), **asked)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _durable)
             event.listen(self.engine, "begin", _begin)

@@ -61,3 +61,10 @@ def test_values_that_branch_too_deep_are_refused() -> None:
 
 def test_the_grammar_of_any_object_begins_with_one() -> None:
     assert any_object().startswith("root ::= object\n")
+
+
+def test_equal_parts_without_parts_of_their_own_are_one_rule() -> None:
+    grade = {"type": "integer", "minimum": 0, "maximum": 19}
+    grammar = grammar_of({"type": "object", "properties": {f"a{number}": dict(grade) for number in range(100)}})
+
+    assert sum(line.startswith("part") for line in grammar.split("\n")) == 2

@@ -109,6 +109,22 @@ def test_prompts_enter_whole() -> None:
     run(scene, Capacity(running=4, step_tokens=100, blocks=1000))
 
 
+def test_who_leaves_holds_a_slot_until_the_next_step_has_ended() -> None:
+    """The pipeline has its blocks until then, and would cut in two the prompt of one that comes for them."""
+
+    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+        left, next_ = job("left", length=10_000), job("next")
+        stepper.submit(left)
+        stepper.submit(next_)
+        await left.events.get()
+        stepper.cancel(left)
+
+        assert await outcome(next_) == "aaa"
+        assert pipeline.most_at_once == 1
+
+    run(scene, Capacity(running=1, step_tokens=1000, blocks=1000))
+
+
 def test_a_job_cancelled_in_the_queue_never_enters() -> None:
     async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
         first, left, last = job("first", length=200), job("left"), job("last")

@@ -43,6 +43,12 @@ def test_a_schema_of_supported_parts_is_read() -> None:
     assert read_schema(json.dumps(SHAPES)) == SHAPES
 
 
+MANY_RANGES = {
+    "type": "object",
+    "properties": {f"a{number}": {"type": "integer", "minimum": 0, "maximum": 999} for number in range(3)},
+}
+
+
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
@@ -81,6 +87,15 @@ def test_a_schema_of_supported_parts_is_read() -> None:
         ({"$ref": "#/nowhere"}, "must point to a schema"),
         ({"$ref": "https://example.com/schema"}, "must point to a schema"),
         ({"$ref": 1}, "must be a string"),
+        ({"type": "array", "items": {"$ref": "#/$defs"}, "$defs": {"x": {"type": "string"}}}, "must point to a schema"),
+        ({"$ref": "#/default", "default": {"type": "string", "minLength": "0} EVIL"}}, "must point to a schema"),
+        ({"type": "integer", "minimum": 0, "maximum": 100, "enum": [1, 300]}, "enum has a value that its type"),
+        ({"type": "string", "enum": ["a", None]}, "enum has a value that its type"),
+        (
+            {"type": "array", "items": {"type": "string"}, "minItems": 3, "const": "q"},
+            "const has a value that its type",
+        ),
+        (MANY_RANGES, "more than 2,000 values"),
     ],
 )
 def test_anything_else_is_refused_by_place(schema: Any, words: str) -> None:

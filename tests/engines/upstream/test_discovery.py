@@ -114,6 +114,20 @@ async def test_model_that_fails_when_its_server_comes_back_is_not_forgotten() ->
         await engine.stop()
 
 
+@pytest.mark.parametrize("name", ["m" * 201, "m\0", "m\x1b[2J"])
+async def test_model_whose_id_no_ledger_holds_is_left_out(name: str) -> None:
+    server = Rude()
+    server.listed.append({**server.listed[0], "id": name})
+    await server.start()
+    engine = UpstreamEngine(UpstreamSettings((server.url,)))
+    await engine.start()
+    found = names(engine)
+    await engine.stop()
+    await server.stop()
+
+    assert found == {MODEL}
+
+
 @pytest.mark.parametrize(("stated", "listed", "offered"), [(1, 4, 1), (None, 4, 4), (None, None, 2)])
 async def test_number_of_pictures_is_what_is_stated_or_else_the_servers(
     stated: int | None, listed: int | None, offered: int

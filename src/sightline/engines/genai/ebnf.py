@@ -55,15 +55,17 @@ class _Writer:
     def __init__(self, root: Schema) -> None:
         self.rules: list[str] = []
         self._root = root
-        self._names: dict[int, str] = {}
+        self._names: dict[int | str, str] = {}
         self._unwritten: deque[tuple[str, Schema]] = deque()
 
     def rule(self, schema: Schema) -> str:
         """Return the name of the rule for `schema`, which `write` writes."""
-        if id(schema) not in self._names:
-            self._names[id(schema)] = f"part{len(self._names)}"
-            self._unwritten.append((self._names[id(schema)], schema))
-        return self._names[id(schema)]
+        is_leaf = schema.keys().isdisjoint(("properties", "items", "anyOf"))
+        key = json.dumps(schema) if is_leaf else id(schema)  # equal ones are one rule
+        if key not in self._names:
+            self._names[key] = f"part{len(self._names)}"
+            self._unwritten.append((self._names[key], schema))
+        return self._names[key]
 
     def write(self) -> None:
         """Write the rules that are named, and those that these name: one after another, however deep they nest."""

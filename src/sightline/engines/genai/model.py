@@ -16,6 +16,7 @@ from typing import Any
 from sightline.core import ImageEncoding, ModelInfo, PanAndScan
 from sightline.engines.genai.template import FAMILIES, Family
 from sightline.errors import ConfigError
+from sightline.ids import MOST_CHARACTERS, is_name
 
 CARD = "sightline.json"
 PIXELS = "preprocessor_config.json"
@@ -121,6 +122,8 @@ def _check_files(path: Path) -> None:
 def _card(path: Path, model_id: str | None, max_context: int) -> dict[str, Any]:
     card = _read_json(path / CARD) if (path / CARD).is_file() else {}
     card["id"] = model_id or card.get("id") or path.resolve().name
+    if not is_name(str(card["id"])):
+        raise ConfigError(f"{path}: a model's id has 1 to {MOST_CHARACTERS} printable characters; state a shorter one")
     card["context_length"] = min(max_context, int(card.get("context_length", max_context)))
     return card
 

@@ -92,6 +92,8 @@ class Stepper:
         self._stopping = False
         self._waiting: deque[Job] = deque()
         self._running: dict[Job, GenerationHandle] = {}
+        self._leaving: list[Job] = []
+        """Given up while they ran: the pipeline has their slots and blocks until the next step has ended."""
         self._outbox: list[tuple[asyncio.Queue[Event], Event]] = []
         self._is_urgent = False
         self._entered = 0
@@ -171,6 +173,7 @@ class Stepper:
     def _drop_cancelled(self) -> None:
         for job in [job for job in self._running if job.cancelled]:
             self._running.pop(job).cancel()
+            self._leaving.append(job)
         if any(job.cancelled for job in self._waiting):
             self._waiting = deque(job for job in self._waiting if not job.cancelled)
 
@@ -237,9 +240,10 @@ class Stepper:
             fresh_tokens += job.work.prompt_tokens
 
     def _fits(self, job: Job, fresh_tokens: int) -> bool:
-        used = sum(_blocks(other) for other in self._running)
+        holding = [*self._running, *self._leaving]
+        used = sum(_blocks(other) for other in holding)
         return (
-            len(self._running) < self._capacity.running
+            len(holding) < self._capacity.running
             and used + _blocks(job) <= self._capacity.blocks
             and fresh_tokens + job.work.prompt_tokens + len(self._running) <= self._capacity.step_tokens
         )
@@ -260,9 +264,11 @@ class Stepper:
 
     def _step(self) -> None:
         if not self._pipeline.has_non_finished_requests():
+            self._leaving.clear()
             return
         self.steps += 1
         self._pipeline.step()
+        self._leaving.clear()
         for job, handle in list(self._running.items()):
             try:
                 self._collect(job, handle)
@@ -285,7 +291,10 @@ class Stepper:
 
     def _finish(self, job: Job, last: Event) -> None:
         """Take a job out; its slot in the pipeline is free when the next step ends, if it is not already."""
-        self._running.pop(job).cancel()
+        handle = self._running.pop(job)
+        if handle.get_status() == GenerationStatus.RUNNING:
+            self._leaving.append(job)
+        handle.cancel()
         self._send(job, last)
 
     def _pass_on(self, job: Job, delta: Delta | None) -> None:

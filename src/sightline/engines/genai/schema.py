@@ -23,6 +23,9 @@ MAX_CHARACTERS = 100_000
 MAX_COUNT = 1_000
 MAX_LENGTH = 100
 """Of a string with a bound: beyond it the grammar engine takes tens of milliseconds a token."""
+MAX_SPELLED = 2_000
+"""Values of all enums and numbers of all ranges together: the grammar engine's time grows with their square, and every
+answer waits for it."""
 MAX_MAGNITUDE = 2**53
 MAX_COMPARED = 20_000
 """Pairs of a value and a schema that an answer is checked by: some tens of milliseconds."""
@@ -72,17 +75,23 @@ class _Checker:
 
     def __init__(self, root: object) -> None:
         self._root = root
-        self._nodes = 0
+        self._nodes = self._spelled = 0
+        self._seen: set[int] = set()
+        self._pointed_to: list[tuple[Schema, str]] = []
         self._beyond: dict[int, int] = {}
         """Of schemas that were followed: how many more lie on the longest way from there."""
 
     def check(self) -> None:
         self._schema(self._root, "", depth=0)
+        for target, place in self._pointed_to:
+            if id(target) not in self._seen:  # something else of the document, which nothing has looked at
+                raise _invalid(f"{place}.$ref", "must point to a schema")
 
     def _schema(self, schema: object, place: str, *, depth: int) -> None:
         self._nodes += 1
         if not isinstance(schema, dict):
             raise _invalid(place, "must be a JSON object")
+        self._seen.add(id(schema))
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
             raise _invalid(place, f"goes beyond {MAX_NODES:,} parts or {MAX_DEPTH} levels")
         self._keywords(schema, place)
@@ -113,6 +122,10 @@ class _Checker:
             if lowest is not None and highest is not None and lowest > highest:
                 raise _invalid(f"{place}.{low}", f"is greater than {high}")
         _check_range(schema, place)
+        _check_allowed(schema, place)
+        self._spelled += _spelled(schema)
+        if self._spelled > MAX_SPELLED:
+            raise _invalid(place, f"makes it more than {MAX_SPELLED:,} values of enums and numbers between bounds")
         self._object(schema, place)
 
     def _object(self, schema: Schema, place: str) -> None:
@@ -142,6 +155,7 @@ class _Checker:
             if not isinstance(schema["$ref"], str):
                 raise _invalid(f"{place}.$ref", "must be a string")
             targets = [resolve(self._root, schema["$ref"], place)]
+            self._pointed_to.append((targets[0], place))
         for target in targets if isinstance(targets, list) else []:
             if isinstance(target, dict):
                 beyond = max(beyond, 1 + self._reference(target, place, (*above, id(schema))))
@@ -161,6 +175,21 @@ def _check_range(schema: Schema, place: str) -> None:
 def _check_enum(values: object, place: str) -> None:
     if not isinstance(values, list) or not 0 < len(values) <= MAX_COUNT or not all(map(_is_scalar, values)):
         raise _invalid(f"{place}.enum", f"must list 1 to {MAX_COUNT:,} strings, numbers, true, false or null")
+
+
+def _check_allowed(schema: Schema, place: str) -> None:
+    """Refuse listed values that the type or the bounds beside them do not allow: the list alone would be held to."""
+    types = types_of(schema, place)
+    listed = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else []
+    for value in listed if types else []:
+        if not any(_CHECKS[name](value, schema) for name in types):
+            raise _invalid(f"{place}.{'enum' if 'enum' in schema else 'const'}", "has a value that its type does not")
+
+
+def _spelled(schema: Schema) -> int:
+    """How many values the grammar spells out for a schema."""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    return len(schema.get("enum", ())) + (high - low + 1 if low is not None and high is not None else 0)
 
 
 def types_of(schema: Schema, place: str = "") -> list[str]:

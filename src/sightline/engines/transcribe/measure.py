@@ -211,9 +211,9 @@ def _turned(mark: Mark, width_px: int) -> Mark:
 def _measured(pixels: Pixels, ticks: Sequence[Mark], labels: Sequence[Mark], ceiling: float) -> list[str]:
     """Return the value of each label of a chart whose axis stands; nothing is looked at above `ceiling`."""
     numbers = [_number(tick.text) for tick in ticks]
-    units = Counter((match[1], match[3]) for match in numbers if match)
-    if not units or len(labels) < _LEAST_LABELS:
-        return []
+    units = Counter((match[1], match[3]) for match in numbers if match and set(match[2]) - set("0.,-−"))
+    if not units or len(labels) < _LEAST_LABELS or len({unit.upper() for _, unit in units} & {"", "K", "M"}) > 1:
+        return []  # 800 below 1.2k
     known = [(tick.y, float(match[2].replace(",", ""))) for tick, match in zip(ticks, numbers, strict=True) if match]
     scale = _scale(np.array(sorted(known)))
     if scale is None:

@@ -33,6 +33,7 @@ from sightline.engines.upstream.failures import Failure, Refused
 from sightline.engines.upstream.reserved import Reserved
 from sightline.engines.upstream.server import Served, Server
 from sightline.errors import ConfigError, ServiceError
+from sightline.ids import is_name
 from sightline.log import get_logger
 from sightline.settings import UpstreamModel, UpstreamSettings
 
@@ -190,6 +191,9 @@ class Discovery:
                 raise Broken from error
 
     def _served(self, server: Server, ours: str, model: UpstreamModel, entry: Listed) -> Served | None:
+        if not is_name(ours):
+            log.error("upstream_model_left_out", upstream=server.name, model=ours[:100], reason="its id is too long")
+            return None
         kind = _dialect(entry)
         meta = entry.meta or _Meta()
         context = model.context_length or entry.context_length or entry.max_model_len or meta.n_ctx or meta.n_ctx_train

@@ -1,0 +1,27 @@
+"""What a setting is checked for beyond its type; pydantic puts what is raised into words of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+def address(url: str) -> str:
+    """Refuse an address of a server that none can have."""
+    if not url.isascii():
+        raise ValueError("must be ASCII; write other letters as xn--… in a host, as %… in a path")
+    parts = urlsplit(url)
+    if parts.port == 0:  # refuses what is too high itself
+        raise ValueError("Port 0 is none to connect to")
+    if not all(0 < len(label) < 64 for label in (parts.hostname or "").removesuffix(".").split(".")):
+        raise ValueError("has a host that is no name or number")
+    return url
+
+
+def folder(path: Path) -> Path:
+    """Refuse a folder below the home of somebody who is not known here."""
+    try:
+        path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} is below the home of nobody who is known here") from error
+    return path
