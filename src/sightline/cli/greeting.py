@@ -71,7 +71,7 @@ def _show(settings: Settings, url: str, secret: str) -> None:
         err.print(f"  export SIGHTLINE_BASE_URL={url}/v1", markup=False)
     model = _model(settings)
     if not model:
-        err.print(f"\nIts models: {command} models\n", markup=False)
+        err.print(f"\nIts models: {command} models", markup=False)
     err.print("\nAsk about a picture of yours:\n")
     err.print(f'  {command} ask photo.png "What is in this image?"', markup=False)
     err.print("\nor with cURL:\n")
