@@ -1,8 +1,9 @@
 """The fourth step: the trained weights → the folder that the package ships.
 
-In: the shards of a run and runs/tokenizer. Out: runs/<name>/checkpoint (Transformers' format, for vLLM and others) and
-the OpenVINO export, its weights as 8-bit integers with a scale a row (or as half floats, `--half`). It refuses to
-ship an export that loses more than a few of the checkpoint's right answers, or that is too large.
+In: the shards of a run, or of several whose mean is taken, and runs/tokenizer. Out: checkpoint/ beside the last ones
+(Transformers' format, for vLLM and others) and the OpenVINO export, its weights as 8-bit integers with a scale a row
+(or as half floats, `--half`). It refuses to ship an export that loses more than a few of the checkpoint's right answers,
+or that is too large.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import nncf
@@ -20,7 +22,7 @@ from model import SIZES, Sizes, build_model
 from optimum.exporters.openvino import main_export
 from optimum.intel.openvino import OVConfig
 from reading import MOST_CHARACTERS
-from runs import load_shards
+from runs import mean_of
 from samples import Mix
 from transformers import AutoTokenizer, Gemma3ImageProcessorPil, Gemma3Processor
 
@@ -50,21 +52,19 @@ CARD = {
 }
 
 
-def save_transformers(sizes: Sizes, tokenizer_folder: Path, shards: Path, folder: Path) -> None:
+def save_transformers(sizes: Sizes, tokenizer_folder: Path, shards: Sequence[Path], folder: Path) -> None:
     """Write the weights as Transformers and vLLM read them.
 
     Raises:
         SystemExit: there are no shards, or they are of another model.
     """
-    found = load_shards(shards)
-    if found is None:
-        raise SystemExit(f"{shards}: no shards; train.py writes them")
+    found = mean_of(shards)
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
     model = build_model(sizes, tokenizer)
-    weights = {name.removeprefix("net."): weight for name, weight in found[0].items() if name.startswith("net.")}
+    weights = {name.removeprefix("net."): weight for name, weight in found.items() if name.startswith("net.")}
     lacking = model.load_state_dict(weights, strict=False)
     if lacking.unexpected_keys or lacking.missing_keys not in ([], ["lm_head.weight"]):
-        raise SystemExit(f"{shards}: these weights are not of the model {sizes.name}: {lacking}")
+        raise SystemExit(f"{shards[0]}: these weights are not of the model {sizes.name}: {lacking}")
     model.save_pretrained(folder)
     images = Gemma3ImageProcessorPil(
         size={"height": sizes.image_px, "width": sizes.image_px},
@@ -118,7 +118,9 @@ def megabytes(folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, default=Path(__file__).parent / "runs")
-    parser.add_argument("--shards", type=Path, help="default: runs/peek")
+    parser.add_argument(
+        "--shards", type=Path, nargs="+", help="of one run, or of several whose mean is taken; default: runs/peek"
+    )
     parser.add_argument("--sizes", choices=NAMES, default="full")
     parser.add_argument("--shipped", type=Path, help="default: the package's folder of this name")
     parser.add_argument("--half", action="store_true", help="half floats instead of 8-bit integers")
@@ -127,8 +129,8 @@ def main() -> None:
     options = parser.parse_args()
     sizes, name = SIZES[options.sizes], NAMES[options.sizes]
     shipped = options.shipped or BUNDLED / name
-    shards = options.shards or options.runs / "peek"
-    folder = shards / "checkpoint"
+    shards = options.shards or [options.runs / "peek"]
+    folder = shards[-1] / "checkpoint"
     save_transformers(sizes, options.runs / "tokenizer", shards, folder)
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "export"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,6 +87,23 @@ def load_shards(folder: Path) -> tuple[dict[str, Tensor], dict[str, float]] | No
     for number in range(int(progress.pop("shards"))):
         weights |= torch.load(folder / f"weights-{number:02d}.pt", map_location="cpu", weights_only=True)
     return {name: weight.float() for name, weight in weights.items()}, progress
+
+
+def mean_of(folders: Sequence[Path]) -> dict[str, Tensor]:
+    """Return the mean of several runs' weights, as shards hold them, of runs that went on from one another.
+
+    Raises:
+        SystemExit: a folder has no shards.
+    """
+    found = []
+    for folder in folders:
+        loaded = load_shards(folder)
+        if loaded is None:
+            raise SystemExit(f"{folder}: no shards; train.py writes them")
+        found.append(loaded[0])
+    return {
+        name: (sum(weights[name] for weights in found) / len(found)).to(torch.bfloat16).float() for name in found[0]
+    }
 
 
 class Journal:

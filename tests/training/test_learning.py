@@ -26,7 +26,7 @@ from model import TINY, build_model
 from network import Network, attention_allowed
 from PIL import Image
 from rows import MOST_AFTER, RowWriter
-from runs import load_shards, save_shards
+from runs import load_shards, mean_of, save_shards
 from samples import Mix, Sample, read_alone, sample
 from stream import Recipe, join, make_chunk, writer_for
 from tokenizer import train_tokenizer
@@ -284,6 +284,15 @@ def test_joined_chunks_keep_their_own_pictures(recipe: Recipe) -> None:
     assert int(shown[shown >= 0].min()) >= 6 * recipe.sizes.image_tokens
     assert len(joined["taught"].unique()) == len(joined["targets"]) == len(joined["weights"])
     assert joined["taught"].max() < joined["ids"].numel()
+
+
+def test_the_mean_of_runs_is_taken_weight_by_weight(tmp_path: Path) -> None:
+    for name, value in (("one", 1.0), ("other", 2.0)):
+        save_shards(tmp_path / name, {"a": torch.full((3,), value)}, {})
+
+    assert torch.equal(mean_of([tmp_path / "one", tmp_path / "other"])["a"], torch.full((3,), 1.5))
+    with pytest.raises(SystemExit, match="no shards"):
+        mean_of([tmp_path])
 
 
 def test_shards_come_back_as_they_were(tmp_path: Path) -> None:
