@@ -2,8 +2,8 @@
 
 In: the shards of a run, or of several whose mean is taken, and runs/tokenizer. Out: checkpoint/ beside the last ones
 (Transformers' format, for vLLM and others) and the OpenVINO export, its weights as 8-bit integers with a scale a row
-(or as half floats, `--half`). It refuses to ship an export that loses more than a few of the checkpoint's right answers,
-or that is too large.
+(or as half floats, `--half`). It refuses to ship an export that loses more than a few of the checkpoint's right
+answers, or that is too large.
 """
 
 from __future__ import annotations
