@@ -167,9 +167,7 @@ class UpstreamSettings:
 
     __pydantic_config__ = _STRICT
 
-    urls: Annotated[
-        tuple[Annotated[str, Field(pattern=_SERVER), AfterValidator(checks.address)], ...], Field(min_length=1)
-    ]
+    urls: Annotated[tuple[ServerUrl, ...], Field(min_length=1)]
     key_env: str = ""
     key: SecretStr | None = None
     models: dict[str, UpstreamModel] = field(default_factory=dict)

@@ -37,8 +37,8 @@ MOST_OWED = 1_000
 """Endings that are tried again and again; each is a kilobyte, and a timer of `AGAIN_S`."""
 KEPT = timedelta(hours=24)
 """How long a first answer is kept for its Idempotency-Key."""
-MOST_FORGOTTEN = 2_000
-"""At a time, every half minute."""
+MOST_FORGOTTEN, MOST_TIMES = 2_000, 50
+"""Rows at a time, as many as a statement has time for, and times at every clearing."""
 _FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "total": "total"}
 _UNUSED, _FREE = Usage(0, 0), Cost(0, 0)
 
@@ -220,7 +220,9 @@ class Ledger:
         dead = self._presence.dead(servers)
         marked = self._database.transaction(lambda connection: _clear(connection, dead))
         with suppress(StoreUnavailable):  # logged where it failed; they do no harm until the next time
-            self._database.transaction(_forget)
+            for _ in range(MOST_TIMES):
+                if self._database.transaction(_forget) < MOST_FORGOTTEN:
+                    break
         return marked
 
 
@@ -257,11 +259,12 @@ def _clear(connection: Connection, dead: set[int]) -> int:
     return len(rows)
 
 
-def _forget(connection: Connection) -> None:
-    """Drop first answers that were kept long enough, so many at a time as a statement has time for."""
+def _forget(connection: Connection) -> int:
+    """Drop first answers that were kept long enough, `MOST_FORGOTTEN` at most; returns how many."""
     answered = idempotency.c.answer.is_not(None)
     old = select(idempotency.c.ledger_id).where(idempotency.c.created_at < datetime.now(UTC) - KEPT, answered)
-    connection.execute(delete(idempotency).where(idempotency.c.ledger_id.in_(old.limit(MOST_FORGOTTEN))))
+    dropped = connection.execute(delete(idempotency).where(idempotency.c.ledger_id.in_(old.limit(MOST_FORGOTTEN))))
+    return dropped.rowcount
 
 
 def _return(connection: Connection, key_ids: set[str], dead: set[int]) -> None:
