@@ -42,20 +42,22 @@ def test_columns_are_named_as_in_a_spreadsheet() -> None:
     assert line.endswith("AZ 52\tBA 53\tBB 54")
 
 
-def test_the_largest_and_the_smallest_value_of_a_chart_are_marked() -> None:
+def test_the_values_of_a_chart_say_their_ranks() -> None:
     chart = "Costs in 2019\nMay\t37%\nJun\t~29%\nJul\t11%\nAug\t60%"
 
-    assert quoted(chart) == '"""\n1 Costs in 2019\n2 May\t37%\n3 Jun\t~29%\n4 Jul\t11% -\n5 Aug\t60% +\n"""'
+    assert quoted(chart) == '"""\n1 Costs in 2019\n2 May\t37% +2\n3 Jun\t~29% +3\n4 Jul\t11% -\n5 Aug\t60% +\n"""'
 
 
 def test_thousands_and_millions_are_compared_with_each_other() -> None:
     chart = "Jan\t900K\nFeb\t980K\nMar\t1.2M\nApr\t2M"
 
-    assert quoted(chart) == '"""\n1 Jan\t900K -\n2 Feb\t980K\n3 Mar\t1.2M\n4 Apr\t2M +\n"""'
+    assert quoted(chart) == '"""\n1 Jan\t900K -\n2 Feb\t980K +3\n3 Mar\t1.2M +2\n4 Apr\t2M +\n"""'
 
 
 def test_the_shares_of_a_legend_are_compared_across_its_columns() -> None:
-    assert quoted("Ada 35%\tEmil 21%\nKim 31%\tZoe 13%") == '"""\n1 Ada 35% +\tEmil 21%\n2 Kim 31%\tZoe 13% -\n"""'
+    assert (
+        quoted("Ada 35%\tEmil 21%\nKim 31%\tZoe 13%") == '"""\n1 Ada 35% +\tEmil 21% +3\n2 Kim 31% +2\tZoe 13% -\n"""'
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,8 +84,16 @@ def test_values_in_a_currency_are_compared() -> None:
     assert quoted("Q1\t~$1,200\nQ2\t~$800\nQ3\t~$900").split("\n")[1:3] == ["1 Q1\t~$1,200 +", "2 Q2\t~$800 -"]
 
 
-def test_equal_extremes_are_all_marked() -> None:
-    assert quoted("Q1\t1,200\nQ2\t800\nQ3\t1,200").split("\n")[1:4] == ["1 Q1\t1,200 +", "2 Q2\t800 -", "3 Q3\t1,200 +"]
+def test_equal_values_have_one_rank() -> None:
+    chart = "Q1\t1,200\nQ2\t800\nQ3\t1,200\nQ4\t900\nQ5\t900"
+
+    assert quoted(chart).split("\n")[1:-1] == [
+        "1 Q1\t1,200 +",
+        "2 Q2\t800 -",
+        "3 Q3\t1,200 +",
+        "4 Q4\t900 +2",
+        "5 Q5\t900 +2",
+    ]
 
 
 def test_values_that_are_all_equal_are_not_marked() -> None:

@@ -3,8 +3,8 @@
 In: lines as the transcriber gives them, cells parted by tabs. Out: the quote. Small models do not count lines and tabs;
 so lines say which they are, and in lines of three cells or more each cell says its column, as in a spreadsheet. Empty
 cells are left out then. Nor do they compare numbers well: of labels with a number each, as charts have them, a plus
-follows the largest and a minus the smallest. Knows no other module, so that training writes its prompts with the same
-code.
+follows the largest, +2 the next and so on, and a minus the smallest. Knows no other module, so that training writes its
+prompts with the same code.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ def whole_lines(text: str, most: int) -> str:
 
 
 def _marked(rows: list[list[str]]) -> list[list[str]]:
-    """Mark the largest and the smallest number of each run of lines whose cells are a label and its number."""
+    """Mark with their ranks the numbers of each run of lines whose cells are a label and its number."""
     found = [_figures(cells, line) for line, cells in enumerate(rows)]
     for unit, run in groupby(found, _unit):
         figures = [figure for line in run for figure in line]
         if unit is None or len(figures) < LEAST_COMPARED:
             continue
-        least, most = min(figures, key=_value).value, max(figures, key=_value).value
-        for figure in figures if least < most else []:
-            sign = {most: " +", least: " -"}.get(figure.value, "")
-            rows[figure.line][figure.cell] += sign
+        most, *others = sorted({figure.value for figure in figures}, reverse=True)
+        signs = {most: " +"} | {value: f" +{rank}" for rank, value in enumerate(others, 2)}
+        for figure in figures if others else []:
+            rows[figure.line][figure.cell] += " -" if figure.value == others[-1] else signs[figure.value]
     return rows
 
 
@@ -88,10 +88,6 @@ def _figures(cells: Sequence[str], line: int) -> list[Figure]:
     return [
         Figure(line, cell, match[2], float(match[1])) for cell, match in enumerate(matches) if match and all(matches)
     ]
-
-
-def _value(figure: Figure) -> float:
-    return figure.value
 
 
 def _lettered(cells: Sequence[str]) -> str:
