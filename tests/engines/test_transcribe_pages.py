@@ -138,7 +138,7 @@ def test_a_sheet_of_more_than_a_thousand_numbers_is_found_from_its_top(networks:
         for column in range(28):
             pen.text((20 + 70 * column, 12 + 38 * row), str(1000 + 28 * row + column), "black", face)
 
-    found = np.concatenate([boxes for row in find_rows(networks, np.asarray(paper)) for boxes in row.cells])
+    found = np.concatenate([cell.boxes for row in find_rows(networks, np.asarray(paper)) for cell in row.cells])
 
     assert len(found) > 1200
     assert found[:, :, 1].min() < 40

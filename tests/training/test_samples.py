@@ -32,7 +32,7 @@ def test_what_only_the_picture_shows_is_not_asked_of_its_text() -> None:
     drawn = [sample("train", index, 3, Mix(56, 4, {"screen": 1.0, "chart": 1.0}, letters=False)) for index in range(40)]
     seen = [turn for one in drawn for turn in one.turns if turn.seen]
 
-    assert {"chart", "screen", "yes/no", "count", "kind"} <= {turn.skill for turn in seen}
+    assert {"chart", "screen", "kind"} <= {turn.skill for turn in seen}
     assert all(turn not in read_alone(one).turns for one in drawn for turn in seen)
     records = [turn for turn in seen if turn.schema is not None and len(turn.schema["properties"]) > 1]
     assert records

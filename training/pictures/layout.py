@@ -21,7 +21,7 @@ MEASURED = 100
 APART_EM = 0.7
 LEADING = 1.32
 BOXES = {"open": "□", "ticked": "☑"}
-"""What the boxes of choices are as characters."""
+"""What check boxes are as characters, and switches that are off and on, as the transcriber writes them."""
 AFTER = {"l": 1.0, "m": 0.5, "r": 0.0}
 
 
@@ -139,7 +139,7 @@ def draw_mark(page: Page, mark: str, box: Box, at: tuple[float, float], palette:
         return
     left, top, side = box[2] + 0.5 * em, baseline - 0.72 * em, 0.75 * em
     page.frame((left, top, left + side, top + side), palette.ink, line=line)
-    page.marks.append(Mark(BOXES[mark], left, top, left + side, top + side))
+    page.marks.append(Mark(BOXES[mark], left, top, left + side, top + side, blank=True))
     if mark == "ticked":
         points = [(left + 0.15 * side, top + 0.5 * side), (left + 0.42 * side, top + 0.8 * side)]
         points.append((left + 0.95 * side, top - 0.05 * side))

@@ -355,9 +355,9 @@ def choices(sheet: Sheet, rng: np.random.Generator, split: Split) -> None:
     asked = [wording.format(names[i]) for wording in IS_TICKED]
     key = names[i].lower().replace(" ", "_").replace("-", "_")
     sheet.facts.append(
-        Fact("yes/no", asked, "yes" if ticked[i] else "no", keys=(key,), value=bool(ticked[i]), weight=1.5, seen=True)
+        Fact("yes/no", asked, "yes" if ticked[i] else "no", keys=(key,), value=bool(ticked[i]), weight=1.5)
     )
     if ticked.sum() == 1:
         chosen = names[int(ticked.argmax())]
         told = f"{chosen} is ticked."
-        sheet.facts.append(Fact("field", WHICH_TICKED, chosen, told, ("selected", "option"), seen=True))
+        sheet.facts.append(Fact("field", WHICH_TICKED, chosen, told, ("selected", "option")))

@@ -324,6 +324,26 @@ RULES: tuple[Rule, ...] = (
         "Has the setting {} been turned on?",
     ),
     rule(
+        r"(?:Is there any text in the image|Is there text in this picture|Does the image contain text"
+        r"|Is anything written here|Can you see any writing"
+        r"|Are there any words in the picture|Does the picture show any text)\?",
+        "Can anything be read here?",
+        "Is there something one can read?",
+        "Could one read something in it?",
+        "Is there anything written in the image?",
+        "Does one find anything to be read?",
+        "Has it any text at all?",
+    ),
+    rule(
+        r"Is (?:the box )?([^\"]+) (?:ticked|checked)\?",
+        "Was {} ticked?",
+        "Was {} checked by them?",
+        "Is there a mark at {}?",
+        "Is {} one of those selected?",
+        "Has one chosen {}?",
+        "Has the box for {} been selected?",
+    ),
+    rule(
         r"(?:Which option is ticked|Which box is checked|Which choice has a tick|Name the ticked option)[?.]",
         "Which box has a mark?",
         "Beside what is the mark?",

@@ -11,9 +11,9 @@ from pictures import lexicon, words
 from pictures.asking import Fact, ask
 from pictures.base import Picture, Split, pick, split_of
 from pictures.fields import absent
-from pictures.layout import Type, pick_type
+from pictures.layout import BOXES, Type, pick_type
 from pictures.lines import least_size, sheet_size
-from pictures.page import Box, Page
+from pictures.page import Box, Mark, Page
 from pictures.palette import Palette, mix, pick_palette
 from pictures.screen_talk import (
     BUTTONS,
@@ -235,13 +235,15 @@ def switches(screen: Screen, rng: np.random.Generator, split: Split) -> None:
             x = right - 0.5 * em if on else right - 1.3 * em
             knob = (x - 0.36 * em, top + 0.14 * em, x + 0.36 * em, top + 0.86 * em)
             page.pen.ellipse(knob, fill=(255, 255, 255))
+            sign = BOXES["ticked" if on else "open"]
+            page.marks.append(Mark(sign, right - 1.8 * em, top, right, top + em))
         screen.y += 1.9 * em
     for name, on in shown[:2]:
         key = name.lower().replace(" ", "_").replace("-", "_")
         asked = [w.format(name) for w in IS_ON]
-        screen.facts.append(Fact("yes/no", asked, "yes" if on else "no", keys=(key,), value=on, seen=not worded))
+        screen.facts.append(Fact("yes/no", asked, "yes" if on else "no", keys=(key,), value=on))
     count = sum(on for _, on in shown)
-    screen.facts.append(Fact("count", HOW_MANY_ON, str(count), keys=("on",), value=count, seen=not worded))
+    screen.facts.append(Fact("count", HOW_MANY_ON, str(count), keys=("on",), value=count))
     screen.facts.append(Fact("screen", LIST, ", ".join(name for name, _ in shown), keys=("settings",)))
 
 
