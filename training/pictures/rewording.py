@@ -362,6 +362,21 @@ RULES: tuple[Rule, ...] = (
         "Read these digits.",
     ),
     rule(
+        r"(?:How many bars (?:are there|does the chart have|do you see|are shown)\?|Count the bars\.)",
+        "How many columns stand in the chart?",
+        "Count the columns of the chart.",
+        "How many columns are drawn?",
+        "What number of bars is drawn?",
+    ),
+    rule(
+        r"(?:How many (?:data )?points (?:are there|does the line have|do you see|are shown)\?"
+        r"|Count the points on the line\.)",
+        "How many markers do you see?",
+        "Count the markers of the line.",
+        "How many dots does the line join?",
+        "What number of values has the line?",
+    ),
+    rule(
         r"How many slices does the pie have\?",
         "How many pieces of the pie are there?",
     ),

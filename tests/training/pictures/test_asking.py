@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from pictures import bills, charts, table_talk
@@ -18,8 +20,8 @@ from pictures.table_talk import FIRSTS, SORTS
         ("Give me the value of Photo.", "photo"),
         ("What is the fee of Bern?", "fee"),
         ("Is Bern larger than Rome?", "bern"),
-        ("How many bars are there?", "bars"),
-        ("Count the points on the line.", "points on the"),
+        ("How many bars are there?", "bars|columns"),
+        ("Count the points on the line.", "points on the|markers|dots|values"),
         ('What is written next to "Total"?', '"total"'),
     ],
 )
@@ -29,7 +31,7 @@ def test_other_words_ask_for_the_same(text: str, thing: str) -> None:
     made = {reworded(rng, text) for _ in range(200)}
 
     assert len(made) > 8
-    assert all(thing in one.lower() for one in made)
+    assert all(re.search(thing, one.lower()) for one in made)
 
 
 def test_what_is_quoted_stays_as_it_is() -> None:
