@@ -109,6 +109,9 @@ ALIKE = (
     {"house", "church", "castle"},
     {"bus", "train"},
 )
+NUMBERS = [0.4, 0.12, 0.12, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03]
+LEARNT_NUMBERS = [0.24, 0.1, 0.12, 0.12, 0.07, 0.14, 0.06, 0.06, 0.09]
+"""Shares of the pictures with one to nine pictograms: learnt from are more with many, for each has a name to learn."""
 SIGNS = {True: "icons/dejavu.ttf", False: "DejaVuSans.ttf"}
 PLURAL_OR_MASS: tuple[str, ...] = (
     "scissors",
@@ -199,7 +202,7 @@ def draw_emblems(rng: np.random.Generator, split: Split) -> Picture:
     palette = pick_palette(rng, split, dark=0.3)
     page = Page(size, palette.paper)
     page.show(ground(rng, size, palette, busy=0.3))
-    number = int(rng.choice(np.arange(1, 10), p=[0.4, 0.12, 0.12, 0.1, 0.08, 0.06, 0.05, 0.04, 0.03]))
+    number = int(rng.choice(np.arange(1, 10), p=LEARNT_NUMBERS if split == "train" else NUMBERS))
     names = sample_names(rng, tuple(known), number)
     columns = 1 if number == 1 else 2 if number <= 4 and rng.random() < 0.4 else 3 if number > 3 else number
     rows = -(-number // columns)
@@ -245,7 +248,9 @@ def facts_of(
     if number == 1:
         facts.append(Fact("pictogram", NAME, names[0], f"It is {article(names[0])}.", ("name", "symbol"), weight=5))
     elif columns == number and number <= 4:
-        facts.append(Fact("pictogram", ALL, ", ".join(names), keys=("symbols",), value=names, weight=1.5))
+        facts.append(
+            Fact("pictogram", ALL, ", ".join(names), keys=("symbols",), value=names, weight=4.0 if learnt else 1.5)
+        )
         for words_, i in ((("on the left", "furthest left"), 0), (("on the right", "furthest right"), -1)):
             facts.append(Fact("pictogram", [w.format(pick(rng, words_)) for w in AT], names[i], weight=1.2))
         if number == 3:
@@ -255,7 +260,7 @@ def facts_of(
         for corner, i in corners.items():
             facts.append(Fact("pictogram", [w.format(f"at the {corner}") for w in AT], names[i]))
     if learnt and columns not in (1, number):
-        facts.append(Fact("pictogram", ALL, ", ".join(names), keys=("symbols",), value=names, weight=3))
+        facts.append(Fact("pictogram", ALL, ", ".join(names), keys=("symbols",), value=names, weight=5))
     name = pick(rng, names)
     if number > 2:
         asked = [w.format(name) for w in HOW_MANY]
