@@ -54,6 +54,8 @@ GLANCED = {"scenes": 2.0, "shapes": 1.0, "crowd": 1.5, "emblems": 4.0}
 """Kinds whose patches have names, with how often each is looked at and not talked about."""
 COPIED = frozenset({"word", "number", "date", "amount", "block", "field", "table", "screen"})
 """Skills whose answers stand in the text, but for yes, no and what is counted."""
+KIND = "kind"
+"""What a document is, is not said where nothing was read: photographs of plates were called road signs."""
 LEAST_COPIED = 4
 LEAST_LEFT = 0.6
 """Share of an answer's signs that a text has anywhere, below which it has lost the answer."""
@@ -169,7 +171,9 @@ def told_by(readings: Sequence[str], turns: Sequence[Turn]) -> list[Turn]:
     told = []
     for turn in turns:
         signs = Counter(squeezed(turn.told or turn.answer))
-        if can_be_read(turn, [text]) or (signs & Counter(text)).total() >= LEAST_LEFT * signs.total():
+        if turn.skill == KIND and not text:
+            told.append(declined(turn))
+        elif can_be_read(turn, [text]) or (signs & Counter(text)).total() >= LEAST_LEFT * signs.total():
             told.append(turn)
         elif not text:
             told.append(declined(turn))

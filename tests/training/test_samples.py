@@ -67,6 +67,13 @@ def test_a_number_that_was_not_read_is_not_learnt_from_a_picture_that_shows_no_p
     assert [one.answer for one in told] == [*([learnt] if learnt else []), "circle"]
 
 
+@pytest.mark.parametrize(("read", "learnt"), [("Slow down", "a road sign"), ("", UNKNOWN)])
+def test_what_a_document_is_is_not_learnt_where_nothing_was_read(read: str, learnt: str) -> None:
+    turn = Turn("kind", "words", "What is it?", (("a road sign", True),), seen=True)
+
+    assert [one.answer for one in told_by([read], [turn])] == [learnt]
+
+
 @pytest.mark.parametrize(
     ("asked", "given"),
     [
