@@ -48,6 +48,21 @@ def test_the_values_of_a_chart_say_their_ranks() -> None:
     assert quoted(chart) == '"""\n1 Costs in 2019\n2 May\t37% +2\n3 Jun\t~29% +3\n4 Jul\t11% -\n5 Aug\t60% +\n"""'
 
 
+def test_of_many_values_the_first_twelve_and_the_last_say_their_ranks() -> None:
+    lines = quoted("\n".join(f"Day {number}\t{number}" for number in range(40, 0, -1))).split("\n")
+
+    assert [line.split("\t")[1] for line in lines[12:15]] == ["29 +12", "28", "27"]
+    assert lines[-2].endswith("1 -")
+
+
+@pytest.mark.parametrize("line", ["{}\t{}%", "{}\t{}", "{} {}%\tb {}%"])
+def test_no_text_that_is_said_like_a_chart_grows_to_more_than_its_double(line: str) -> None:
+    """What a request sets aside for a text that is yet to be read is that double."""
+    for count in (3, 12, 100):
+        text = "\n".join(line.format("abc"[number % 3], 10 + number, 10 + number) for number in range(count))
+        assert len(quoted(text)) <= 2 * len(text) + 8
+
+
 def test_thousands_and_millions_are_compared_with_each_other() -> None:
     chart = "Jan\t900K\nFeb\t980K\nMar\t1.2M\nApr\t2M"
 

@@ -30,7 +30,7 @@ MOST_CHARACTERS = 640
 BREAK, JOIN, BLANK, REACH = 1.1, 0.8, 0.26, 0.16
 """A gap that ends a stretch, one that the detector overlooks, a blank; how far its boxes reach beyond their letters."""
 LOST_ROW, LOST_CHARACTER, WRONG, STRAY = 0.01, 0.002, 0.004, 0.04
-LOST_BOXES = {"□": 0.09, "☑": 0.06}
+LOST_BOXES = {"□": 0.1, "☑": 0.09}
 """Check boxes and switches that it does not find, of 353 drawn ones."""
 ALIKE = {"O": "0", "0": "O", "l": "I", "I": "l", "1": "l", ",": ".", ".": ",", "S": "5", "5": "S", "B": "8", "é": "e"}
 ALIKE |= {"ü": "u", "ö": "o", "ä": "a", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "·": ".", "•": "·"}

@@ -249,7 +249,7 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
         for image in request.images:
             image_tokens += views(model.image, image.width, image.height, image.detail).tokens
     read = model.read_characters + model.read_there
-    characters = read * 5 // 4 * len(request.images)  # the lines' numbers and letters come on top
+    characters = read * 2 * len(request.images)  # the lines' numbers and letters, and ranks, come on top
     for message in request.messages:
         for part in message.parts:
             if isinstance(part, TextPart):

@@ -19,7 +19,7 @@ LEAST_CELLS = 3
 """Cells of a line that are given letters; two are told apart by being first and last."""
 LETTERS = 26
 LABELLED = 2
-LEAST_COMPARED = 3
+LEAST_COMPARED, MOST_RANKS = 3, 12
 FIGURE = re.compile(r"(~?[$€£]?)(-?\d{1,3}(?:,\d{3})+|-?\d{1,4}(?:\.\d)?)( ?[%kKM]?)")
 """A number as charts have them; prices have two decimals, numbers of phones and orders more digits."""
 TIMES = {"K": 1e3, "M": 1e6}
@@ -57,16 +57,18 @@ def whole_lines(text: str, most: int) -> str:
 
 
 def _marked(rows: list[list[str]]) -> list[list[str]]:
-    """Mark with their ranks the numbers of each run of lines whose cells are a label and its number."""
+    """Mark with their ranks the numbers of each run of lines whose cells are a label and its number; equal ones share
+    a rank."""
     found = [_figures(cells, line) for line, cells in enumerate(rows)]
     for unit, run in groupby(found, _unit):
         figures = [figure for line in run for figure in line]
         if unit is None or len(figures) < LEAST_COMPARED:
             continue
-        most, *others = sorted({figure.value for figure in figures}, reverse=True)
-        signs = {most: " +"} | {value: f" +{rank}" for rank, value in enumerate(others, 2)}
-        for figure in figures if others else []:
-            rows[figure.line][figure.cell] += " -" if figure.value == others[-1] else signs[figure.value]
+        values = sorted({figure.value for figure in figures}, reverse=True)
+        signs = {value: f" +{rank}" for rank, value in enumerate(values, 1) if rank <= MOST_RANKS}
+        signs |= {values[0]: " +", values[-1]: " -"}
+        for figure in figures if len(values) > 1 else []:
+            rows[figure.line][figure.cell] += signs.get(figure.value, "")
     return rows
 
 

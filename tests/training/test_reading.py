@@ -96,8 +96,8 @@ def test_check_boxes_are_lost_as_often_as_the_transcriber_misses_them() -> None:
 
     made = [misread("Single □ Married ☑", rng) for _ in range(400)]
 
-    assert 340 < sum("□" in one for one in made) < 385
-    assert 355 < sum("☑" in one for one in made) < 395
+    assert 335 < sum("□" in one for one in made) < 383
+    assert 340 < sum("☑" in one for one in made) < 386
 
 
 def test_no_blank_is_read_before_a_colon() -> None:

@@ -10,15 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sightline.core import Pixels
-from sightline.engines.transcribe.controls import SIGNS, Control, find_controls
-from sightline.engines.transcribe.layout import tilt_of
+from sightline.engines.transcribe.controls import Control, Found, Page, find_controls, page_of
+from sightline.engines.transcribe.layout import Floats, tilt_of
 from sightline.engines.transcribe.measure import measured
 from sightline.engines.transcribe.networks import LINE_HEIGHT_PX, Boxes, Networks, Read
 from sightline.engines.transcribe.reading import Line, Plot, plot_text, reading_order, text_of
@@ -40,27 +39,14 @@ _DOUBT = 0.35
 _READS_BETTER = 0.5
 """Characters. Of 80 displays and sheets of handwritten digits, all upright, 1 is turned then, 20 by the orienter; of 78
 words and signs on their heads 2 are not turned, of longer texts all are."""
-_BORDER = 0.15
-"""Of a check box's side: as far beyond it nothing is read."""
-_LEAST_PART = 0.3
-"""How long what is left of a text beside a check box is at least, in text heights."""
-_LIKE_BOXES, _LIKE_TICKS = frozenset("0OoQDBR8"), frozenset("Vv7Xx")
-"""Letters with straight sides, and what ticks and crosses are read as."""
-_SURE = 0.8
-_IDEOGRAPHS, _LEAST_IDEOGRAPHS = "\u2e80", 2
+_LIKE_BOXES = frozenset("0OoQDBR8")
+_IDEOGRAPHS = "\u2e80"
+"""Where they begin; an empty box is read as one with a confidence of 0.2."""
+_SURE = {"7": 0.9} | dict.fromkeys("VvXx", 1.1)
+_SURE_OF_OTHERS = 0.8
+"""Confidence of a letter in a frame. Ticks are read as V and 7, crosses as X."""
 _MAX_TILT = math.radians(1.5)
 """Less is levelled a line at a time."""
-
-
-class Found(NamedTuple):
-    """What stands on a picture: quadrilaterals, (count, 4, 2), and of each the sign that it is, "" for text."""
-
-    boxes: Boxes
-    signs: tuple[str, ...]
-
-    def of(self, chosen: list[int]) -> Found:
-        """Return some of these."""
-        return Found(self.boxes[chosen], tuple(self.signs[number] for number in chosen))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +66,7 @@ class Chart:
     """A chart without printed values: all that stands on the upright picture, and what of it is the chart's."""
 
     pixels: Pixels
-    found: Found
+    page: Page
     plot: Plot
 
 
@@ -91,59 +77,31 @@ def find_rows(networks: Networks, pixels: Pixels) -> list[Row | Chart]:
     if not len(boxes):
         return []
     pixels, boxes = _upright(networks, pixels, boxes)
-    found = _with_controls(networks, pixels, boxes)
-    return [_row(pixels, found, line) for line in reading_order(found.boxes)]
+    page = _page(networks, pixels, boxes)
+    return [_row(pixels, page, line) for line in reading_order(page.boxes)]
 
 
-def _row(pixels: Pixels, found: Found, line: Line | Plot) -> Row | Chart:
+def _row(pixels: Pixels, page: Page, line: Line | Plot) -> Row | Chart:
     if isinstance(line, Plot):
-        return Chart(pixels, found, line)
-    return Row(pixels, tuple(found.of(cell) for cell in line.cells), line.values)
+        return Chart(pixels, page, line)
+    return Row(pixels, tuple(page.of(cell) for cell in line.cells), line.values)
 
 
-def _with_controls(networks: Networks, pixels: Pixels, boxes: Boxes) -> Found:
-    """Add the check boxes and switches of a page; a text in which one stands ends there and goes on behind it."""
-    if not len(boxes):
-        return Found(boxes, ())
-    controls = find_controls(pixels, np.asarray(boxes, np.float64))
-    controls = [control for control in controls if control.text < 0 or not _is_letter(networks, pixels, boxes, control)]
-    texts = [part for number, box in enumerate(boxes) for part in _around(box, number, controls)]
-    signs = [*[""] * len(texts), *(SIGNS[control.is_on] for control in controls)]
-    return Found(
-        np.array([*texts, *(control.corners for control in controls)], np.float32).reshape(-1, 4, 2), tuple(signs)
-    )
+def _page(networks: Networks, pixels: Pixels, boxes: Boxes) -> Page:
+    """Find the check boxes and switches beside the texts, but for those that are letters."""
+    texts = np.asarray(boxes, np.float64)
+    controls = [one for one in find_controls(pixels, texts) if not _is_letter(networks, pixels, one)]
+    return page_of(texts, controls)
 
 
-def _is_letter(networks: Networks, pixels: Pixels, boxes: Boxes, control: Control) -> bool:
-    """Whether what looks like a box in a text is read as a letter, or stands among ideographs, many of them square."""
+def _is_letter(networks: Networks, pixels: Pixels, control: Control) -> bool:
+    """Whether what looks like a check box is read as a letter: some have straight sides, and so have frames of one."""
+    if not control.is_near:
+        return False
     read = _read_line(networks, crop_line(pixels, np.asarray(control.corners, np.float32)))
-    beside = _read_line(networks, crop_line(pixels, boxes[control.label], _MAX_CROP_PX)).text
-    is_clear = read.text.isalnum() and read.text not in _LIKE_TICKS and read.confidence >= _SURE
-    is_square = read.text in _LIKE_BOXES and read.confidence >= _MIN_CONFIDENCE
-    return is_clear or is_square or sum(sign >= _IDEOGRAPHS for sign in beside) >= _LEAST_IDEOGRAPHS
-
-
-def _around(box: Boxes, number: int, controls: list[Control]) -> list[Boxes]:
-    """Return what is left of a text to the left and right of the controls in it, or of those that reach into it."""
-    near = [control for control in controls if number in (control.text, control.label)]
-    if any(control.is_whole and control.text == number for control in near):
-        return []
-    across = box[1] - box[0]
-    places = [np.sort((control.corners - box[0]) @ across / (across @ across))[[0, -1]] for control in near]
-    shares = [np.clip(place + _BORDER * np.ptp(place) * np.array([-1.0, 1.0]), 0.0, 1.0) for place in places]
-    inside = [share for share in shares if np.ptp(share) > 0.0]
-    edges = [0.0, *np.sort(np.array(inside).ravel()), 1.0]
-    least = _LEAST_PART * _sides(box)[1] / _sides(box)[0]
-    parts = [(start, end) for start, end in zip(edges[::2], edges[1::2], strict=True) if end - start > least]
-    return [_stretch(box, start, end) for start, end in parts] if inside else [box]
-
-
-def _stretch(box: Boxes, start: float, end: float) -> Boxes:
-    """Return a part of a quadrilateral, as shares along it."""
-    (a, b), (d, c) = (
-        np.outer((1 - start, 1 - end), left) + np.outer((start, end), right) for left, right in (box[:2], box[:1:-1])
-    )
-    return np.array([a, b, c, d], np.float32)
+    if read.text in _LIKE_BOXES or read.text >= _IDEOGRAPHS:
+        return read.confidence >= _MIN_CONFIDENCE
+    return read.text.isalnum() and read.confidence >= _SURE.get(read.text, _SURE_OF_OTHERS)
 
 
 def read_row(networks: Networks, row: Row | Chart) -> str:
@@ -164,10 +122,10 @@ def transcribe(networks: Networks, pixels: Pixels) -> str:
 def _read_chart(networks: Networks, chart: Chart) -> str:
     plot = chart.plot
     boxes = [box for row in plot.rows for cell in row for box in cell]
-    texts = {box: _read_cell(networks, chart.pixels, chart.found.of([box])) for box in boxes}
+    texts = {box: _read_cell(networks, chart.pixels, chart.page.of([box])) for box in boxes}
     lines = [text_of([" ".join(texts[box] for box in cell if texts[box]) for cell in row], 0) for row in plot.rows]
     corner = texts[plot.axes.row[0]] if plot.axes.corner else ""
-    return plot_text(lines, corner, measured(chart.pixels, np.asarray(chart.found.boxes, np.float64), texts, plot.axes))
+    return plot_text(lines, corner, measured(chart.pixels, chart.page.boxes, texts, plot.axes))
 
 
 def _read_cell(networks: Networks, pixels: Pixels, cell: Found) -> str:
@@ -175,8 +133,8 @@ def _read_cell(networks: Networks, pixels: Pixels, cell: Found) -> str:
     return " ".join(text for text in texts if text)
 
 
-def _read_text(networks: Networks, pixels: Pixels, box: Boxes) -> str:
-    read = _read_line(networks, crop_line(pixels, box, _MAX_CROP_PX))
+def _read_text(networks: Networks, pixels: Pixels, box: Floats) -> str:
+    read = _read_line(networks, crop_line(pixels, np.asarray(box, np.float32), _MAX_CROP_PX))
     return read.text if read.confidence >= _MIN_CONFIDENCE else ""
 
 
