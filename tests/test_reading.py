@@ -223,7 +223,7 @@ def test_what_may_be_read_is_set_aside() -> None:
 
     more, less = (estimate(request, one, assumed_tokens=10).prompt_tokens for one in (model, plain))
 
-    assert more - less == 2 * (MOST * 5 // 4) // 4
+    assert more - less == 2 * (2 * MOST) // 4
     elsewhere = changed(plain, read_there=MOST)
     assert estimate(request, elsewhere, assumed_tokens=10).prompt_tokens == more
 
