@@ -88,7 +88,7 @@ def check_boxes(pixels: Pixels, boxes: Floats, height_px: float) -> Iterator[tup
     for channel in _as_dark_ink(gray, boxes * scale):
         ink, numbers, parts = parts_of(channel, _AROUND * text_px, _DARKER)
         alike = fitting(parts, (_SIDE[0] * text_px, _TICK_OVER * _SIDE[1] * text_px), _WIDE)
-        alike = [number for number in _standing_apart(ink, parts, alike) if number]
+        alike = _standing_apart(ink, parts, alike)
         for number in alike if len(alike) <= _MOST_LIKE else ():
             x, y, width, height, _ = (int(value) for value in parts[number])
             frame = _frame(numbers[y : y + height, x : x + width] == number, text_px, (x, y))

@@ -91,13 +91,18 @@ def page_of(boxes: Floats, controls: Sequence[Control]) -> Page:
     """Put texts and controls together; a text in which a control stands ends there and goes on behind it."""
     if not controls:
         return Page(boxes, tuple(Found(box[None], ("",)) for box in boxes))
-    texts = [part for number, box in enumerate(boxes) for part in _around(box, number, controls)]
+    middles = np.array([control.corners.mean(axis=0) for control in controls])
+    wholes = {control.text for control in controls if control.is_whole}
+    texts = []
+    for box in (box for number, box in enumerate(boxes) if number not in wholes):
+        text = Texts(box[None])
+        near = np.hypot(*(middles - text.middle[0]).T) < text.length[0] / 2 + 2 * text.height[0]
+        texts += _around(box, [control for control, is_near in zip(controls, near, strict=True) if is_near])
     labels = _labels(np.array(texts).reshape(-1, 4, 2), controls)
     hulls, groups = [], []
     for number, box in enumerate(texts):
-        hull, group = _joined(
-            box, [control for control, label in zip(controls, labels, strict=True) if label == number]
-        )
+        beside = [control for control, label in zip(controls, labels, strict=True) if label == number]
+        hull, group = _joined(box, beside)
         hulls.append(hull)
         groups.append(group)
     for control, label in zip(controls, labels, strict=True):
@@ -114,25 +119,19 @@ def _shares(box: Floats, corners: Floats) -> Floats:
     return np.array([shares.min(), shares.max()])
 
 
-def _around(box: Floats, number: int, controls: Sequence[Control]) -> list[Floats]:
-    """Return what is left of a text to the left and right of the controls in it, or of those that reach into it."""
-    if any(control.is_whole and control.text == number for control in controls):
-        return []
+def _around(box: Floats, controls: Sequence[Control]) -> list[Floats]:
+    """Return what is left of a text to the left and right of those of some controls that reach into it."""
     text = Texts(box[None])
     length, height = float(text.length[0]), float(text.height[0])
-    middles = np.array([control.corners.mean(axis=0) for control in controls])
-    near = np.hypot(*(middles - text.middle[0]).T) < length / 2 + 2 * height
+    on_line = [one.corners for one in controls if text.off(one.corners.mean(axis=0))[1][0] <= OFF_LINE * height]
+    shares = sorted((float(left), float(right)) for left, right in (_shares(box, corners) for corners in on_line))
     start, parts = 0.0, []
-    reaching = [
-        (control, _shares(box, control.corners)) for control, is_near in zip(controls, near, strict=True) if is_near
-    ]
-    for control, (left, right) in sorted(reaching, key=lambda one: float(one[1][0])):
+    for left, right in shares:
         beyond = _BEYOND * (right - left)
-        on_line = float(text.off(control.corners.mean(axis=0))[1][0]) <= OFF_LINE * height
-        if on_line and right + beyond > 0.0 and left - beyond < 1.0:
+        if right + beyond > 0.0 and left - beyond < 1.0:
             parts.append((start, left - beyond))
             start = max(start, right + beyond)
-    if not start and not parts:
+    if not parts:
         return [box]
     parts.append((start, 1.0))
     return [_stretch(box, left, right) for left, right in parts if (right - left) * length > _LEAST_PART * height]
