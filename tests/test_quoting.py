@@ -42,6 +42,19 @@ def test_columns_are_named_as_in_a_spreadsheet() -> None:
     assert line.endswith("AZ 52\tBA 53\tBB 54")
 
 
+def test_check_boxes_stand_behind_their_labels() -> None:
+    form = "Guests\t2\n☑ Late check-out\n□ Parking\t☑ Child\n☑ Single □ Married\nInsurance ☑\n□"
+
+    assert quoted(form).split("\n")[1:-1] == [
+        "1 Guests\t2",
+        "2 Late check-out ☑",
+        "3 Parking □\tChild ☑",
+        "4 Single ☑ Married □",
+        "5 Insurance ☑",
+        "6 □",
+    ]
+
+
 def test_the_values_of_a_chart_say_their_ranks() -> None:
     chart = "Costs in 2019\nMay\t37%\nJun\t~29%\nJul\t11%\nAug\t60%"
 
@@ -59,7 +72,9 @@ def test_of_many_values_the_first_twelve_and_the_last_say_their_ranks() -> None:
 def test_no_text_that_is_said_like_a_chart_grows_to_more_than_its_double(line: str) -> None:
     """What a request sets aside for a text that is yet to be read is that double."""
     for count in (3, 12, 100):
-        text = "\n".join(line.format("abc"[number % 3], 10 + number, 10 + number) for number in range(count))
+        text = "\n".join(
+            line.format(("Mon", "Tue", "Wed")[number % 3], 10 + number, 10 + number) for number in range(count)
+        )
         assert len(quoted(text)) <= 2 * len(text) + 8
 
 

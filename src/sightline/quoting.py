@@ -3,8 +3,8 @@
 In: lines as the transcriber gives them, cells parted by tabs. Out: the quote. Small models do not count lines and tabs;
 so lines say which they are, and in lines of three cells or more each cell says its column, as in a spreadsheet. Empty
 cells are left out then. Nor do they compare numbers well: of labels with a number each, as charts have them, a plus
-follows the largest, +2 the next and so on, and a minus the smallest. Knows no other module, so that training writes its
-prompts with the same code.
+follows the largest, +2 the next and so on, and a minus the smallest. Check boxes stand behind their labels, wherever
+they were drawn. Knows no other module, so that training writes its prompts with the same code.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ FIGURE = re.compile(r"(~?[$€£]?)(-?\d{1,3}(?:,\d{3})+|-?\d{1,4}(?:\.\d)?)( ?[
 TIMES = {"K": 1e3, "M": 1e6}
 SUM = re.compile(r"(?:sub|grand )?total|sum|balance|amount", re.IGNORECASE)
 """How a line begins that is compared with no other."""
+TICKED_FIRST = re.compile(r"([☑□]) ([^☑□]+)(?= [☑□]|$)")
 SHARE = re.compile(r".+ (\d+(?:\.\d)?)(%)")
 """A label and its number in one cell, as in the legends of pies."""
 
@@ -42,7 +43,7 @@ def quoted(text: str) -> str:
     """Return a picture's text as models are given it; "" stays so."""
     if not text:
         return ""
-    rows = _marked([line.split("\t") for line in text.split("\n")])
+    rows = _marked([[_labelled(cell) for cell in line.split("\t")] for line in text.split("\n")])
     lines = "\n".join(f"{number} {_lettered(row)}" for number, row in enumerate(rows, 1))
     return f"{QUOTES}\n{lines}\n{QUOTES}"
 
@@ -90,6 +91,11 @@ def _figures(cells: Sequence[str], line: int) -> list[Figure]:
     return [
         Figure(line, cell, match[2], float(match[1])) for cell, match in enumerate(matches) if match and all(matches)
     ]
+
+
+def _labelled(cell: str) -> str:
+    """Put check boxes that stand before their labels behind them."""
+    return TICKED_FIRST.sub(r"\2 \1", cell) if cell[:1] in ("☑", "□") else cell
 
 
 def _lettered(cells: Sequence[str]) -> str:

@@ -71,11 +71,14 @@ class Form:
 
 @pytest.mark.parametrize("tick", ["tick", "cross", "filled"])
 @pytest.mark.parametrize("turn", [0.0, 2.0])
-def test_boxes_before_their_texts_are_written_as_open_or_ticked(networks: Networks, tick: str, turn: float) -> None:
+@pytest.mark.parametrize(("top", "step"), [(60, 70), (110, 60)])
+def test_boxes_before_their_texts_are_written_as_open_or_ticked(
+    networks: Networks, tick: str, turn: float, top: int, step: int
+) -> None:
     form = Form()
     for number, (name, made) in enumerate([("Breakfast", tick), ("Parking", ""), ("Newsletter", tick)]):
-        form.box(40, 60 + 70 * number, tick=made)
-        form.write(74, 60 + 70 * number, name)
+        form.box(40, top + step * number, tick=made)
+        form.write(74, top + step * number, name)
 
     assert form.read(networks, turn=turn).split("\n") == ["☑ Breakfast", "□ Parking", "☑ Newsletter"]
 

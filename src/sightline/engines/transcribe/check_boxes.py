@@ -59,7 +59,7 @@ _SPECKS, _SPECKS_IN_TEXT = 0.05, 0.03
 """Share of ink in what counts as empty."""
 _LONE = 2.2
 """A text that is no longer may be the box alone."""
-_WHOLE = 0.95
+_WHOLE = 1.15
 """Of a text's height: a larger box frames that text."""
 # Degrees.
 _LEAST_TURN, _MOST_TURN = 1.0, 15.0
