@@ -7,7 +7,7 @@ SCALE := .venv-scale
 VLLM := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-scale fuzz soak check fmt bench eval lock
+.PHONY: help setup demo serve test test-scale test-training fuzz soak check fmt bench eval lock
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ $(VLLM)/.ready: requirements-vllm.lock
 
 test-scale: $(SCALE)/.ready $(VLLM)/.ready  ## run the tests that need Ray or vLLM, in environments of their own
 	@$(SCALE)/bin/python -m pytest -m scale -W ignore::ResourceWarning tests/cluster tests/vllm_cpu
+
+test-training:  ## run the tests that need PyTorch, in training's environment (training/README.md sets it up)
+	@PYTHONPATH=training:src training/.venv/bin/python -m pytest --noconftest tests/training/test_learning.py
 
 fuzz: $(READY)  ## a million odd bodies and pictures: 0 crashes, 0 5xx (FUZZ="--seed N --minutes M --case K")
 	@cd tests && ../$(BIN)/python -m fuzz.run $(FUZZ)

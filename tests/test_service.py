@@ -24,6 +24,7 @@ from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import (
     EngineError,
+    EngineOverloaded,
     EngineUnavailable,
     InvalidRequest,
     ModelNotFound,
@@ -33,7 +34,7 @@ from sightline.errors import (
 from sightline.images.pool import ImagePool
 from sightline.images.source import open_image
 from sightline.metering.ledger import Ledger
-from sightline.service import Completed, Pieces, Service, _answers
+from sightline.service import Completed, Pieces, Service
 from sightline.settings import ImageLimits, PriceSettings, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import SCRIPTED, image, raw
@@ -118,45 +119,6 @@ async def test_cost_is_at_the_price_of_the_model(
     assert (last.cost.prompt_nanos, last.cost.completion_nanos) == (3, 6)
 
 
-async def test_seed_differs_from_answer_to_answer() -> None:
-    seeds: list[int | None] = []
-
-    class Noting(ScriptedEngine):
-        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-            seeds.append(request.sampling.seed)
-            async for delta in super().generate(request):
-                yield delta
-
-    engine = Noting()
-    await engine.start()
-    work = GenerateRequest("r", SCRIPTED, chat("a").messages, (), chat("a", seed=5).sampling)
-    async with aclosing(_answers(engine, work, 3)) as pieces:
-        found = [piece async for piece in pieces]
-
-    assert sorted(seed for seed in seeds if seed is not None) == [5, 6, 7]
-    assert {piece.choice for piece in found} == {0, 1, 2}
-
-
-async def test_answers_side_by_side_are_read_no_further_than_they_are_taken() -> None:
-    class Endless(ScriptedEngine):
-        given = 0
-
-        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
-            while True:
-                self.given += 1
-                yield Delta("a")
-
-    engine = Endless()
-    work = GenerateRequest("r", SCRIPTED, chat("a").messages, (), chat("a").sampling)
-    async with aclosing(_answers(engine, work, 3)) as pieces:
-        for _ in range(5):
-            await anext(pieces)
-        for _ in range(50):
-            await asyncio.sleep(0)
-
-    assert 5 <= engine.given <= 12
-
-
 class Bursts:
     """Deltas that have all come at once."""
 
@@ -186,6 +148,32 @@ class InBursts(ScriptedEngine):
         return Bursts([Delta("ab"[at], usage=usages[at]) for at in range(2)] + [Delta("", (), "stop", usages[2])])
 
     images = 0
+
+
+class MadeAtOnce(InBursts):
+    """Has made an answer by its first piece, however slowly it is taken."""
+
+    def generate(self, request: GenerateRequest) -> Bursts:  # type: ignore[override]
+        bursts = super().generate(request)
+        bursts.when_made = lambda call: call()  # type: ignore[attr-defined]
+        bursts.at_hand = tuple  # type: ignore[method-assign,assignment]
+        return bursts
+
+
+@pytest.mark.parametrize("n", [1, 3])
+async def test_a_slow_reader_keeps_the_model_from_nobody(
+    settings: Settings, pool: ImagePool, limits: RateLimits, ledger: Ledger, n: int
+) -> None:
+    admission = Admission(1, 0)
+    engine = MadeAtOnce()
+    await engine.start()
+    service = compose(settings, [engine], pool, admission, limits, ledger)
+    slow = service.run(chat("a", n=n), call())
+    await anext(slow)
+
+    assert len(await events(service, chat("b"))) > 1
+    assert admission.in_flight == 1
+    await slow.aclose()
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -277,6 +265,22 @@ async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_
 
     assert isinstance(completed, Completed)
     assert completed.timings.queue_s > 0
+    assert admission.in_flight == 0
+
+
+async def test_previews_of_one_key_leave_room_for_others(
+    settings: Settings, engine: ScriptedEngine, pool: ImagePool, limits: RateLimits, ledger: Ledger
+) -> None:
+    admission = Admission(2, 4)
+    service = compose(settings, [engine], pool, admission, limits, ledger)
+    greedy = [asyncio.create_task(service.preview(chat("a", image()), call())) for _ in range(10)]
+    await asyncio.sleep(0)
+
+    modest = await service.preview(chat("b"), Call("req_2", replace(KEY, id="key_2")))
+    outcomes = await asyncio.gather(*greedy, return_exceptions=True)
+
+    assert modest.usage.prompt_tokens > 0
+    assert sum(isinstance(one, EngineOverloaded) for one in outcomes) >= 4
     assert admission.in_flight == 0
 
 
@@ -372,3 +376,10 @@ async def test_every_picture_that_does_not_decode_is_named(service: Service) -> 
     assert [(problem.param, problem.code) for problem in caught.value.details] == [
         (part, "invalid_image") for part in parts
     ]
+
+
+async def test_a_preview_names_what_the_model_lacks_and_what_does_not_decode_together(service: Service) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await service.preview(chat("a", image(picture()[:60]), image(picture()[:60]), top_p=0.5), call())
+
+    assert [problem.code for problem in caught.value.details] == ["unsupported_parameter", *["invalid_image"] * 2]

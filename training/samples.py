@@ -40,13 +40,14 @@ READ = {
     "block": 2.6,
     "receipt": 1.9,
     "invoice": 1.8,
-    "form": 1.7,
+    "form": 2.5,
     "ticket": 1.4,
     "card": 1.0,
     "table": 3.0,
-    "chart": 3.4,
-    "screen": 1.0,
-    "sign": 0.6,
+    "chart": 10.0,
+    "screen": 1.2,
+    "sign": 1.5,
+    "display": 0.8,
     "large": 3.0,
 }
 """Kinds whose text alone answers what is asked, nearly always, with how often each is learnt from it alone."""
@@ -54,6 +55,9 @@ GLANCED = {"scenes": 2.0, "shapes": 1.0, "crowd": 1.5, "emblems": 4.0}
 """Kinds whose patches have names, with how often each is looked at and not talked about."""
 COPIED = frozenset({"word", "number", "date", "amount", "block", "field", "table", "screen"})
 """Skills whose answers stand in the text, but for yes, no and what is counted."""
+LEARNT_WHOLE = frozenset({"receipt", "invoice", "form", "ticket", "card", "block", "table", "chart", "screen", "large"})
+READ_OUT, MOST_READ_OUT = 0.35, 260
+"""Share of the documents learnt from that are asked for their whole text, if it has no more characters."""
 KIND = "kind"
 """What a document is, is not said where nothing was read: photographs of plates were called road signs."""
 LEAST_COPIED = 4
@@ -135,6 +139,8 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
     turns = [turn_of(question) for question in drawn.questions]
     if split == "train" and not mix.letters:
         turns = told_by(readings, turns)
+    if split == "train" and drawn.kind in LEARNT_WHOLE and rng.random() < READ_OUT:
+        turns += [turn_of(pictures.read_out(rng, text)) for text in readings if 0 < len(text) <= MOST_READ_OUT]
     order = rng.permutation(len(turns))
     system = SYSTEM[int(rng.integers(len(SYSTEM)))] if rng.random() < 0.5 else ""
     layouts = LEARNT_LAYOUTS if split == "train" else LAYOUTS

@@ -75,6 +75,11 @@ class Accounts:
         self._ledger = ledger
         self._assumed_tokens = assumed_tokens
 
+    async def replay(self, key_id: str, once: Once) -> None:
+        """Look for the answer that a request with an Idempotency-Key has had already; see `Ledger.replay`."""
+        if self._ledger is not None:
+            await self._ledger.replay(key_id, once)
+
     def open(self, request: ChatRequest, model: ModelInfo, call: Call) -> Account:
         """Return the account of a request; it begins when it is entered."""
         expected = estimate(request, model, assumed_tokens=self._assumed_tokens)

@@ -269,6 +269,7 @@ class ModelInfo:
     Up to `read_characters` of each picture's text, read by the transcriber, stand beside it in the prompt; 0: none.
     `read_there` as many are read by the server that has the model, another Sightline, which counts them as text.
     `characters_per_token` is what a text is taken to have before it is counted: 4, or fewer where a tokenizer spells.
+    `temperature` is that of a request which states none.
     """
 
     id: str
@@ -282,6 +283,7 @@ class ModelInfo:
     read_characters: int = 0
     read_there: int = 0
     characters_per_token: int = 4
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ class InvalidRequest(ServiceError):
         """Several refusals as one that lists them all; a single one as it is."""
         if len(refusals) == 1:
             return refusals[0]
-        return cls.of([Problem(one.message, one.param, one.code) for one in refusals])
+        of_each = [one.details or [Problem(one.message, one.param, one.code)] for one in refusals]
+        return cls.of([problem for problems in of_each for problem in problems])
 
 
 class UnsupportedParameter(InvalidRequest):

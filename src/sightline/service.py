@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -16,14 +16,18 @@ import msgspec
 from msgspec.structs import replace
 
 from sightline.account import Accounts, Call, Timings
-from sightline.admission.admit import Admission
+from sightline.admission.admit import PREVIEWS, Admission
 from sightline.core import ChatRequest, Delta, GenerateRequest, ImageFile, Message, ModelInfo, Usage, ViewPixels
-from sightline.engines.base import Engine, at_hand
+from sightline.engines.base import Engine, at_hand, when_made
 from sightline.engines.catalogue import Catalogue, check
+from sightline.errors import EngineOverloaded, InvalidRequest
 from sightline.images.receipt import ImageReceipt
 from sightline.images.viewer import Viewer
 from sightline.metering.prices import Cost
 from sightline.reading import Reader, beside
+
+_MOST_PIXEL_BYTES = 32 << 20
+"""That the answers to one request may take to their engine at once."""
 
 
 class Pieces(msgspec.Struct, frozen=True):
@@ -75,6 +79,8 @@ class Service:
             ServiceError: whatever kept it from being carried out; nothing was charged.
             Replay: the caller's Idempotency-Key has an answer already.
         """
+        if call.once is not None:
+            await self._accounts.replay(call.key.id, call.once)
         engine, model = self.catalogue.find(request.model, call.key.models)
         check(request, model)
         asked = time.monotonic()
@@ -86,8 +92,10 @@ class Service:
                 image_s = time.monotonic() - looked
                 account.saw(receipts)
                 # One answer is read from the engine itself: each generator in between would cost every request.
-                source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n)
+                source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n, place.leave)
+                del work  # its pixels are the engine's, and a slow reader is not to keep them
                 more = at_hand(source)
+                when_made(source, place.leave)  # a client that reads slowly keeps the model from nobody
                 try:
                     async for came in source:
                         pieces = Pieces(0, (came, *more())) if isinstance(came, Delta) else came
@@ -106,13 +114,28 @@ class Service:
         """Say what a request would use without running the model; refuses what `run` would refuse.
 
         Raises:
-            ServiceError: as `run` would.
+            ServiceError: as `run` would, but what is wrong with pictures and with what the model lacks together.
         """
         engine, model = self.catalogue.find(request.model, call.key.models)
-        check(request, model)
-        async with self._admission.visit(call.key.id, call.key.limits.max_in_flight):
-            work, receipts = await self._prepare(request, model, call)
-            usage = await engine.count(work)
+        refusals: list[InvalidRequest] = []
+        try:
+            check(request, model)
+        except InvalidRequest as error:
+            refusals.append(error)
+        try:
+            async with self._admission.admit(PREVIEWS, call.key.id, call.key.limits.max_in_flight) as place:
+                try:
+                    work, receipts = await self._prepare(request, model, call)
+                except InvalidRequest as error:
+                    refusals.append(error)
+                if refusals:
+                    raise InvalidRequest.together(refusals)
+                place.leave()  # an engine that does not answer holds up its own requests alone
+                usage = await engine.count(work)
+        except EngineOverloaded:
+            if refusals:
+                raise refusals[0] from None
+            raise
         return Preview(usage, receipts, self.prices.cost(model.id, usage))
 
     async def _prepare(
@@ -130,6 +153,9 @@ class Service:
             files = tuple([one.shown for one in seen if isinstance(one.shown, ImageFile)])
             if model.read_characters:
                 messages, receipts = await self._read(request, receipts, model.read_characters, call)
+        sampling = request.sampling
+        if model.temperature != sampling.temperature and "temperature" not in request.params_sent:
+            sampling = replace(sampling, temperature=model.temperature)
         work = GenerateRequest(
             request_id=call.request_id,
             model=model.id,
@@ -137,7 +163,7 @@ class Service:
             images=images,
             files=files,
             image_tokens=sum([receipt.image_tokens for receipt in receipts]),
-            sampling=request.sampling,
+            sampling=sampling,
             stream=request.stream,
             owner=call.key.id,
         )
@@ -157,22 +183,46 @@ class Service:
         return beside(request.messages, [one.text for one in told]), receipts
 
 
-async def _answers(engine: Engine, request: GenerateRequest, n: int) -> AsyncGenerator[Pieces, None]:
+async def _answers(
+    engine: Engine, request: GenerateRequest, n: int, made: Callable[[], None]
+) -> AsyncGenerator[Pieces, None]:
     """Run `n` answers side by side and yield their pieces as they come; a seed gives each its own.
 
-    Each is read no further than its pieces are taken: a client that reads slowly slows the engine, and fills no memory.
+    Each takes the pixels along, so of large pictures few are made at once. Each is read no further than its pieces are
+    taken: a client that reads slowly slows the engine, and fills no memory. `made` is called when all are made.
     """
     came: asyncio.Queue[Pieces | asyncio.Task[None]] = asyncio.Queue()
     room = asyncio.Semaphore(n)
+    pixel_bytes = sum(view.nbytes for views_ in request.images for view in views_)
+    making = asyncio.Semaphore(max(1, min(n, _MOST_PIXEL_BYTES // max(1, pixel_bytes))))
+    seed = request.sampling.seed
+    samplings = [replace(request.sampling, seed=None if seed is None else seed + choice) for choice in range(n)]
+    waiting = {choice: replace(request, sampling=sampling) for choice, sampling in enumerate(samplings)}
+    del request
+    unmade = n
 
     async def answer(choice: int) -> None:
-        seed = request.sampling.seed
-        sampling = replace(request.sampling, seed=None if seed is None else seed + choice)
-        async with aclosing(engine.generate(replace(request, sampling=sampling))) as deltas:
-            more = at_hand(deltas)
-            async for delta in deltas:
-                await room.acquire()
-                came.put_nowait(Pieces(choice, (delta, *more())))
+        await making.acquire()
+        is_made = False
+
+        def make() -> None:
+            nonlocal is_made, unmade
+            if not is_made:
+                is_made = True
+                making.release()
+                unmade -= 1
+                if not unmade:
+                    made()
+
+        try:
+            async with aclosing(engine.generate(waiting.pop(choice))) as deltas:
+                more = at_hand(deltas)
+                when_made(deltas, make)
+                async for delta in deltas:
+                    await room.acquire()
+                    came.put_nowait(Pieces(choice, (delta, *more())))
+        finally:
+            make()
 
     tasks = [asyncio.create_task(answer(choice)) for choice in range(n)]
     for task in tasks:

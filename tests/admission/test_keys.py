@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -139,6 +140,32 @@ async def test_look_up_that_fails_fails_for_all_who_wait_and_is_tried_again(
 
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
     assert (await keys.authenticate(f"Bearer {secret}", "inference")).name == "Ada"
+
+
+async def test_look_up_in_a_database_that_hangs_is_refused_within_a_second(
+    keys: Keys, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, secret = keys.create(NewKey("Ada"))
+    hangs = asyncio.Event()
+
+    async def read(_: object) -> None:
+        await hangs.wait()
+
+    monkeypatch.setattr(database, "run_read", read)
+    began_s = time.monotonic()
+
+    outcomes = await asyncio.gather(
+        *(keys.authenticate(f"Bearer {secret}", "inference") for _ in range(50)), return_exceptions=True
+    )
+
+    assert {type(one) for one in outcomes} == {StoreUnavailable}
+    assert time.monotonic() - began_s < 2
+    monkeypatch.setattr(module, "_MOST_READS", keys._reads)
+    began_s = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        await keys.authenticate("Bearer sk-sl-another", "inference")
+    assert time.monotonic() - began_s < 0.5  # not one more is begun
+    hangs.set()
 
 
 async def test_cache_does_not_grow_without_bound(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:

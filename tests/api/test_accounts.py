@@ -56,7 +56,9 @@ async def test_each_answer_has_a_row_with_what_was_used(
     assert (row.request_id, row.model, row.outcome, row.status) == ("mine", SCRIPTED, "completed", 200)
     assert (row.prompt_tokens, row.image_tokens, row.completion_tokens) == (18, 16, 3)
     assert (row.prompt_nanos, row.completion_nanos) == (18_000, 6_000)
-    assert [(one["width"], len(one["sha256"])) for one in row.images] == [(3, 64)] or row.images[0]["bytes"] > 0
+    (sent,) = row.images
+    assert (sent["width"], len(sent["sha256"])) == (32, 64)
+    assert sent["bytes"] > 0
     assert set(row.timings) == {"queue", "image", "prefill", "decode"}
     assert row.estimated_tokens >= 18
 
@@ -138,6 +140,45 @@ async def test_same_idempotency_key_and_body_is_the_same_answer(
     assert again.headers["idempotent-replayed"] == "true"
     assert engine.steps == steps
     assert len(rows(database)) == 1
+
+
+async def test_a_first_answer_is_given_again_whatever_would_refuse_the_request_now(
+    client: httpx2.AsyncClient, app: Starlette, make_key: Make
+) -> None:
+    key = make_key(limits=KeyLimits(tokens_per_min=100))
+    head = bearer(key, **{"idempotency-key": "k"})
+    body = chat("a", max_tokens=60)
+
+    first = await client.post(CHAT, json=body, headers=head)
+    refused = await client.post(CHAT, json=chat("b", max_tokens=99), headers=bearer(key))
+    spent = await client.post(CHAT, json=body, headers=head)
+    await app.runtime.service.catalogue.stop()
+    gone = await client.post(CHAT, json=body, headers=head)
+
+    assert (first.status_code, refused.status_code) == (200, 429)
+    assert spent.content == gone.content == first.content
+    assert gone.headers["idempotent-replayed"] == "true"
+
+
+async def test_money_has_all_its_digits_and_adds_up(
+    client: httpx2.AsyncClient,
+    app: Starlette,
+    database: Database,
+    settings: Settings,
+    engine: ScriptedEngine,
+    build: Callable[..., Service],
+) -> None:
+    prices = {SCRIPTED: PriceSettings(Decimal("0.00000025"), Decimal("0.0000002501"))}
+    app.runtime = replace(app.runtime, service=build(replace(settings, prices=prices), engine))
+
+    model = (await client.get(f"/v1/models/{SCRIPTED}")).json()
+    cost = (await client.post(CHAT, json=chat("a b"))).json()["sightline"]["cost"]
+
+    (row,) = rows(database)
+    nanos = [int(Decimal(cost[part]) * 10**9) for part in ("prompt", "completion", "total")]
+    assert model["pricing"] == {"prompt": "0.00000025", "completion": "0.0000002501"}
+    assert min(nanos) > 0
+    assert nanos == [row.prompt_nanos, row.completion_nanos, row.prompt_nanos + row.completion_nanos]
 
 
 async def test_idempotency_key_of_another_body_or_a_running_twin_is_409(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
 
+from sightline.core import Delta, GenerateRequest
 from sightline.engines.scripted import ScriptedEngine
 from support.bodies import CHAT, chat, events, image
 from support.pictures import FORMATS, picture
@@ -61,6 +64,30 @@ async def test_receipt_says_what_was_sent_and_seen(client: httpx2.AsyncClient, k
     assert receipt["documented_estimate"] == 1601
     assert "resized" in receipt["actions"]
     assert (f"labelled image/png, is image/{kind}" in receipt["actions"]) == (kind != "png")
+
+
+@pytest.mark.parametrize(("stated", "taken"), [({}, 0.0), ({"temperature": 1}, 1.0), ({"temperature": 0.5}, 0.5)])
+async def test_a_model_has_its_temperature_unless_the_request_states_one(
+    client: httpx2.AsyncClient,
+    engine: ScriptedEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    stated: dict[str, float],
+    taken: float,
+) -> None:
+    asked: list[float] = []
+    generate = engine.generate
+
+    def noted(request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        asked.append(request.sampling.temperature)
+        return generate(request)
+
+    monkeypatch.setattr(engine, "generate", noted)
+    monkeypatch.setattr(engine, "_info", replace(engine._info, temperature=0.0))
+
+    response = await client.post(CHAT, json=chat("a", **stated))
+
+    assert response.status_code == 200
+    assert asked == [taken]
 
 
 async def test_timings_are_milliseconds(client: httpx2.AsyncClient) -> None:

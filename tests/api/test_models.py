@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import httpx2
 import pytest
+from starlette.applications import Starlette
 
 from sightline.admission.admit import Admission
 from sightline.engines.scripted import ScriptedEngine
@@ -45,6 +48,13 @@ async def test_list_has_every_loaded_model(client: httpx2.AsyncClient) -> None:
     response = await client.get("/v1/models")
 
     assert response.json() == {"object": "list", "data": [SCRIPTED]}
+
+
+async def test_a_model_takes_no_more_images_than_the_service(client: httpx2.AsyncClient, app: Starlette) -> None:
+    few = replace(app.runtime.settings, images=replace(app.runtime.settings.images, max_images=1))
+    app.runtime = replace(app.runtime, settings=few)
+
+    assert (await client.get("/v1/models/sightline/scripted")).json()["max_images"] == 1
 
 
 @pytest.mark.parametrize("path", ["sightline/scripted", "sightline%2Fscripted"])

@@ -174,17 +174,24 @@ def test_client_that_expects_100_is_refused_before_it_sends(service: Running) ->
     assert b"100 Continue" not in received
 
 
-def test_leaver_with_a_request_in_waiting_frees_its_place(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """uvicorn tells only the latest request of a connection that the client has left."""
+@pytest.mark.parametrize("stream", [True, False])
+def test_leaver_with_a_request_in_waiting_frees_its_place(
+    tmp_path_factory: pytest.TempPathFactory, stream: bool
+) -> None:
+    """uvicorn tells only the latest request of a connection that the client has left, and reads no more to see it."""
     toml = "[limits]\nmax_in_flight = 1\n"
     with Running(tmp_path_factory.mktemp("leaver"), step_s=0.2, toml=toml) as service:
         key = service.wait_for(r"INFERENCE_API_KEY=(sk-sl-\S+)")
-        long = raw("word " * 300, stream=True)
+        long = raw("word " * 300, stream=stream)
         with RawClient(service.url) as client:
             client.send(head(key, f"content-length: {len(long)}") + long)
-            assert client.socket.recv(100)
+            if stream:
+                assert client.socket.recv(100)
+            else:
+                time.sleep(0.5)
             client.send(GET + b"\r\n")
-        service.wait_for(f'"path":"{CHAT}","status":200', timeout_s=20)
+            time.sleep(0.2)
+        service.wait_for(f'"path":"{CHAT}","status":{200 if stream else 499}', timeout_s=20)
         with RawClient(service.url) as client:
             client.send(head(key, f"content-length: {len(BODY)}", "connection: close") + BODY)
             received, _ = client.until_closed()

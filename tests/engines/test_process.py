@@ -14,8 +14,9 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from sightline.core import Delta
-from sightline.engines.base import at_hand
+from sightline.core import Delta, Usage
+from sightline.engines.base import at_hand, when_made
+from sightline.engines.messages import Piece
 from sightline.engines.process import Answer, ProcessEngine, _Deltas
 from sightline.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable
 from sightline.settings import EngineSpec
@@ -145,6 +146,39 @@ async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEng
     await answer(engine, request(model, "a b c d e f"))
     del engine._answers[1]
     assert len(late._events) <= 1
+
+
+async def test_what_waits_for_a_slow_reader_becomes_one_piece(engine: ProcessEngine) -> None:
+    assert engine._channel is not None
+    late = Answer(1, engine._channel)
+    made: list[bool] = []
+    late.when_made = lambda: made.append(late.has_come)
+    words = [f"{number} " for number in range(3000)]
+
+    for word in words:
+        late.put(Piece(1, Delta(word, usage=Usage(1, 1, 0))))
+        assert len(late._events) <= 512
+        assert not made
+    late.put(Piece(1, Delta("", (), "stop", Usage(1, 3000, 0))))
+
+    assert made == [True]
+    taken = late.at_hand() + late.at_hand() + late.at_hand()
+    assert "".join(delta.text for delta in taken) == "".join(words)
+    assert (taken[-1].finish_reason, late.is_whole) == ("stop", True)
+
+
+async def test_an_answer_says_when_it_is_made(engine: ProcessEngine) -> None:
+    deltas = engine.generate(request(engine.models()[0], "a b c"))
+    made: list[bool] = []
+    when_made(deltas, lambda: made.append(True))
+    first = await anext(aiter(deltas))
+
+    await until(lambda: bool(made))
+    rest = [delta async for delta in deltas]
+
+    assert first.finish_reason is None
+    assert rest[-1].finish_reason
+    assert made == [True]
 
 
 async def test_stop_ends_the_process(engine: ProcessEngine) -> None:

@@ -260,3 +260,38 @@ def test_a_sheet_of_thousands_of_numbers_is_read_row_by_row() -> None:
     rows = reading_order(np.array(numbers, np.float64))
 
     assert [len(row.cells) for row in rows] == [50] * 80
+
+
+Sized = list[tuple[float, float, float, float]]
+"""Left, top, right, bottom."""
+
+
+def rows_of(sized: Sized) -> list[list[int]]:
+    boxes = np.array([[(left, top), (right, top), (right, end), (left, end)] for left, top, right, end in sized])
+    rows: list[list[int]] = []
+    for line in reading_order(boxes):
+        assert not isinstance(line, Plot)
+        rows.append([index for cell in line.cells for index in cell])
+    return rows
+
+
+FIGURE = (100.0, 100.0, 400.0, 200.0)
+
+
+@pytest.mark.parametrize("top", [100.0, 120.0, 160.0])
+def test_a_unit_beside_a_large_figure_stands_behind_it(top: float) -> None:
+    assert rows_of([(410, top, 470, top + 40), FIGURE]) == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [(410.0, 100.0, 600.0, 140.0), (410.0, 160.0, 600.0, 200.0)],
+        [(410.0, 210.0, 470.0, 250.0)],
+        [(410.0, 40.0, 470.0, 90.0)],
+        [(520.0, 160.0, 580.0, 200.0)],
+    ],
+    ids=["two lines", "below", "above", "far"],
+)
+def test_what_is_no_unit_of_a_large_figure_has_lines_of_its_own(others: Sized) -> None:
+    assert sorted(rows_of([FIGURE, *others])) == [[number] for number in range(len(others) + 1)]

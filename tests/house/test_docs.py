@@ -52,7 +52,7 @@ def codes() -> set[str]:
 
 @pytest.mark.parametrize("command", commands(typer.main.get_command(app)))
 def test_each_command_is_in_the_readme(command: str) -> None:
-    assert f"{command}" in README
+    assert re.search(rf"^\|.*`(sightline )?{command}\b", README, re.MULTILINE)
 
 
 def test_each_parameter_of_a_request_is_documented_as_taken_or_refused() -> None:
@@ -73,7 +73,7 @@ def test_each_field_of_the_receipt_is_documented(field: str) -> None:
 def test_each_route_is_in_the_readme(path: str) -> None:
     shown = path.replace("{model_id:path}", "{id}").replace("/v1/chat/completions/input_tokens", "…/input_tokens")
 
-    assert shown in README
+    assert f"{shown}`" in README
 
 
 @pytest.mark.parametrize(("name", "default"), settings(Settings()))

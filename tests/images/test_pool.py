@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from sightline.core import EncodedImage, ImageEncoding
-from sightline.errors import ImageUndecodable
+from sightline.errors import EngineOverloaded, ImageUndecodable
 from sightline.images.decode import Decoded
 from sightline.images.pool import ImagePool
 from support.asgi import until
@@ -86,6 +86,20 @@ async def test_a_large_picture_keeps_its_place_until_it_is_decoded(
 
     assert (await leavers[1]).data == b"\0\0\0"
     assert not pool._large.locked()
+
+
+async def test_a_picture_that_nobody_decodes_is_not_waited_for_without_end(
+    pool: ImagePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: Future[Decoded] = Future()
+    monkeypatch.setattr(pool, "_schedule", lambda *_: lost)
+    monkeypatch.setattr("sightline.images.pool._WAIT_S", 0.05)
+
+    with pytest.raises(EngineOverloaded, match="too slowly"):
+        await pool.decode(encoded(picture(), side_px=3000), SQUARE, 1)
+
+    assert lost.cancelled()
+    await until(lambda: not pool._large.locked())
 
 
 async def test_process_that_is_killed_is_replaced() -> None:

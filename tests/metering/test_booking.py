@@ -279,6 +279,20 @@ async def test_a_database_that_takes_nothing_for_long_is_owed_a_bounded_number_o
     assert outcomes(database) == [("completed", 200, 120)]
 
 
+async def test_endings_that_are_owed_are_written_before_the_ledger_closes(books: Ledger, database: Database) -> None:
+    booking = Booking(books, entry(), streams=True)
+    await booking.begin()
+    await booking.confirm()
+    faults.arm("store.write=error")
+    booking.cancel(Usage(12, 1), Cost(100, 10), [])
+    await until(lambda: bool(books._owed))
+    faults.arm("")
+
+    await books.close()
+
+    assert outcomes(database) == [("cancelled", 499, 100)]
+
+
 async def test_without_a_row_nothing_may_go_out(books: Ledger, database: Database) -> None:
     faults.arm("store.write=error")
     booking = Booking(books, entry(), streams=True)

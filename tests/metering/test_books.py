@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import text
+import asyncio
+from collections.abc import Callable
+from typing import Any
 
-from sightline.errors import StoreUnavailable
+import pytest
+from sqlalchemy import Connection, text
+
+from sightline.errors import IdempotencyConflict, StoreUnavailable
 from sightline.metering import books
 from sightline.metering.books import open_ledger
-from sightline.metering.ledger import Ledger
+from sightline.metering.ledger import Ledger, Once
+from sightline.metering.posting import Posting
 from sightline.store.database import Database
 from support.asgi import until
 from support.ledgers import Process, entry
@@ -75,3 +80,39 @@ async def test_a_sign_of_life_that_is_lost_is_given_again(empty_postgres: str, m
         assert other.dead([number]) == set()
     other.close()
     database.close()
+
+
+async def test_a_reservation_that_was_given_up_and_came_after_all_keeps_no_idempotency_key(
+    any_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, process = Once("k", b"b" * 32), Process(any_database)
+    process.writer.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(Posting, "done", lambda posting, writes, carried_out: None)  # nobody hears of its commit
+        await process.ledger.reserve(entry(once=once))
+
+    await process.ledger.reserve(entry(once=once))
+    with pytest.raises(IdempotencyConflict, match="still running"):
+        await process.ledger.reserve(entry(once=once))
+    await process.stop()
+
+
+async def test_of_twins_whose_commit_was_lost_one_runs(any_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    once, process = Once("k", b"b" * 32), Process(any_database)
+    transaction, lost = any_database.transaction, iter([True])
+
+    def commit_and_lose(work: Callable[[Connection], Any]) -> Any:
+        done = transaction(work)
+        if next(lost, False):
+            raise StoreUnavailable
+        return done
+
+    process.writer.start()
+    monkeypatch.setattr(any_database, "transaction", commit_and_lose)
+    twins = [process.ledger.reserve(entry(once=once)) for _ in range(2)]
+
+    outcomes = await asyncio.gather(*twins, return_exceptions=True)
+
+    assert sorted(type(one).__name__ for one in outcomes) == ["IdempotencyConflict", "NoneType"]
+    assert len(process.rows()) == 1
+    await process.stop()

@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import pytest
@@ -111,6 +112,8 @@ async def test_whatever_is_lost_it_adds_up(
     watching = asyncio.create_task(_watch(any_database, processes[1]))
     await asyncio.gather(kill(), *(client(number) for number in range(CLIENTS * PROCESSES)))
     watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching  # raises what it has found wrong
     for process in processes[1:]:
         process.writer._database = any_database  # all is well again
     await asyncio.sleep(0.2)  # what can wait is written

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from eval import report, table
-from exam import Item, Mark, items, schema_of
+from exam import MOST_A_PICTURE, Item, Mark, items, schema_of, skill_of
 from judge import declines, is_right, wilson
 from phrasing import Turn
 from samples import SCENES, Mix
@@ -88,7 +89,9 @@ def test_every_skill_is_asked_as_often_as_wanted() -> None:
     chosen = items(Mix(56, 4, {SCENES: 1.0}), asked=4, seed=1, most_pictures=60)
 
     assert {item.kind for item in chosen} == {SCENES}
-    assert sum(item.turn.skill == "colour" and item.turn.form != "json" for item in chosen) >= 4
+    counts = Counter(skill_of(item.turn) for item in chosen)
+    assert {"colour", "count", "shape", "json"} <= {skill for skill, count in counts.items() if count >= 4}
+    assert max(counts.values()) < 4 + MOST_A_PICTURE
     assert all(item.ask.schema for item in chosen if "json" in item.turn.form)
 
 

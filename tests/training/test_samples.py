@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from phrasing import UNKNOWN, Turn
 from pictures import Question
-from samples import READ, SCENES, Mix, answered_by_text, glance, read_alone, sample, told_by, turn_of
+from samples import MOST_READ_OUT, READ, SCENES, Mix, answered_by_text, glance, read_alone, sample, told_by, turn_of
 
 SHAPES_ALONE = {SCENES: 1.0, "shapes": 1.0}
 
@@ -24,8 +24,21 @@ def test_what_is_read_alone_asks_nothing_of_the_picture() -> None:
     assert all(one.readings[0] for one in alone)
     turns = [turn for one in alone for turn in one.turns]
     assert not {"kind", "colour", "position", "aside"} & {turn.skill for turn in turns}
-    asked = {key for turn in turns if turn.schema for key in turn.schema["properties"]}
-    assert not {"kind", "chart_type", "primary_button", "selected"} & asked
+    keys = {(one.kind, key) for one in alone for turn in one.turns if turn.schema for key in turn.schema["properties"]}
+    assert not {"kind", "chart_type", "primary_button"} & {key for _, key in keys}
+    assert ("screen", "selected") not in keys  # A form's check boxes are read, a screen's tab is not.
+
+
+def test_documents_learnt_from_are_asked_for_their_whole_text() -> None:
+    mix = Mix(56, 4, {"form": 1.0, "receipt": 1.0}, letters=False)
+    drawn = [sample("train", index, 3, mix) for index in range(60)]
+
+    whole = [one for one in drawn if any(turn.answer == one.readings[0] != "" for turn in one.turns)]
+
+    assert 5 < len(whole) < 30
+    assert all(len(one.readings[0]) <= MOST_READ_OUT for one in whole)
+    exam = [sample("eval", index, 3, mix) for index in range(40)]
+    assert not any(turn.answer == one.readings[0] for one in exam for turn in one.turns)
 
 
 def test_what_only_the_picture_shows_is_not_asked_of_its_text() -> None:

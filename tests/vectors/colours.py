@@ -152,7 +152,7 @@ def _iccp(profile: bytes) -> tuple[bytes, bytes]:
 
 
 def gamma() -> Iterator[Vector]:
-    """PNG's own words about colour: nothing to do for sRGB's."""
+    """PNG's own words about colour: nothing to do for sRGB's, whose curve other gammas are brought to."""
     picture, seen = scenes.ramp(), scenes.ramp()
     usual, srgb = (b"gAMA", struct.pack(">I", 45455)), (b"sRGB", b"\0")
     yield Vector("gama", "png", png(picture, RGB, usual), seen, "ramp", "a ramp that says its gamma is the usual one")
@@ -160,3 +160,18 @@ def gamma() -> Iterator[Vector]:
     wrong = (b"gAMA", struct.pack(">I", 100_000))
     shows = "a ramp that says it is sRGB and also a gamma of 1: sRGB counts"
     yield Vector("srgb-over-gama", "png", png(picture, RGB, wrong, srgb), seen, "ramp", shows)
+    done = ("gamma to sRGB",)
+    for name, said, shows in (("linear", 100_000, "as light itself"), ("old-mac", 55_556, "with a gamma of 1.8")):
+        lit, file = _lit(picture, 255, said), png(picture, RGB, (b"gAMA", struct.pack(">I", said)))
+        yield Vector(f"gama-{name}", "png", file, lit, f"ramp-{name}", f"a ramp stored {shows}", 1, 1, done)
+    fine = scenes.grey_ramp(65535)
+    lit = scenes.as_rgb(scenes.from_16_bits(_lit(fine, 65535, 100_000)))
+    shows = "a grey ramp over all 65,536 values, stored as light itself"
+    yield Vector("gama-16", "png", png(fine, GREY, wrong, depth=16), lit, "gama-16", shows, 1, 1, (*_16_BIT, *done))
+
+
+def _lit(stored: Array, most: int, gamma: int) -> Array:
+    """What is stored with a gamma of so many 100,000ths, on sRGB's curve."""
+    light = (stored.astype(float) / most) ** (100_000 / gamma)
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.rint(most * curve).astype(stored.dtype if most > 255 else np.uint8)

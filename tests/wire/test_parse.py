@@ -245,6 +245,8 @@ def test_image_outside_of_a_user_message_is_refused(role: str) -> None:
         (b'{"model": "m",\n "messages": [}', "at line 2 column 15"),
         (b'{"model": "m"', "at line 1 column 13"),
         (b'{"model": "a\nb", "messages": [}', "at line 2 column"),
+        (b'{"model": "a\nb",\n "user": "hei\xdf"}', "at line 3 column 14"),
+        (b'{"model": "a\nb", "temperature": NaN}', "at line 2 column 20"),
         (b'{"model": "m"} x', "at line 1 column 16"),
         (b"\xff\xfe", "at line 1 column 1"),
         (b'{"model": "\xff"}', "at line 1 column"),

@@ -40,6 +40,32 @@ bodies = st.fixed_dictionaries(
 )
 
 
+kept = st.fixed_dictionaries(
+    {"url": st.just("data:,x")}, optional={"detail": st.sampled_from(["low", "high", "auto", None])}
+)
+usual_parts = st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=3)}) | st.fixed_dictionaries(
+    {"type": st.just("image_url"), "image_url": kept}
+)
+usual_messages = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(["user", "system", "developer", "assistant"]),
+        "content": st.text(max_size=3) | st.lists(usual_parts, max_size=3),
+    }
+)
+usual_bodies = st.fixed_dictionaries(
+    {"model": st.just("m"), "messages": st.lists(usual_messages, min_size=1, max_size=3)},
+    optional={
+        **dict.fromkeys(("max_tokens", "max_completion_tokens"), st.integers(1, 9)),
+        **dict.fromkeys(("temperature", "top_p"), st.sampled_from([0, 0.5, 1, 1.0])),
+        **dict.fromkeys(("frequency_penalty", "presence_penalty"), st.sampled_from([-2, 0.5, 2])),
+        "seed": st.integers(-(2**63), 2**63 - 1),
+        "n": st.integers(1, 8),
+        "user": st.text(max_size=3),
+        "stream": st.booleans(),
+    },
+)
+
+
 def opened(reference: ImageReference, _: int) -> EncodedImage:
     return EncodedImage(bytes(reference.payload), reference.head, "", 0, 0, reference.detail, reference.param)
 
@@ -68,6 +94,15 @@ def test_what_is_read_quickly_is_what_is_read_thoroughly(value: dict[str, Any]) 
 
     if read_usual(body) is not None:
         assert read(body) == thoroughly(body)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(value=usual_bodies)
+def test_what_is_written_as_usual_is_read_quickly(value: dict[str, Any]) -> None:
+    body = json.dumps(value).encode()
+
+    assert read_usual(body) is not None
+    assert read(body) == thoroughly(body)
 
 
 @pytest.mark.parametrize("name", [name for name in UsualBody.__struct_fields__ if name not in ("model", "messages")])

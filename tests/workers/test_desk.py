@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sightline import metrics
-from sightline.admission.admit import Admission
+from sightline.admission.admit import PREVIEWS, Admission
 from sightline.admission.limits import RateLimits
 from sightline.core import KeyLimits
 from sightline.errors import EngineOverloaded, EngineUnavailable, RateLimitExceeded
@@ -123,22 +123,34 @@ async def test_keys_requests_in_flight_are_counted_together(office: Office) -> N
     with pytest.raises(RateLimitExceeded, match="its limit is 1"):
         await enter(other, "key", 1)
     with pytest.raises(RateLimitExceeded):
-        async with other.visit("key", 1):
+        async with other.admit(PREVIEWS, "key", 1):
             pass
 
     await place.aclose()
     await until(lambda: office.desk.admission.in_flight == 0)
-    async with other.visit("key", 1):
+    async with other.admit(PREVIEWS, "key", 1):
         assert office.desk.admission.in_flight == 1
+
+
+async def test_request_whose_answer_is_made_has_no_place_and_is_in_flight(office: Office) -> None:
+    one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
+    async with one.admit("m", "key", 1) as place:
+        place.leave()
+        await until(lambda: office.desk.admission._lines["m"].running == 0)
+
+        assert office.desk.admission.in_flight == 1
+        with pytest.raises(RateLimitExceeded):
+            await enter(other, "key", 1)
+    await until(lambda: office.desk.admission.in_flight == 0)
 
 
 async def test_workers_know_when_all_is_full_without_asking(office: Office) -> None:
     one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
     assert other.would_refuse("key") is None
 
-    async with AsyncExitStack() as visits:
-        for _ in range(SETTINGS.limits.max_in_flight):
-            await visits.enter_async_context(one.visit("key"))
+    async with AsyncExitStack() as places:
+        for number in range(SETTINGS.limits.max_in_flight):
+            await places.enter_async_context(one.admit(f"model {number}", "key"))
         await until(lambda: other.would_refuse("key") is not None)
         refusal = other.would_refuse("key")
         assert other.would_refuse("key") is not refusal  # what is raised again and again would grow by its traces
@@ -154,9 +166,9 @@ async def test_workers_hear_that_there_is_room_when_waiting_requests_leave(offic
     waiting = [soon(enter(one)), soon(enter(one))]
     await until(lambda: office.desk.admission.waiting == 2)
 
-    async with AsyncExitStack() as visits:
-        for _ in range(2):
-            await visits.enter_async_context(one.visit("key"))
+    async with AsyncExitStack() as more:
+        for number in range(2):
+            await more.enter_async_context(one.admit(f"model {number}", "key"))
         await until(lambda: other.would_refuse("key") is not None)
         for task in waiting:
             task.cancel()

@@ -18,7 +18,7 @@ from pictures.display import draw_display
 from pictures.emblems import draw_emblems
 from pictures.figures import draw_crowd, draw_pair, draw_shapes
 from pictures.invoices import draw_invoice
-from pictures.lines import draw_lines
+from pictures.lines import draw_lines, read_out
 from pictures.nothing import draw_nothing
 from pictures.papers import draw_card, draw_form, draw_ticket
 from pictures.scrawl import draw_digits
@@ -28,7 +28,19 @@ from pictures.symbols import NAMES
 from pictures.tables import draw_table
 from pictures.twins import draw_twins
 
-__all__ = ["KINDS", "NAMES", "SPLITS", "UNKNOWN", "WEIGHTS", "Glyph", "Picture", "Question", "Split", "draw"]
+__all__ = [
+    "KINDS",
+    "NAMES",
+    "SPLITS",
+    "UNKNOWN",
+    "WEIGHTS",
+    "Glyph",
+    "Picture",
+    "Question",
+    "Split",
+    "draw",
+    "read_out",
+]
 
 LARGE = (draw_receipt, draw_invoice, draw_form, draw_table, draw_block)
 

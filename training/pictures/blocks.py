@@ -16,8 +16,8 @@ from pictures.sheets import Shape, Sheet, lay
 
 PAGES = 0.3
 """Share of the texts whose lines are as long as a page's."""
-ECHOES = 0.3
-"""Share of the verses learnt from whose lines say the same in their middle, behind which a model copies on wrongly."""
+ECHOES = 0.35
+"""Share of the texts learnt from whose lines say the same in their middle, behind which a model copies on wrongly."""
 SITE_BARS = 0.25
 """Share of the headed texts learnt from above which a page's bar stands, its icons read as signs."""
 BAR_SIGNS = ("=", "Q", "O", "x", "三", "<", ">", "A", "...", "+")
@@ -140,7 +140,7 @@ def texts(look: Look, number: int, wide: int, rng: np.random.Generator, split: S
             if text.lower() not in {other.lower() for other in found}:
                 found.append(text)
         return found
-    if look.style == "verse" and split == "train" and rng.random() < ECHOES:
+    if split == "train" and rng.random() < ECHOES:
         return echoing(rng, split, number)
     if look.style == "verse":
         return [words.phrase(rng, split, int(rng.integers(2, 7))).capitalize() for _ in range(number)]

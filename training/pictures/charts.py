@@ -111,8 +111,9 @@ MORE = (
     "Is {} bigger than {}?",
     "Does {} have more than {}?",
 )
-LEARNT_COMPARED = 4
-"""Pairs of values compared of a chart that is learnt from; one, of an examination's: small models learn it late."""
+LEARNT_COMPARED, LEARNT_RANKS = 5, 2.0
+"""Pairs of values compared of a chart that is learnt from (one, of an examination's), and how much more often it is
+asked for its highest and lowest: small models learn these late."""
 TITLE = (
     "What is the title of the chart?",
     "What is the title?",
@@ -206,7 +207,7 @@ def draw_chart(rng: np.random.Generator, split: Split) -> Picture:
     colours = sample_colours(rng, palette, len(labels), one=kind != "pie" and bool(rng.random() < 0.65))
     paint(page, look, plot, type_, em, palette, room, colours)
     image, glyphs = finish(page, rng, tilt=0.5)
-    facts = facts_of(kind, plot, title, rng, compared=LEARNT_COMPARED if split == "train" else 1)
+    facts = facts_of(kind, plot, title, rng, learnt=split == "train")
     lacking: list[Absent] = absent(["phone", "email", "invoice", "cashier", "address"])
     questions = ask(rng, split, facts, lacking, what=f"a {kind} chart")
     unprinted = () if look.values == "printed" or kind == "pie" else tuple(values_of(plot))
@@ -335,8 +336,9 @@ def sample_colours(rng: np.random.Generator, palette: Palette, number: int, *, o
     return [mix(colour, palette.ink, 0.08) for colour in found]
 
 
-def facts_of(kind: str, plot: Plot, title: str, rng: np.random.Generator, *, compared: int) -> list[Fact]:
+def facts_of(kind: str, plot: Plot, title: str, rng: np.random.Generator, *, learnt: bool) -> list[Fact]:
     number, labels, values = len(plot.labels), plot.labels, plot.values
+    more = LEARNT_RANKS if learnt else 1.0
     told = {"bar": "bar chart", "line": "line chart", "pie": "pie chart"}[kind]
     facts = [
         Fact("chart", KIND, told, f"It is a {told}.", ("chart_type", "type"), weight=0.6, seen=True),
@@ -354,10 +356,18 @@ def facts_of(kind: str, plot: Plot, title: str, rng: np.random.Generator, *, com
             if rng.random() < 0.5:
                 word = {"highest": "largest", "lowest": "smallest"}[word]
             facts.append(
-                Fact("chart", [w.format(word) for w in HIGHEST], labels[i], f"It is {labels[i]}.", (f"{word}_label",))
+                Fact(
+                    "chart",
+                    [w.format(word) for w in HIGHEST],
+                    labels[i],
+                    f"It is {labels[i]}.",
+                    (f"{word}_label",),
+                    weight=more,
+                )
             )
-        facts.append(Fact("chart", [w.format(word) for w in PEAK], plot.text(i), keys=(f"{word}_value",), weight=0.6))
-    for _ in range(compared):
+        peak = [w.format(word) for w in PEAK]
+        facts.append(Fact("chart", peak, plot.text(i), keys=(f"{word}_value",), weight=0.6 * more))
+    for _ in range(LEARNT_COMPARED if learnt else 1):
         a, b = (int(i) for i in rng.permutation(number)[:2])
         if values[a] != values[b]:
             wordings = [w.format(labels[a], labels[b]) for w in MORE]

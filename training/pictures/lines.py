@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pictures import words
-from pictures.asking import Absent, Fact, ask
-from pictures.base import VIEW, Picture, Split, pick
+from pictures.asking import Absent, Fact, ask, phrase
+from pictures.base import VIEW, Picture, Question, Split, pick
 from pictures.fonts import pick_file
 from pictures.ground import ground
 from pictures.page import Page
@@ -358,6 +358,11 @@ def is_there(rng: np.random.Generator, split: Split, lines: list[Line]) -> Fact:
     told = "Yes, it does." if yes else "No, it does not."
     wordings = [each.format(text) for each in IS_THERE]
     return Fact("yes/no", wordings, "yes" if yes else "no", told, (), yes)
+
+
+def read_out(rng: np.random.Generator, text: str) -> Question:
+    """Ask for all that a picture of any kind says."""
+    return phrase(rng, "train", Fact("block", WHAT["any"], text))
 
 
 def spelled(text: str) -> list[Fact]:

@@ -11,6 +11,7 @@ from pictures.asking import Fact
 from pictures.base import Picture, Split, pick, split_of
 from pictures.invoices import TITLE
 from pictures.layout import Cell, Row, text_row
+from pictures.rewording import LIKE
 from pictures.sheets import Shape, Sheet, lay
 
 SETTINGS = ("line", "columns", "above", "framed", "pairs", "leader")
@@ -28,6 +29,8 @@ CHOICES: tuple[str, ...] = (
     "Child",
 )
 CHOICES += ("Vegetarian", "Gift wrap", "Express", "Insurance", "New customer", "Late check-out", "Invoice by email")
+OTHERS, LEARNT_CHOICES, MOST_ABREAST = 0.6, 3, 4
+"""Of the choices learnt from, how many are other words; how many of a form are asked; on one line are fewer than so."""
 IS_TICKED = (
     "Is {} ticked?",
     "Is the box {} checked?",
@@ -340,24 +343,40 @@ def choices(sheet: Sheet, rng: np.random.Generator, split: Split) -> None:
     """Write options with boxes, one or more of them ticked; ask which and whether."""
     number = int(rng.integers(2, 4))
     names = [CHOICES[int(i)] for i in rng.permutation(len(CHOICES))[:number]]
+    if split == "train" and rng.random() < OTHERS:
+        names = other_choices(rng, int(rng.integers(2, 7)))
+        number = len(names)
     ticked = rng.random(number) < 0.5
     cells = [
         Cell(name, x, mark="ticked" if on else "open")
         for name, on, x in zip(names, ticked, np.linspace(0, 1, number + 1), strict=False)
     ]
-    if rng.random() < 0.5:
+    if number < MOST_ABREAST and rng.random() < 0.5:
         sheet.rows.append(Row(cells, space=0.4, pad=0.1))
     else:
         for cell in cells:
             cell.x = 0.0
         sheet.rows += [Row([cell], pad=0.1) for cell in cells]
-    i = int(rng.integers(number))
-    asked = [wording.format(names[i]) for wording in IS_TICKED]
-    key = names[i].lower().replace(" ", "_").replace("-", "_")
-    sheet.facts.append(
-        Fact("yes/no", asked, "yes" if ticked[i] else "no", keys=(key,), value=bool(ticked[i]), weight=1.5)
-    )
+    several = rng.permutation(number)[:LEARNT_CHOICES] if split == "train" else (int(rng.integers(number)),)
+    for i in several:
+        asked = [wording.format(names[i]) for wording in IS_TICKED]
+        key = names[i].lower().replace(" ", "_").replace("-", "_")
+        sheet.facts.append(
+            Fact("yes/no", asked, "yes" if ticked[i] else "no", keys=(key,), value=bool(ticked[i]), weight=1.5)
+        )
     if ticked.sum() == 1:
         chosen = names[int(ticked.argmax())]
         told = f"{chosen} is ticked."
         sheet.facts.append(Fact("field", WHICH_TICKED, chosen, told, ("selected", "option")))
+
+
+def other_choices(rng: np.random.Generator, number: int) -> list[str]:
+    """Return things to choose from that may be any words, but such that questions exchange for others; no two alike."""
+    found: dict[str, str] = {}
+    while len(found) < number:
+        made = (
+            words.phrase(rng, "train", int(rng.integers(1, 4))) if rng.random() < 0.6 else words.product(rng, "train")
+        )
+        if not LIKE.keys() & set(made.lower().split()):
+            found.setdefault(made.lower(), made.capitalize())
+    return list(found.values())

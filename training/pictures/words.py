@@ -51,10 +51,10 @@ MONTHS: tuple[str, ...] = ("January", "February", "March", "April", "May", "June
 MONTHS += ("September", "October", "November", "December")
 SPOKEN = frozenset(SPOKEN_WORDS)
 SPOKEN_SHARE = 0.15
-SPOKEN_LEAST = 12
+SPOKEN_LEAST = COMMON_LEAST = 12
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SHORT = 60
-FEWER = (1, 4, 8, 12, 12)
+FEWER = (1, 4, 8, 12, 24)
 """One in how many words of a list a picture that is learnt from may use."""
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 RANDOM_LETTERS = "abcdefghijkmnopqrstuvwxyz"
@@ -120,7 +120,8 @@ def common(rng: np.random.Generator, split: Split) -> str:
     """Return a common word; in training also such as questions are made of."""
     if split == "train" and rng.random() < SPOKEN_SHARE:
         return pick(rng, few(rng, SPOKEN_WORDS, SPOKEN_LEAST))
-    return choose(rng, split, COMMON)
+    share = of_split(COMMON, split)
+    return pick(rng, few(rng, share, COMMON_LEAST) if split == "train" else share)
 
 
 def letters(rng: np.random.Generator, split: Split) -> str:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from sightline.admission.line import Line
 from sightline.errors import EngineOverloaded, RateLimitExceeded, ServiceError
 from sightline.settings import Settings
+
+PREVIEWS = "…/input_tokens"
+"""The line of requests that run no model: they have their pictures decoded and read, and take turns as others do."""
 
 
 class Admission:
@@ -119,12 +122,6 @@ class Admission:
         self._of_key[key_id] -= 1
         if not self._of_key[key_id]:
             del self._of_key[key_id]
-
-    @asynccontextmanager
-    async def visit(self, key_id: str, max_in_flight: int | None = None) -> AsyncIterator[None]:
-        """`hold`, for a request that may have to ask another process for it."""
-        with self.hold(key_id, max_in_flight):
-            yield
 
     def _too_many_of_key(self, has: int, limit: int) -> RateLimitExceeded:
         if limit < 1:

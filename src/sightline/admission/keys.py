@@ -30,6 +30,7 @@ from sightline.errors import (
     LastAdminKey,
     ModelNotAllowed,
     PermissionDenied,
+    StoreUnavailable,
 )
 from sightline.ids import new_id
 from sightline.store.database import Database
@@ -39,6 +40,10 @@ PREFIX = "sk-sl-"
 _ALPHABET = string.ascii_letters + string.digits
 _LENGTH = 40
 _CACHE_S = 1.0
+_LOOK_UP_S = 0.9
+"""A database that hangs keeps the threads that read it for seconds, and others would wait for one of these."""
+_MOST_READS = 512
+"""That have not ended: those of a database that hangs are all carried out when it goes on."""
 _CACHE_ENTRIES = 10_000
 _MAKE = "make one with: sightline keys create NAME"
 
@@ -77,6 +82,7 @@ class Keys:
         self._clock = clock
         self._cache: dict[bytes, tuple[float, ApiKey]] = {}
         self._looking: dict[bytes, tuple[float, asyncio.Task[ApiKey | None]]] = {}
+        self._reads = 0
 
     def create(self, new: NewKey) -> tuple[ApiKey, str]:
         """Make a key; the second value is the key itself, which nothing can show again."""
@@ -176,11 +182,18 @@ class Keys:
         # A busy key's requests all find its second over together: one of them reads, the others wait for that.
         until, looking = self._looking.get(digest, (0.0, None))
         if looking is None or until <= now:
+            if self._reads >= _MOST_READS:
+                raise StoreUnavailable
             # Counted from before it is read: what is revoked while we read is refused a second later, too.
+            self._reads += 1
             looking = asyncio.create_task(self._read(digest, now + _CACHE_S))
             self._looking[digest] = (now + _CACHE_S, looking)
             looking.add_done_callback(partial(self._forget_reading, digest))
-        key = await asyncio.shield(looking)  # who leaves takes nothing from those that wait beside
+        try:
+            async with asyncio.timeout(_LOOK_UP_S):
+                key = await asyncio.shield(looking)  # who leaves takes nothing from those that wait beside
+        except TimeoutError as error:
+            raise StoreUnavailable from error
         if key is None:
             raise AuthenticationError(f"The API key is not known here. Check that all of it was sent, or {_MAKE}")
         return key
@@ -194,6 +207,7 @@ class Keys:
         return key
 
     def _forget_reading(self, digest: bytes, done: asyncio.Task[ApiKey | None]) -> None:
+        self._reads -= 1
         if self._looking.get(digest, (0.0, None))[1] is done:
             del self._looking[digest]
         if not done.cancelled():

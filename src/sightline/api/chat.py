@@ -62,18 +62,21 @@ class InputTokens:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         runtime = runtime_of(scope)
-        chat, call = await _read(runtime, scope, receive)
+        chat, call = await _read(runtime, scope, receive, runs=False)
         preview = await runtime.service.preview(chat, call)
         await send_body(send, encode(preview_body(runtime.service.catalogue.resolve(chat.model), preview)))
 
 
-async def _read(runtime: Runtime, scope: Scope, receive: Receive) -> tuple[ChatRequest, Call]:
-    """Check key, room and limit, then read and parse the body: an anonymous caller cannot make us parse."""
+async def _read(runtime: Runtime, scope: Scope, receive: Receive, *, runs: bool = True) -> tuple[ChatRequest, Call]:
+    """Check key, room and limit, then read and parse the body: an anonymous caller cannot make us parse.
+
+    Lines that are full refuse what is to run, unless it may have had its answer.
+    """
     key = await caller(scope, "inference")
     call = scope["state"]["call"] = Call(scope["state"]["request_id"], key, traceparent=header(scope, b"traceparent"))
     admission = runtime.admission
     models: tuple[str, ...] = ()
-    if admission.is_any_full():
+    if admission.is_any_full() and runs and not headers(scope, b"idempotency-key"):
         models = tuple(model.id for model in runtime.service.catalogue.models())
     if (refusal := admission.would_refuse(key.id, key.limits.max_in_flight, models)) is not None:
         raise refusal

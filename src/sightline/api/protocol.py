@@ -37,6 +37,8 @@ _GRACE_S = 2.0  # a body that is late is answered by `Intake`; what nobody reads
 _LINGER_S = 2.0
 _MAX_HEADERS = 100
 _MAX_PIPELINED = 8
+_PIPELINED_UNPAUSED = 3
+"""So many wait before nothing more is read: who does not read does not see that a client has left, either."""
 _SEND_BUFFER_BYTES = 131_072
 """Of an answer that is not read, so much waits in the system, which would take megabytes a connection."""
 
@@ -166,8 +168,9 @@ class Connection(HttpToolsProtocol):
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
-            self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+            if len(self.pipeline) >= _PIPELINED_UNPAUSED:
+                self.flow.pause_reading()
 
     def _describe(self) -> None:
         """Put what the request's line says into ASGI's scope."""
@@ -270,8 +273,10 @@ class Connection(HttpToolsProtocol):
             self.read_due_s = now_s + self.settings.body_s  # it is we who do not read
         elif not self._is_busy():
             self._end_idle()
-        elif self._is_receiving:
+        elif self._is_receiving and self.cycle is self._answering:
             self.transport.abort()
+        elif self._is_receiving:
+            self.read_due_s = now_s + self.settings.body_s  # of a later request, which has its turn when this is over
         else:
             self.read_due_s = _NEVER  # only line breaks have come since the last request
 
@@ -323,6 +328,7 @@ class Connection(HttpToolsProtocol):
             *self.server_state.default_headers,
             *response.raw_headers,
             (b"x-request-id", new_id("req_").encode()),
+            (b"openai-processing-ms", b"0"),
         ]
         lines = [b"%b: %b\r\n" % header for header in headers]
         self.transport.write(b"".join([STATUS_LINE[error.status], *lines, b"\r\n", bytes(response.body)]))

@@ -36,6 +36,16 @@ def at_hand(deltas: object) -> Callable[[], Sequence[Delta]]:
     return getattr(deltas, "at_hand", tuple)
 
 
+def when_made(deltas: object, call: Callable[[], None]) -> None:
+    """Have `call` called once an answer is made, which may be long before a slow reader has taken all of it.
+
+    Deltas that can tell have a method of this name.
+    """
+    tell = getattr(deltas, "when_made", None)
+    if tell is not None:
+        tell(call)
+
+
 class Engine(Protocol):
     """Runs one or more models. All members are called on one event loop, which none may block over 5 ms."""
 

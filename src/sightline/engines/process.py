@@ -42,6 +42,8 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 10.0
 _OF_A_REQUEST = (Piece, Counted, Failed)
 _LOOKS = 20  # in the time that it may be silent
+_MOST_HELD = 2 * MOST_AT_HAND
+"""Pieces that wait for a reader; beyond it they become one, for each takes ten times the memory of its text."""
 
 log = get_logger(__name__)
 
@@ -237,15 +239,26 @@ class Answer:
         self.number = number
         self.channel = channel
         self.has_come = self.is_whole = False
+        self.when_made: Callable[[], None] | None = None
         self._events: deque[Piece | Counted | ServiceError] = deque()
         self._news: asyncio.Future[None] | None = None
 
     def put(self, event: Piece | Counted | ServiceError) -> None:
         """Add what has come."""
+        if len(self._events) >= _MOST_HELD:
+            self._join()
         self._events.append(event)
         self.has_come = not isinstance(event, Piece) or event.delta.finish_reason is not None
+        if self.has_come and self.when_made is not None:
+            made, self.when_made = self.when_made, None
+            made()
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
+
+    def _join(self) -> None:
+        pieces = [event.delta for event in self._events if isinstance(event, Piece)]
+        if len(pieces) == len(self._events):
+            self._events = deque([Piece(self.number, Delta.join(pieces))])
 
     async def next(self) -> Piece | Counted:
         """Take the next, or wait for it; the last one makes the answer whole.
@@ -275,13 +288,14 @@ class Answer:
 class _Deltas:
     """The deltas of one request. A class: the event loop keeps a book on every asynchronous generator."""
 
-    __slots__ = ("_answer", "_engine", "_is_closed", "_request")
+    __slots__ = ("_answer", "_engine", "_is_closed", "_made", "_request")
 
     def __init__(self, engine: ProcessEngine, request: GenerateRequest) -> None:
         self._engine = engine
-        self._request = request
+        self._request: GenerateRequest | None = request  # until it is sent: a slow reader is not to keep its pixels
         self._answer: Answer | None = None
         self._is_closed = False
+        self._made: Callable[[], None] | None = None
 
     def __aiter__(self) -> _Deltas:
         return self
@@ -291,12 +305,18 @@ class _Deltas:
             raise StopAsyncIteration
         answer = self._answer
         if answer is None:
+            assert self._request is not None
             answer = self._answer = self._engine.ask(self._request, only_count=False)
+            self._request, answer.when_made = None, self._made
         elif answer.is_whole:
             raise StopAsyncIteration
         piece = await answer.next()
         assert isinstance(piece, Piece)
         return piece.delta
+
+    def when_made(self, call: Callable[[], None]) -> None:
+        """See `base.when_made`."""
+        self._made = call
 
     def at_hand(self) -> Sequence[Delta]:
         """See `base.at_hand`."""

@@ -25,6 +25,7 @@ from sightline.core import Detail, ImageEncoding, Pixels
 from sightline.images import orientation
 from sightline.images.header import Broken, gif_frame, gif_screen, read_header
 from sightline.images.png import count_frames, without_ancillary
+from sightline.images.png import gamma as png_gamma
 from sightline.images.tokens import Box, View, views
 
 os.environ.setdefault("VIPS_CONCURRENCY", "1")  # the pool's processes are the parallelism; read when libvips loads
@@ -66,13 +67,14 @@ class Undecodable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A picture as it is stored: size in pixels, EXIF orientation."""
+    """A picture as it is stored: size in pixels, EXIF orientation, a PNG's gamma if it is not the usual one."""
 
     data: bytes
     type: str
     width: int
     height: int
     orientation: int
+    gamma: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +122,14 @@ def is_lying(data: bytes, image_type: str) -> bool:
 
 def _decode(data: bytes, image_type: str, encoding: ImageEncoding, detail: Detail) -> Decoded:
     actions: list[str] = []
-    frames, header = 1, read_header(data)
+    frames, header, gamma = 1, read_header(data), None
     if image_type == "png":
-        frames, data = count_frames(data), without_ancillary(data)
+        frames, gamma, data = count_frames(data), png_gamma(data), without_ancillary(data)
     image = _open(data, image_type)
     if header is None or (image.width, image.height) != (header.width, header.height):
         raise Broken  # all limits and counts are of the header
     turn = _field(image, "orientation", orientation.UPRIGHT)
-    stored = _Stored(data, image_type, image.width, image.height, turn)
+    stored = _Stored(data, image_type, image.width, image.height, turn, gamma)
     frames = _field(image, "n-pages", frames)
     if frames > 1:
         actions.append(f"frame 1 of {frames}")
@@ -165,7 +167,11 @@ def _small(stored: _Stored, parts: Sequence[_Part], actions: list[str]) -> list[
     """Return these parts of the stored picture, all in one row or one column, reduced as far as they are to be."""
     image = _open(stored.data, stored.type, _reduction(stored, parts))
     parts = [part.scaled(image.width / stored.width, image.height / stored.height) for part in parts]
-    pixels = _on_white(_to_srgb(_shrink(image, parts), actions).numpy(), actions)
+    small = _shrink(image, parts)
+    if stored.gamma is not None:
+        actions.append("gamma to sRGB")
+        small = _with_usual_gamma(small, stored.gamma)
+    pixels = _on_white(_to_srgb(small, actions).numpy(), actions)
     if _is_column(parts):
         return np.split(pixels, np.cumsum([min(part.box.height, part.height) for part in parts])[:-1], axis=0)
     return np.split(pixels, np.cumsum([min(part.box.width, part.width) for part in parts])[:-1], axis=1)
@@ -291,6 +297,19 @@ def _is_srgb(profile: bytes) -> bool:
     except pyvips.Error:
         return True  # its name is all that can be read of it
     return bool(np.abs(seen[0].astype(int) - _PROBE).max() <= _AS_GOOD_AS_EQUAL)
+
+
+def _with_usual_gamma(image: pyvips.Image, gamma: int) -> pyvips.Image:
+    """Bring a PNG's picture that is stored with a gamma of so many 100,000ths to sRGB's curve, at its own depth."""
+    most, kind = (65_535, np.uint16) if image.format == "ushort" else (255, np.uint8)
+    light = (np.arange(most + 1) / most) ** (100_000 / gamma)
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    table = pyvips.Image.new_from_array(np.rint(most * curve).astype(kind)[np.newaxis])
+    colours = image.bands - 1 if image.hasalpha() else image.bands
+    seen = image.extract_band(0, n=colours).maplut(table)
+    if image.hasalpha():
+        seen = seen.bandjoin(image.extract_band(colours))
+    return seen.copy(interpretation=image.interpretation)
 
 
 def _on_white(pixels: Pixels, actions: list[str]) -> Pixels:

@@ -19,12 +19,15 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from sightline.allocator import give_back
 from sightline.core import EncodedImage, ImageEncoding
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, EngineOverloaded
 from sightline.images.decode import Decoded, Undecodable, decode
 from sightline.images.recode import recode
 from sightline.images.source import undecodable
 
 _DECODE_S = 10.0
+_WAIT_S = 60.0
+"""For a picture to be decoded, others before it included."""
+_BEHIND = "Pictures are decoded too slowly at this moment; send the request again in a while."
 _LARGE_PX = 4_000_000
 _MOST_PICTURES = 2_000
 _ADDRESS_SPACE_BYTES = 2 << 30
@@ -87,12 +90,16 @@ class ImagePool:
             # Not sooner: who leaves does not end the decoding.
             future.add_done_callback(partial(_release, self._large, asyncio.get_running_loop()))
         try:
-            decoded: Decoded = await asyncio.shield(asyncio.wrap_future(future))
+            async with asyncio.timeout(_WAIT_S) as waiting:
+                decoded: Decoded = await asyncio.shield(asyncio.wrap_future(future))
         except asyncio.CancelledError:
             if not future.running():
                 future.cancel()
             raise
         except (Undecodable, PoolTimeout, ProcessExpired, MemoryError) as error:
+            if waiting.expired():  # too many are before it, or the pool was given up with this one in its queue
+                future.cancel()
+                raise EngineOverloaded(_BEHIND, retry_after_s=10) from error
             raise undecodable(image, number) from error
         return decoded
 

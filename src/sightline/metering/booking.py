@@ -18,6 +18,10 @@ from sightline.metering.ledger import Ending, Entry, Ledger, Replay
 from sightline.metering.prices import Cost
 
 CLIENT_LEFT = 499
+_UNKNOWN = (
+    "The service's database failed while the answer was written down, so it is withheld. Send the request again. This "
+    "one is not charged unless it was written all the same: the usage report shows it under its x-request-id."
+)
 _REFUSED = (QuotaExceeded, IdempotencyConflict, Replay)  # which leave no row, and nothing promised
 
 
@@ -79,7 +83,7 @@ class Booking:
         """Settle an answer that was made; its last byte may go out when this returns.
 
         Raises:
-            StoreUnavailable: it could not be settled: the answer must not go out, and nothing is charged.
+            StoreUnavailable: it could not be settled, or nobody knows whether it was: the answer must not go out.
         """
         try:
             if self._was_quick():
@@ -90,7 +94,7 @@ class Booking:
                 await self._ledger.settle(self._entry, ending)
         except StoreUnavailable as error:
             self.fail(error)
-            raise
+            raise StoreUnavailable(_UNKNOWN) from error
 
     def fail(self, error: ServiceError) -> None:
         """Settle a request that came to nothing; it costs nothing."""

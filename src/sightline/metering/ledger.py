@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -25,7 +25,7 @@ from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from sightline.store.presence import Presence
 from sightline.store.tables import idempotency, key_leases, key_spend, ledger
-from sightline.store.writer import Write, Writer
+from sightline.store.writer import WAIT_S, Write, Writer
 from sightline.timers import Later
 
 Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
@@ -130,11 +130,13 @@ class Ledger:
         self._presence = presence
         self._writer = writer
         self._leases = Leases(writer.write)
-        self._owed: set[str] = set()
+        self._owed: dict[str, Callable[[], asyncio.Future[None]]] = {}
+        """Endings that the database has not taken, by row: what offers each again."""
         self.soon: Later[Callable[[], None]] = Later(SOON_S, lambda call: call())
 
     async def close(self) -> None:
-        """Give back what is set aside for requests to come; after the last of them has ended."""
+        """Write down what is owed, and give back what is set aside; after the last request has ended."""
+        await asyncio.gather(*(offer() for offer in tuple(self._owed.values())), return_exceptions=True)
         await self._leases.close()
 
     @property
@@ -174,6 +176,25 @@ class Ledger:
             self._leased(entry, entry.limit)
         return self._writer.write(Reservation(entry=entry))
 
+    async def replay(self, key_id: str, once: Once) -> None:
+        """Find the answer to a request that was made before, whatever would keep it from being made now.
+
+        Raises:
+            Replay: it was answered. Whether it still runs, or was another request, is `reserve`'s to say.
+            StoreUnavailable: the database failed.
+        """
+        table = idempotency.c
+        mine = (table.key_id == key_id) & (table.idempotency_key == once.key) & (table.body_sha256 == once.body_sha256)
+        kept = table.answer.is_not(None) & (table.created_at >= datetime.now(UTC) - KEPT)
+        wanted = select(table.media_type, table.answer).where(mine & kept)
+        try:
+            async with asyncio.timeout(WAIT_S):
+                first = await self._database.run_read(lambda connection: connection.execute(wanted).one_or_none())
+        except TimeoutError as error:
+            raise StoreUnavailable from error
+        if first is not None:
+            raise Replay(first.media_type, first.answer)
+
     def settle(self, entry: Entry, ending: Ending) -> asyncio.Future[None]:
         """Write down how a request ended; that is durable when the future is done.
 
@@ -195,19 +216,24 @@ class Ledger:
     def settle_later(self, entry: Entry, ending: Ending, *, is_whole: bool = False) -> None:
         """As `settle`, or `write`, for a request with nobody left to tell: tried until the database takes it."""
 
+        kind = Whole if is_whole else Settlement
+
+        def offer() -> asyncio.Future[None]:
+            return self._writer.write(kind(entry=entry, ending=ending, at=_now(entry), can_wait=True))
+
+        def try_it() -> None:
+            offer().add_done_callback(look)
+
         def look(done: asyncio.Future[None]) -> None:
             if not done.cancelled() and done.exception() is not None and not self._writer.is_stopping:
-                again = partial(self.settle_later, entry, ending, is_whole=is_whole)
-                asyncio.get_running_loop().call_later(AGAIN_S, again)
-                self._owed.add(entry.id)
+                asyncio.get_running_loop().call_later(AGAIN_S, try_it)
+                self._owed[entry.id] = offer
             else:
-                self._owed.discard(entry.id)
+                self._owed.pop(entry.id, None)
 
         if entry.limit is not None:
             self._leased(entry, entry.limit)
-        kind = Whole if is_whole else Settlement
-        write = kind(entry=entry, ending=ending, at=_now(entry), can_wait=True)
-        self._writer.write(write).add_done_callback(look)
+        try_it()
 
     def clear(self) -> int:
         """Mark what dead processes left as interrupted, drop answers kept long enough; returns the rows marked.

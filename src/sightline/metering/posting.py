@@ -8,7 +8,7 @@ Comes in: `Reservation`s and `Settlement`s, first come first. Goes out: their ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, bindparam, delete, insert, literal_column, select, update
@@ -51,6 +51,9 @@ class Posting:
         """Prepare the statements."""
         self._moment = moment_of(database)
         self._presence = presence
+        self._running_once: set[str] = set()
+        """Rows of this process that run under an Idempotency-Key. A reservation that was given up may be carried out
+        by the database after all; nobody would ever end that one."""
         self._reserve = Prepared(database, _reserving(database, presence.number), _BEGUN)
         self._settle = Prepared(database, _settling(database), _SETTLED)
         self._write = Prepared(database, _writing(database, presence.number), _BEGUN | _ENDED)
@@ -61,6 +64,7 @@ class Posting:
         reservations = [write for write in writes if isinstance(write, Reservation)]
         wholes = [write for write in writes if isinstance(write, Whole)]
         settlements = [write for write in writes if isinstance(write, Settlement)]
+        beside = {write.entry.id for write in reservations}
         moves = Moves(self._funds, connection, careful)
         moves.begin(writes)
         if careful:
@@ -72,7 +76,7 @@ class Posting:
             firsts = {write.entry.id: write for write in reversed(wholes)}  # who was answered may have left since
             wholes = [write for write in firsts.values() if write.entry.id not in there]
         if reservations:
-            self._reserve_all(connection, reservations, moves)
+            self._reserve_all(connection, reservations, moves, beside)
         if wholes:
             self._write_all(connection, wholes, moves)
         if settlements:
@@ -88,19 +92,29 @@ class Posting:
         """See `store.writer.Carrier`: leases hold what was written, or nobody knows what."""
         if carried_out is not None:
             carried_out.done()
+            for write in writes:
+                if isinstance(write, RowWrite) and write.entry.once is not None and write.error is None:
+                    self._running_once.discard(write.entry.id)
+                    if isinstance(write, Reservation):
+                        self._running_once.add(write.entry.id)
             return
         for write in writes:
             if isinstance(write, GiveBack | RowWrite) and write.lease is not None:
                 write.lease.lost()
 
-    def _reserve_all(self, connection: Connection, asked: Sequence[Reservation], moves: Moves) -> None:
-        """Make the rows of those who are not refused; nothing of one is written before all of it was granted."""
+    def _reserve_all(
+        self, connection: Connection, asked: Sequence[Reservation], moves: Moves, beside: Set[str]
+    ) -> None:
+        """Make the rows of those who are not refused; nothing of one is written before all of it was granted.
+
+        `beside` are all rows of the group: what an earlier try has made of it counts as running.
+        """
         rows = []
         for write in asked:
             entry = write.entry
             try:
                 if entry.once is not None:
-                    self._look_up(connection, entry, entry.once)
+                    self._look_up(connection, entry, entry.once, beside)
                 moves.cover(entry)
             except _REFUSALS as error:
                 write.error = error
@@ -146,7 +160,7 @@ class Posting:
         if forgotten:
             connection.execute(_forget, forgotten)
 
-    def _look_up(self, connection: Connection, entry: Entry, once: Once) -> None:
+    def _look_up(self, connection: Connection, entry: Entry, once: Once, beside: Set[str]) -> None:
         table = idempotency.c
         mine = (table.key_id == entry.key_id) & (table.idempotency_key == once.key)
         first = connection.execute(select(idempotency).where(mine)).one_or_none()
@@ -159,7 +173,11 @@ class Posting:
             )
         if not is_over and first.answer is not None:
             raise Replay(first.media_type, first.answer)
-        if not is_over and first.server not in self._presence.dead([first.server]):
+        if first.server == self._presence.number:
+            runs = first.ledger_id in self._running_once | beside
+        else:
+            runs = first.server not in self._presence.dead([first.server])
+        if not is_over and runs:
             raise IdempotencyConflict(
                 "The first request with this Idempotency-Key is still running; send it again when it has ended.",
                 retry_after_s=1,

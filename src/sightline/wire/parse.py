@@ -40,6 +40,7 @@ OpenImage = Callable[[ImageReference, int], EncodedImage]
 """Opens image `number` (1-based) of a request up to its header; raises `ImageError`."""
 
 _BASE64 = b";base64,"
+_BLANKED = bytes(max(code, ord(" ")) for code in range(256))
 _SHORTEST_CUT = 256
 _MOST_PROBLEMS = 100  # a body can hold a hundred thousand
 _MOST_ENTRIES = 2048
@@ -132,13 +133,21 @@ def _load(text: bytes) -> Any:
     # Raw line breaks inside a string, as `base64` of GNU puts them, are not JSON; they are taken all the same.
     try:
         loose = json.loads(text, strict=False)
-    except (ValueError, RecursionError) as error:
-        raise _not_json(text, str(error)) from error
-    try:
-        # Refuses what else `json` takes and JSON does not, NaN and lone surrogates; their place is lost.
+        # Refuses what else `json` takes and JSON does not, NaN and lone surrogates.
         return from_json(json.dumps(loose), allow_inf_nan=False)
     except (ValueError, RecursionError) as error:
-        raise _not_json(text, "") from error
+        raise _not_json(text, _fault(text)) from error
+
+
+def _fault(text: bytes) -> str:
+    """Say where a text is no JSON even if its control characters were blanks: they are, so it is all one line."""
+    try:
+        from_json(text.translate(_BLANKED), allow_inf_nan=False)
+    except ValueError as error:
+        if column := re.search(r"column (\d+)", str(error)):
+            lines = text[: int(column[1])].split(b"\n")
+            return f"line {len(lines)} column {len(lines[-1])}"
+    return ""
 
 
 def _not_json(text: bytes, reason: str) -> InvalidRequest:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from sightline.admission.admit import Admission
+from sightline.admission.admit import Admission, Place
 from sightline.admission.buckets import MemoryBuckets
 from sightline.engines.channel import Channel
 from sightline.errors import ServiceError
@@ -28,6 +28,7 @@ from sightline.workers.messages import (
     Hangs,
     Leave,
     Listening,
+    Made,
     Scrape,
     Take,
     Taken,
@@ -48,7 +49,6 @@ log = get_logger(__name__)
 
 
 News = Listening | Unable | Hangs
-Place = AbstractAsyncContextManager[object]
 
 
 class Desk:
@@ -120,6 +120,10 @@ class Visitor:
         match to_desk.decode(head):
             case Admit() as message:
                 self._admit(message)
+            case Made(number):
+                if number in self._places:
+                    self._places[number].leave()
+                    self._desk.look()
             case Leave(number):
                 self._leave(number)
             case Take() as message:
@@ -141,11 +145,8 @@ class Visitor:
     def _admit(self, message: Admit) -> None:
         """Give a place at once where there is one, for that is nearly always; else in a task that waits for it."""
         admission = self._desk.admission
-        if message.model is None:
-            place: Place = admission.visit(message.key_id, message.max_in_flight)
-        else:
-            place = admission.admit(message.model, message.key_id, message.max_in_flight)
-        if message.model is not None and not admission.has_room(message.model):
+        place = admission.admit(message.model, message.key_id, message.max_in_flight)
+        if not admission.has_room(message.model):
             task = self._waiting[message.number] = asyncio.create_task(self._wait(message.number, place))
             task.add_done_callback(lambda _: self._waited(message.number))
             return

@@ -11,12 +11,18 @@ from sightline.metrics import Labels
 
 
 class Admit(msgspec.Struct, tag=True, frozen=True):
-    """A request wants a place: before `model` in its line, or only to be counted where that is None."""
+    """A request wants a place before `model`, in its line."""
 
     number: int
     key_id: str
     max_in_flight: int | None
-    model: str | None = None
+    model: str
+
+
+class Made(msgspec.Struct, tag=True, frozen=True):
+    """The model is done with a request, which is still read or written down."""
+
+    number: int
 
 
 class Leave(msgspec.Struct, tag=True, frozen=True):
@@ -124,7 +130,7 @@ LEND = 255
 RETURN = 254
 """Every worker listens again for itself."""
 
-ToDesk = Admit | Leave | Take | Adjust | Counts | Scrape | Listening | Unable | Hangs
+ToDesk = Admit | Made | Leave | Take | Adjust | Counts | Scrape | Listening | Unable | Hangs
 ToWorker = Granted | Denied | Taken | Full | Count | Text
 
 encoder = msgspec.msgpack.Encoder()

@@ -23,6 +23,7 @@ from sightline.workers.messages import (
     Full,
     Granted,
     Leave,
+    Made,
     Scrape,
     Take,
     Taken,
@@ -107,10 +108,6 @@ class RemoteAdmission(Admission):
         """See `Admission.would_refuse`; lines are the desk's, which refuses when a place is asked for."""
         return super().would_refuse(key_id, max_in_flight) or self._desk.refusal
 
-    def visit(self, key_id: str, max_in_flight: int | None = None) -> RemotePlace:  # type: ignore[override]
-        """See `Admission.visit`."""
-        return RemotePlace(self, self._desk, Admit(self._desk.number(), key_id, max_in_flight))
-
     def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> RemotePlace:  # type: ignore[override]
         """See `Admission.admit`."""
         return RemotePlace(self, self._desk, Admit(self._desk.number(), key_id, max_in_flight, model))
@@ -119,13 +116,13 @@ class RemoteAdmission(Admission):
 class RemotePlace:
     """A request's place at the desk; in this worker, too, it is counted."""
 
-    __slots__ = ("_desk", "_has_left", "_here", "_message")
+    __slots__ = ("_desk", "_here", "_is_made", "_message")
 
     def __init__(self, admission: RemoteAdmission, desk: DeskLine, message: Admit) -> None:
         self._here = admission.hold(message.key_id, message.max_in_flight)
         self._desk = desk
         self._message = message
-        self._has_left = False
+        self._is_made = False
 
     async def __aenter__(self) -> RemotePlace:
         self._here.__enter__()
@@ -139,13 +136,13 @@ class RemotePlace:
         return self
 
     def leave(self) -> None:
-        """See `Place.leave`; the desk counts the request no longer, this worker still does."""
-        if not self._has_left:
-            self._has_left = True
-            self._desk.tell(Leave(self._message.number))
+        """See `Place.leave`."""
+        if not self._is_made:
+            self._is_made = True
+            self._desk.tell(Made(self._message.number))
 
     async def __aexit__(self, *_: object) -> None:
-        self.leave()
+        self._desk.tell(Leave(self._message.number))
         self._here.__exit__(None, None, None)
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -131,15 +132,15 @@ def test_alternatives_to_a_token_are_refused_by_name(bench: Bench) -> None:
 
 def test_many_at_once_give_the_answers_they_give_alone(bench: Bench) -> None:
     requests = [bench.request(f"Question {at}?", seed=at, temperature=0.0, max_tokens=8) for at in range(20)]
-    alone = [bench.answer(request)[-1].usage for request in requests]
+    alone = [bench.answer(request) for request in requests]
 
     async def together() -> list[list[Delta]]:
         return await asyncio.gather(*(collect(bench.engine.generate(request)) for request in requests))
 
     answers = bench.run(together())
 
-    prompts = [answer[-1].usage.prompt_tokens for answer in answers]
-    assert prompts == [usage.prompt_tokens for usage in alone if usage]
+    assert [answer[-1].usage.prompt_tokens for answer in answers] == [one[-1].usage.prompt_tokens for one in alone]
+    assert [text_of(answer) for answer in answers] == [text_of(one) for one in alone]
     while bench.engine.load().running:
         bench.run(asyncio.sleep(0))
     assert bench.engine.load() == (0, 0)
@@ -206,8 +207,8 @@ def test_an_answer_in_json_conforms_to_its_schema(bench: Bench, temperature: flo
         bench.request(temperature=temperature, max_tokens=400, frequency_penalty=0.5, response_format=form)
     )
 
-    if deltas[-1].finish_reason == "stop":
-        assert set(json.loads(text_of(deltas))) == {"colour", "count", "both"}
+    assert deltas[-1].finish_reason == "stop"
+    jsonschema.validate(json.loads(text_of(deltas)), {**SHAPE, "additionalProperties": False})
 
 
 def test_a_bad_schema_is_refused_before_anything_runs(bench: Bench) -> None:
@@ -370,4 +371,4 @@ def test_text_parts_are_not_stripped_of_meaning(bench: Bench) -> None:
 
     both = bench.count(replace(request, messages=(message,)))
 
-    assert both.prompt_tokens >= bench.count(request).prompt_tokens
+    assert both.prompt_tokens > bench.count(request).prompt_tokens

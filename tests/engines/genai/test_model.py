@@ -121,6 +121,17 @@ def test_a_card_names_and_describes_the_model(folder: Path) -> None:
     assert read(folder, "c/d").info.id == "c/d"
 
 
+@pytest.mark.parametrize(
+    ("settings", "temperature"), [({}, 1.0), ({"do_sample": True}, 1.0), ({"do_sample": False}, 0.0)]
+)
+def test_a_model_that_is_not_to_be_sampled_from_is_greedy(
+    folder: Path, settings: dict[str, bool], temperature: float
+) -> None:
+    write(folder, "generation_config.json", settings)
+
+    assert read(folder).info.temperature == temperature
+
+
 def test_generation_settings_add_their_own_ends(folder: Path) -> None:
     write(folder, "generation_config.json", {"eos_token_id": 5, "pad_token_id": 3})
 

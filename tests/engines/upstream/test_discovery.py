@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
+from sightline.core import ImageEncoding
 from sightline.engines.upstream import discovery, pool
 from sightline.engines.upstream.engine import UpstreamEngine
-from sightline.errors import EngineOverloaded, EngineUnavailable
+from sightline.errors import ConfigError, EngineOverloaded, EngineUnavailable
 from sightline.settings import UpstreamModel, UpstreamSettings
 from support.asgi import until
 from support.engines import answer
@@ -114,10 +117,22 @@ async def test_model_that_fails_when_its_server_comes_back_is_not_forgotten() ->
         await engine.stop()
 
 
-@pytest.mark.parametrize("name", ["m" * 201, "m\0", "m\x1b[2J"])
-async def test_model_whose_id_no_ledger_holds_is_left_out(name: str) -> None:
+UNSOUND = [
+    *({"id": name} for name in ("m" * 201, "m\0", "m\x1b[2J")),
+    {"max_model_len": 10**30},
+    {"max_model_len": -1},
+    {"architecture": {"image": {"kind": "square", "size_px": 100_000, "tokens": 256}}},
+    {"architecture": {"image": {"kind": "square", "size_px": 896, "tokens": 10**12}}},
+    {"architecture": {"image": {"kind": "patches", "size_px": 0, "max_pixels": 10**6}}},
+    {"architecture": {"image": {"kind": "patches", "size_px": 28, "max_pixels": 10**30}}},
+    {"architecture": {"image": {"kind": "square", "size_px": 32, "tokens": 16, "pan_and_scan": {"min_crop_px": 0}}}},
+]
+
+
+@pytest.mark.parametrize("entry", UNSOUND, ids=str)
+async def test_model_of_which_a_server_states_what_cannot_be_is_left_out(entry: dict[str, object]) -> None:
     server = Rude()
-    server.listed.append({**server.listed[0], "id": name})
+    server.listed.append({**server.listed[0], "id": "odd", **entry})
     await server.start()
     engine = UpstreamEngine(UpstreamSettings((server.url,)))
     await engine.start()
@@ -126,6 +141,29 @@ async def test_model_whose_id_no_ledger_holds_is_left_out(name: str) -> None:
     await server.stop()
 
     assert found == {MODEL}
+
+
+def test_image_rule_of_the_settings_that_cannot_be_is_refused() -> None:
+    models = {MODEL: UpstreamModel(MODEL, image=ImageEncoding("patches", 0, max_pixels=100))}
+
+    with pytest.raises(ConfigError, match="cannot be that of a model"):
+        UpstreamEngine(UpstreamSettings(("http://127.0.0.1:1",), models=models))
+
+
+async def test_server_that_says_what_nobody_expects_is_asked_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object) -> None:
+        raise RecursionError
+
+    async with rude_servers(1) as (server,), engine_over([server]) as engine:
+        only = engine.pool.servers[0]
+        monkeypatch.setattr(engine.pool, "_revive", fail)
+        only.put_out("failed")
+        await until(lambda: only.asking is not None and only.asking.done())
+
+        assert only.asking is not None
+        assert only.asking.exception() is None
+        assert not only.is_in
+        assert only.back_s > asyncio.get_running_loop().time()
 
 
 @pytest.mark.parametrize(("stated", "listed", "offered"), [(1, 4, 1), (None, 4, 4), (None, None, 2)])

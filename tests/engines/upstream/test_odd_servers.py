@@ -83,6 +83,25 @@ async def test_no_text_is_lost_or_moved(chunks: tuple[bytes, ...]) -> None:
     assert await answer_of(Odd(), *chunks, END) == ("ab", "stop", True)
 
 
+async def test_stream_that_is_nested_without_end_is_a_lie() -> None:
+    with pytest.raises(EngineError, match="cannot be right"):
+        await answer_of(Odd(), b'data: {"choices": ' + b"[" * 5000 + b"\n\n", END)
+
+
+async def test_empty_answer_has_no_less_than_no_tokens() -> None:
+    server = Odd()
+    await server.start()
+    async with engine_over([server]) as engine:
+        usage = event({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": -1}})
+        said = chunk("", "stop") + usage + b"data: [DONE]\n\n"
+        server.said = HEAD.replace(b"\r\n\r\n", b"\r\ncontent-length: %d\r\n\r\n" % len(said)) + said
+        deltas = [delta async for delta in engine.generate(ask())]
+    await server.stop()
+
+    assert deltas[-1].usage is not None
+    assert deltas[-1].usage.completion_tokens == 0
+
+
 async def test_stream_with_an_empty_usage_is_settled_on_what_we_counted() -> None:
     empty = event({"choices": [], "usage": {}})
 

@@ -152,6 +152,7 @@ def _assemble(path: Path, config: dict[str, Any], family: Family, card: dict[str
             max_images=int(card.get("max_images", DEFAULT_MAX_IMAGES)),
             supported_parameters=SUPPORTED_PARAMETERS,
             read_characters=int(card.get("read_characters", 0)),
+            temperature=0.0 if generation.get("do_sample") is False else 1.0,
             characters_per_token=max(1, int(card.get("characters_per_token", 4))),
         ),
         family=family,

@@ -20,6 +20,9 @@ from sightline.engines.transcribe.charts import gathered
 from sightline.engines.transcribe.columns import blocks
 from sightline.engines.transcribe.layout import Floats, Layout, Members, level
 
+# In heights of a large text.
+_SMALL, _TOUCHING, _NEAR, _WITHIN = 0.65, 0.15, 0.6, 0.65
+
 
 class Line(NamedTuple):
     """A row of cells; or a chart, whose first `values` cells are its values and the others their labels, else 0."""
@@ -109,7 +112,39 @@ def _rows(layout: Layout, members: Members) -> list[list[int]]:
             nearest = len(rows)
             rows.append([int(index)])
         last[nearest] = index
+    rows = _with_units(layout, rows)
     return sorted(rows, key=lambda row: float(layout.middle[row[0]] - layout.slope[row[0]] * layout.left[row[0]]))
+
+
+def _with_units(layout: Layout, rows: list[list[int]]) -> list[list[int]]:
+    """Put what alone stands small beside a large figure, like its unit, behind it: mostly it misses half height."""
+    if not rows:
+        return rows
+    firsts, lasts = (np.array([row[end] for row in rows], np.intp) for end in (0, -1))
+    behind: dict[int, int] = {}
+    for number in np.flatnonzero(layout.height[firsts] < _SMALL * layout.height[lasts].max()):
+        near = np.flatnonzero(_stand_beside(layout, lasts, firsts[number]))
+        if len(rows[number]) == len(near) == 1 and _stand_beside(layout, lasts[near], firsts).sum() == 1:
+            behind[int(number)] = int(near[0])
+    for small, large in behind.items():
+        if large not in behind:
+            rows[large].append(rows[small][0])
+    return [row for number, row in enumerate(rows) if number not in behind or behind[number] in behind]
+
+
+def _stand_beside(layout: Layout, large: Members, small: Members) -> npt.NDArray[np.bool_]:
+    """Say whether boxes begin where much larger ones end, no higher and no lower than these are; one of the two may be
+    a single one."""
+    height_px = layout.height[large]
+    gap_px = layout.left[small] - layout.right[large]
+    off_px = layout.middle[small] - layout.middle[large] - layout.slope[large] * gap_px
+    return np.asarray(
+        (layout.height[small] < _SMALL * height_px)
+        & (layout.width[large] > _SMALL * height_px)
+        & (-_TOUCHING * height_px < gap_px)
+        & (gap_px < _NEAR * height_px)
+        & (np.abs(off_px) + layout.height[small] / 2 < _WITHIN * height_px)
+    )
 
 
 def _miss(layout: Layout, last: Members, index: int) -> Floats:

@@ -55,6 +55,9 @@ _PAUSE_S, _MOST_PAUSE_S = 5.0, 300.0
 _WARM_UP = "Say yes."
 _MOST_IMAGES = 2
 """Of a request, where nobody states more."""
+_MOST_STATED = 2**24
+"""Tokens of a context, characters read of a picture: what a server states beyond that is not believed."""
+_MOST_PX, _MOST_IMAGE_TOKENS, _MOST_CROPS = 8192, 65_536, 64
 
 
 class _Architecture(msgspec.Struct):
@@ -187,7 +190,7 @@ class Discovery:
                 raise Failure("failed")
             try:
                 return {entry.id: entry for entry in _list.decode(await reply.body()).data}
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise Broken from error
 
     def _served(self, server: Server, ours: str, model: UpstreamModel, entry: Listed) -> Served | None:
@@ -197,10 +200,13 @@ class Discovery:
         kind = _dialect(entry)
         meta = entry.meta or _Meta()
         context = model.context_length or entry.context_length or entry.max_model_len or meta.n_ctx or meta.n_ctx_train
-        if context is None:
+        if context is None or not 0 < context <= _MOST_STATED:
             log.error("upstream_model_left_out", upstream=server.name, model=ours, reason="state its context_length")
             return None
         image = self._rules.get(ours) or (entry.architecture.image if entry.architecture else None)
+        if image is not None and not _is_sound(image):
+            log.error("upstream_model_left_out", upstream=server.name, model=ours, reason="its image rule cannot be")
+            return None
         if image is None:
             log.warning("upstream_model_takes_text_only", upstream=server.name, model=ours, reason="state its image")
         info = ModelInfo(
@@ -213,8 +219,8 @@ class Discovery:
             max_images=(model.max_images or entry.max_images or _MOST_IMAGES) if image else 0,
             supported_parameters=model.supported_parameters or entry.supported_parameters or SUPPORTED,
             read_characters=model.read_characters if image else 0,
-            read_there=(entry.read_characters or 0) if image else 0,
-            characters_per_token=max(1, entry.characters_per_token or 4),
+            read_there=min(max(0, entry.read_characters or 0), _MOST_STATED) if image else 0,
+            characters_per_token=min(max(1, entry.characters_per_token or 4), _MOST_STATED),
         )
         return Served(info, BodyWriter(model.id, kind, info.supported_parameters, self._reserved), kind)
 
@@ -269,6 +275,19 @@ def _picture(image: ImageEncoding) -> tuple[ImageFile, int]:
     return ImageFile("png", data, "", "low"), tokens
 
 
+def _is_sound(image: ImageEncoding) -> bool:
+    """Whether a rule can be true of some model: pictures are made and counted by it."""
+    crops = image.pan_and_scan
+    return (
+        0 < image.size_px <= _MOST_PX
+        and 0 <= image.tokens <= _MOST_IMAGE_TOKENS
+        and (image.kind != "square" or image.tokens > 0)
+        and (image.kind != "patches" or 0 <= image.min_pixels <= image.max_pixels <= _MOST_PX**2)
+        and (image.kind != "patches" or image.max_pixels >= image.size_px**2)
+        and (crops is None or (crops.min_crop_px > 0 and 1 < crops.max_crops <= _MOST_CROPS and crops.min_ratio >= 1))
+    )
+
+
 def _patches_across(image: ImageEncoding) -> int:
     """How many patches a side of a square picture has that the rule leaves as it is; 4, where that is one."""
     least = math.ceil(math.sqrt(image.min_pixels) / image.size_px)
@@ -282,6 +301,8 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 def _rule(ours: str, model: UpstreamModel) -> ImageEncoding | None:
     if not isinstance(model.image, str):
+        if model.image is not None and not _is_sound(model.image):
+            raise ConfigError(f"upstreams: the image rule of {ours} cannot be that of a model: {model.image}")
         return model.image
     if model.image not in IMAGE_RULES:
         known = ", ".join(IMAGE_RULES)

@@ -78,7 +78,7 @@ class UpstreamEngine:
         try:
             async with asyncio.timeout(self._settings.idle_s):
                 usage = await _count(server, served, request)
-        except (Unreachable, Broken, TimeoutError, msgspec.DecodeError) as error:
+        except (Unreachable, Broken, TimeoutError, msgspec.DecodeError, RecursionError) as error:
             raise EngineUnavailable("The model's server cannot count at this moment.", retry_after_s=1) from error
         room(usage.prompt_tokens, request.sampling, served.info.context_length)
         return usage

@@ -104,7 +104,7 @@ class Asking:
             return Failure("dead")
         if isinstance(error, Broken):
             return Failure("cut")
-        if isinstance(error, msgspec.DecodeError | ValueError):
+        if isinstance(error, msgspec.DecodeError | ValueError | RecursionError):
             return Failure("lying")
         if isinstance(error, asyncio.CancelledError) and self._running is not None and self._running.was_given_up():
             return Failure("slow")

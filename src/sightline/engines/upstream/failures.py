@@ -95,7 +95,7 @@ def _of_request(status: int, body: bytes) -> ServiceError:
 def _read(body: bytes) -> tuple[str, str]:
     try:
         refusal = _refusal.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return "", ""
     found = refusal.error or refusal
     return str(found.code or ""), (found.message or "").lower()

@@ -138,6 +138,9 @@ class Pool:
         except Failure as failure:
             server.wait_longer()
             log.info("upstream_not_ready", upstream=server.name, why=failure.kind)
+        except Exception:  # whatever it says, it is not asked without a pause
+            server.wait_longer()
+            log.exception("upstream_not_understood", upstream=server.name)
         else:
             server.look_s = asyncio.get_running_loop().time() + _LIST_EVERY_S
             server.put_in()

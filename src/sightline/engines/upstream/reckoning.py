@@ -62,7 +62,7 @@ class Reckoning:
             max(self._image_tokens, 1) <= said.prompt_tokens <= self._most_prompt
             and 0 <= cached <= said.prompt_tokens
             # The last piece may hold what was kept back, and belongs to no token of its own.
-            and pieces - 1 <= said.completion_tokens <= self._most_completion
+            and max(0, pieces - 1) <= said.completion_tokens <= self._most_completion
         ):
             raise Failure("lying")
         return Usage(said.prompt_tokens, said.completion_tokens, self._image_tokens, cached)
