@@ -79,6 +79,11 @@ class Process:
         self._no_tick()
         await self.writer.stop()
         self.presence.close()
+        witness = self.database.presence()
+        async with asyncio.timeout(10):
+            while not witness.dead([self.presence.number]):  # Postgres frees a lock a moment after its connection
+                await asyncio.sleep(0.01)
+        witness.close()
 
 
 async def crowd(process: Process, many: int = 3, **values: Any) -> list[Entry]:
