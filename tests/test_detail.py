@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +11,26 @@ import pytest
 from openvino import Tensor
 
 import sightline
-from sightline.account import Call
 from sightline.admission.admit import Admission
-from sightline.admission.keys import ApiKey
 from sightline.admission.limits import RateLimits
 from sightline.app import compose
-from sightline.core import Detail, GenerateRequest, ImagePart, KeyLimits, Message, SamplingParams, TextPart, ViewPixels
+from sightline.core import Detail, GenerateRequest, ImagePart, Message, SamplingParams, TextPart, ViewPixels
 from sightline.engines.genai import GenAIEngine
 from sightline.engines.genai.loading import Limits, load
 from sightline.engines.genai.model import read_model
 from sightline.engines.genai.sampling import generation_config
 from sightline.images.pool import ImagePool
-from sightline.images.source import open_image
 from sightline.sender.models import KnownModel
 from sightline.service import Completed, Preview, Service
-from sightline.settings import BUNDLED, ImageLimits, Settings
-from sightline.wire.parse import parse_chat
-from support.bodies import image, raw, text
+from sightline.settings import BUNDLED, Settings
+from support.bodies import image, text
 from support.engines import answer
 from support.models import IMAGE_TOKENS, SIDE_PX, with_pictures
 from support.pictures import picture
+from support.requests import call, chat, events
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
 
-CALL = Call(
-    "req_1",
-    ApiKey(
-        *("key_1", "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None),
-        *(frozenset({"inference"}), None, KeyLimits(), None),
-    ),
-)
 SMALL = {"pan_and_scan_min_crop_size": 64, "pan_and_scan_max_num_crops": 3, "pan_and_scan_min_ratio_to_activate": 1.5}
 SIZES = {"wide": (400, 100), "tall": (100, 250), "square": (200, 200), "almost square": (200, 150)}
 CROPS = {"wide": 3, "tall": 3, "square": 0, "almost square": 0}
@@ -69,10 +56,9 @@ def service(tmp_path: Path, engine: GenAIEngine, pool: ImagePool) -> Service:
 
 async def preview_and_run(service: Service, *parts: dict[str, Any] | str) -> tuple[Preview, Completed]:
     model = service.catalogue.models()[0].id
-    request = parse_chat(raw(*parts, model=model, max_tokens=2), partial(open_image, limits=ImageLimits()))
-    preview = await service.preview(request, CALL)
-    async with aclosing(service.run(request, CALL)) as events:
-        (*_, last) = [event async for event in events]
+    request = chat(*parts, model=model, max_tokens=2)
+    preview = await service.preview(request, call())
+    *_, last = await events(service, request)
     assert isinstance(last, Completed)
     return preview, last
 

@@ -6,19 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import replace as changed
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from PIL import Image, ImageDraw, ImageFont
 
 import sightline
-from sightline.account import Call, estimate
-from sightline.admission.keys import ApiKey
-from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, KeyLimits, Message, TextPart
+from sightline.account import estimate
+from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, Message, TextPart
 from sightline.engines.scripted import ScriptedEngine
 from sightline.engines.transcribe import TranscriptionEngine
 from sightline.errors import EngineUnavailable, InvalidRequest
@@ -31,6 +28,7 @@ from sightline.settings import BUNDLED, RUNNING, ImageLimits, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import image, raw
 from support.pictures import encoded, picture
+from support.requests import call, chat
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
 MOST = 200
@@ -93,15 +91,6 @@ def page(*lines: str) -> bytes:
     for number, line in enumerate(lines):
         pen.text((20, 20 + 50 * number), line, "black", ImageFont.load_default(30))
     return encoded(paper)
-
-
-def chat(*parts: Any, **more: Any) -> ChatRequest:
-    return parse_chat(raw(*parts, **more), partial(open_image, limits=ImageLimits()))
-
-
-def call(owner: str = "key_1") -> Call:
-    usual = (frozenset({"inference"}), None, KeyLimits(), None)
-    return Call("req_1", ApiKey(owner, "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None, *usual))
 
 
 async def answer(service: Service, request: ChatRequest, owner: str = "key_1") -> tuple[str, Completed]:

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
-from typing import Any
 
 import pytest
-from msgspec import structs
 
-from sightline.account import Call
 from sightline.admission.admit import Admission
-from sightline.admission.keys import ApiKey
 from sightline.admission.limits import RateLimits
 from sightline.app import compose
-from sightline.core import ChatRequest, Delta, GenerateRequest, KeyLimits, Usage
+from sightline.core import Delta, GenerateRequest, Usage
 from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import (
     EngineError,
-    EngineOverloaded,
     EngineUnavailable,
     InvalidRequest,
     ModelNotFound,
@@ -32,32 +24,15 @@ from sightline.errors import (
     UnsupportedParameter,
 )
 from sightline.images.pool import ImagePool
-from sightline.images.source import open_image
-from sightline.metering.ledger import Ledger
+from sightline.metering.ledger import Ledger, Once
 from sightline.service import Completed, Pieces, Service
-from sightline.settings import ImageLimits, PriceSettings, Settings
-from sightline.wire.parse import parse_chat
-from support.bodies import SCRIPTED, image, raw
+from sightline.settings import PriceSettings, Settings
+from support.asgi import until
+from support.bodies import SCRIPTED, image
 from support.pictures import picture
+from support.requests import call, chat, events
 
 pytestmark = pytest.mark.anyio
-KEY = ApiKey(
-    *("key_1", "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None),
-    *(frozenset({"inference"}), None, KeyLimits(), None),
-)
-
-
-def chat(*parts: Any, **more: Any) -> ChatRequest:
-    return parse_chat(raw(*parts, **more), partial(open_image, limits=ImageLimits(max_images=5)))
-
-
-def call() -> Call:
-    return Call("req_1", KEY)
-
-
-async def events(service: Service, request: ChatRequest) -> list[Pieces | Completed]:
-    async with aclosing(service.run(request, call())) as found:
-        return [event async for event in found]
 
 
 async def test_pieces_come_first_and_completed_last(service: Service, admission: Admission) -> None:
@@ -68,18 +43,6 @@ async def test_pieces_come_first_and_completed_last(service: Service, admission:
     assert isinstance(last, Completed)
     assert last.usage.image_tokens == last.images[0].image_tokens == 16
     assert admission.in_flight == 0
-
-
-async def test_preview_counts_what_a_run_then_uses(service: Service, engine: ScriptedEngine) -> None:
-    request = chat("a b", image(), image())
-
-    preview = await service.preview(request, call())
-
-    assert engine.steps == 0
-    last = (await events(service, request))[-1]
-    assert isinstance(last, Completed)
-    assert preview.usage.prompt_tokens == last.usage.prompt_tokens
-    assert preview.images == tuple(structs.replace(one, cache_hit=False) for one in last.images)
 
 
 @pytest.mark.parametrize(("detail", "views"), [("low", 1), ("auto", 1), ("high", 4)])
@@ -268,22 +231,6 @@ async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_
     assert admission.in_flight == 0
 
 
-async def test_previews_of_one_key_leave_room_for_others(
-    settings: Settings, engine: ScriptedEngine, pool: ImagePool, limits: RateLimits, ledger: Ledger
-) -> None:
-    admission = Admission(2, 4)
-    service = compose(settings, [engine], pool, admission, limits, ledger)
-    greedy = [asyncio.create_task(service.preview(chat("a", image()), call())) for _ in range(10)]
-    await asyncio.sleep(0)
-
-    modest = await service.preview(chat("b"), Call("req_2", replace(KEY, id="key_2")))
-    outcomes = await asyncio.gather(*greedy, return_exceptions=True)
-
-    assert modest.usage.prompt_tokens > 0
-    assert sum(isinstance(one, EngineOverloaded) for one in outcomes) >= 4
-    assert admission.in_flight == 0
-
-
 async def test_place_is_given_back_when_an_image_does_not_decode(service: Service, admission: Admission) -> None:
     with pytest.raises(InvalidRequest, match="image 2 does not decode"):
         await events(service, chat(image(), image(picture()[:60])))
@@ -366,20 +313,18 @@ def test_values_that_ask_for_nothing_are_refused_by_no_model() -> None:
     assert [problem.param for problem in caught.value.details] == sorted(something)
 
 
-async def test_every_picture_that_does_not_decode_is_named(service: Service) -> None:
-    cut_short = picture()[:-20]
+async def test_who_looks_for_an_earlier_answer_is_in_flight(
+    service: Service, admission: Admission, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Future()
 
-    with pytest.raises(InvalidRequest) as caught:
-        await service.preview(chat(image(cut_short), "a", image(cut_short)), call())
+    monkeypatch.setattr(ledger, "replay", never)
+    asking = call()
+    asking.once = Once("k", b"x" * 32)
+    task = asyncio.create_task(anext(service.run(chat("a"), asking)))
+    await until(lambda: admission.in_flight == 1)
 
-    parts = [f"messages.[0].content.[{place}].image_url.url" for place in (0, 2)]
-    assert [(problem.param, problem.code) for problem in caught.value.details] == [
-        (part, "invalid_image") for part in parts
-    ]
-
-
-async def test_a_preview_names_what_the_model_lacks_and_what_does_not_decode_together(service: Service) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        await service.preview(chat("a", image(picture()[:60]), image(picture()[:60]), top_p=0.5), call())
-
-    assert [problem.code for problem in caught.value.details] == ["unsupported_parameter", *["invalid_image"] * 2]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert admission.in_flight == 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -20,7 +20,7 @@ from sightline.admission.admit import PREVIEWS, Admission
 from sightline.core import ChatRequest, Delta, GenerateRequest, ImageFile, Message, ModelInfo, Usage, ViewPixels
 from sightline.engines.base import Engine, at_hand, when_made
 from sightline.engines.catalogue import Catalogue, check
-from sightline.errors import EngineOverloaded, InvalidRequest
+from sightline.errors import InvalidRequest, ServiceError
 from sightline.images.receipt import ImageReceipt
 from sightline.images.viewer import Viewer
 from sightline.metering.prices import Cost
@@ -80,7 +80,8 @@ class Service:
             Replay: the caller's Idempotency-Key has an answer already.
         """
         if call.once is not None:
-            await self._accounts.replay(call.key.id, call.once)
+            with self._admission.hold(call.key.id, call.key.limits.max_in_flight):
+                await self._accounts.replay(call.key.id, call.once)
         engine, model = self.catalogue.find(request.model, call.key.models)
         check(request, model)
         asked = time.monotonic()
@@ -117,25 +118,20 @@ class Service:
             ServiceError: as `run` would, but what is wrong with pictures and with what the model lacks together.
         """
         engine, model = self.catalogue.find(request.model, call.key.models)
-        refusals: list[InvalidRequest] = []
+        lacks = _lack(request, model)
+        # A line for each model: one that does not answer holds up its own previews alone.
+        line = model.id + PREVIEWS
         try:
-            check(request, model)
-        except InvalidRequest as error:
-            refusals.append(error)
-        try:
-            async with self._admission.admit(PREVIEWS, call.key.id, call.key.limits.max_in_flight) as place:
-                try:
-                    work, receipts = await self._prepare(request, model, call)
-                except InvalidRequest as error:
-                    refusals.append(error)
-                if refusals:
-                    raise InvalidRequest.together(refusals)
-                place.leave()  # an engine that does not answer holds up its own requests alone
+            async with self._admission.admit(line, call.key.id, call.key.limits.max_in_flight):
+                work, receipts = await self._prepare(request, model, call)
+                if lacks is not None:
+                    raise lacks
                 usage = await engine.count(work)
-        except EngineOverloaded:
-            if refusals:
-                raise refusals[0] from None
-            raise
+        except ServiceError as error:
+            if lacks is None or error is lacks:
+                raise
+            # To come back later would not help.
+            raise (InvalidRequest.together([lacks, error]) if isinstance(error, InvalidRequest) else lacks) from None
         return Preview(usage, receipts, self.prices.cost(model.id, usage))
 
     async def _prepare(
@@ -183,46 +179,72 @@ class Service:
         return beside(request.messages, [one.text for one in told]), receipts
 
 
+def _lack(request: ChatRequest, model: ModelInfo) -> InvalidRequest | None:
+    """What a model lacks that a request asks for."""
+    try:
+        check(request, model)
+    except InvalidRequest as error:
+        return error
+    return None
+
+
+class _Turns:
+    """Which of several answers are made, a few at once; `all_made` is called when all are."""
+
+    def __init__(self, answers: int, at_once: int, all_made: Callable[[], None]) -> None:
+        self._unmade = answers
+        self._places = asyncio.Semaphore(at_once)
+        self._all_made = all_made
+
+    @asynccontextmanager
+    async def next(self) -> AsyncIterator[Callable[[], None]]:
+        """Wait until one more may be made; what this gives is to be called when it is, at the latest at the end."""
+        await self._places.acquire()
+        is_made = False
+
+        def made() -> None:
+            nonlocal is_made
+            if not is_made:
+                is_made = True
+                self._end()
+
+        try:
+            yield made
+        finally:
+            made()
+
+    def _end(self) -> None:
+        self._places.release()
+        self._unmade -= 1
+        if not self._unmade:
+            self._all_made()
+
+
 async def _answers(
-    engine: Engine, request: GenerateRequest, n: int, made: Callable[[], None]
+    engine: Engine, request: GenerateRequest, n: int, all_made: Callable[[], None]
 ) -> AsyncGenerator[Pieces, None]:
     """Run `n` answers side by side and yield their pieces as they come; a seed gives each its own.
 
     Each takes the pixels along, so of large pictures few are made at once. Each is read no further than its pieces are
-    taken: a client that reads slowly slows the engine, and fills no memory. `made` is called when all are made.
+    taken: who reads slowly slows an engine that waits for its reader, and of one that does not, the pieces that wait
+    are joined. `all_made` is called when all answers are made.
     """
     came: asyncio.Queue[Pieces | asyncio.Task[None]] = asyncio.Queue()
     room = asyncio.Semaphore(n)
     pixel_bytes = sum(view.nbytes for views_ in request.images for view in views_)
-    making = asyncio.Semaphore(max(1, min(n, _MOST_PIXEL_BYTES // max(1, pixel_bytes))))
+    turns = _Turns(n, max(1, min(n, _MOST_PIXEL_BYTES // max(1, pixel_bytes))), all_made)
     seed = request.sampling.seed
     samplings = [replace(request.sampling, seed=None if seed is None else seed + choice) for choice in range(n)]
     waiting = {choice: replace(request, sampling=sampling) for choice, sampling in enumerate(samplings)}
     del request
-    unmade = n
 
     async def answer(choice: int) -> None:
-        await making.acquire()
-        is_made = False
-
-        def make() -> None:
-            nonlocal is_made, unmade
-            if not is_made:
-                is_made = True
-                making.release()
-                unmade -= 1
-                if not unmade:
-                    made()
-
-        try:
-            async with aclosing(engine.generate(waiting.pop(choice))) as deltas:
-                more = at_hand(deltas)
-                when_made(deltas, make)
-                async for delta in deltas:
-                    await room.acquire()
-                    came.put_nowait(Pieces(choice, (delta, *more())))
-        finally:
-            make()
+        async with turns.next() as made, aclosing(engine.generate(waiting.pop(choice))) as deltas:
+            more = at_hand(deltas)
+            when_made(deltas, made)
+            async for delta in deltas:
+                await room.acquire()
+                came.put_nowait(Pieces(choice, (delta, *more())))
 
     tasks = [asyncio.create_task(answer(choice)) for choice in range(n)]
     for task in tasks:

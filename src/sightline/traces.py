@@ -94,7 +94,6 @@ class Trace:
             "gen_ai.request.model": request.model,
             "gen_ai.request.choice.count": request.n,
             "gen_ai.request.stream": request.stream,
-            "gen_ai.request.temperature": asked.temperature,
             "gen_ai.request.top_p": asked.top_p,
             "gen_ai.output.type": "text" if asked.response_format.type == "text" else "json",
             "gen_ai.response.model": model_id,
@@ -103,6 +102,8 @@ class Trace:
         }
         if asked.max_tokens is not None:
             attributes["gen_ai.request.max_tokens"] = asked.max_tokens
+        if "temperature" in request.params_sent:
+            attributes["gen_ai.request.temperature"] = asked.temperature
         if asked.seed is not None:
             attributes["gen_ai.request.seed"] = asked.seed
         self._began_s = time.monotonic()

@@ -39,6 +39,7 @@ SCRIPTED = {
     "supported_parameters": [
         *("logprobs", "max_tokens", "response_format", "seed", "stop", "temperature", "top_logprobs"),
     ],
+    "default_parameters": {"temperature": 1.0},
     "aliases": [],
     "pricing": {"prompt": "0", "completion": "0"},
 }

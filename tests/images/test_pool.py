@@ -102,6 +102,16 @@ async def test_a_picture_that_nobody_decodes_is_not_waited_for_without_end(
     await until(lambda: not pool._large.locked())
 
 
+async def test_a_large_picture_does_not_wait_for_another_without_end(
+    pool: ImagePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightline.images.pool._WAIT_S", 0.05)
+
+    async with pool._large:
+        with pytest.raises(EngineOverloaded, match="too slowly"):
+            await pool.decode(encoded(picture(), side_px=3000), SQUARE, 1)
+
+
 async def test_process_that_is_killed_is_replaced() -> None:
     others = {child.pid for child in psutil.Process().children()}
     async with ImagePool(workers=2) as pool:

@@ -18,7 +18,8 @@ from sightline.errors import EngineOverloaded, RateLimitExceeded, ServiceError
 from sightline.settings import Settings
 
 PREVIEWS = "…/input_tokens"
-"""The line of requests that run no model: they have their pictures decoded and read, and take turns as others do."""
+"""Behind a model's name: the line of requests that do not run it. Their pictures are decoded and read, their tokens
+counted; they take turns as others do."""
 
 
 class Admission:

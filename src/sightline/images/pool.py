@@ -26,7 +26,7 @@ from sightline.images.source import undecodable
 
 _DECODE_S = 10.0
 _WAIT_S = 60.0
-"""For a picture to be decoded, others before it included."""
+"""For a picture to be decoded, with those before it."""
 _BEHIND = "Pictures are decoded too slowly at this moment; send the request again in a while."
 _LARGE_PX = 4_000_000
 _MOST_PICTURES = 2_000
@@ -70,6 +70,7 @@ class ImagePool:
 
         Raises:
             ImageUndecodable: the bytes do not decode, or not within the time and memory allowed.
+            EngineOverloaded: too many others are before it.
         """
         try:
             return await self._run(image, encoding, number)
@@ -77,31 +78,36 @@ class ImagePool:
             return await self._run(image, encoding, number)
 
     async def _run(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
-        is_large = image.width * image.height > _LARGE_PX
-        if is_large:
-            await self._large.acquire()
-        try:
-            future = self._schedule(image, encoding)
-        except BaseException:
-            if is_large:
-                self._large.release()
-            raise
-        if is_large:
-            # Not sooner: who leaves does not end the decoding.
-            future.add_done_callback(partial(_release, self._large, asyncio.get_running_loop()))
+        future: ProcessFuture | None = None
         try:
             async with asyncio.timeout(_WAIT_S) as waiting:
+                future = await self._begin(image, encoding)
                 decoded: Decoded = await asyncio.shield(asyncio.wrap_future(future))
         except asyncio.CancelledError:
-            if not future.running():
+            if future is not None and not future.running():
                 future.cancel()
             raise
         except (Undecodable, PoolTimeout, ProcessExpired, MemoryError) as error:
             if waiting.expired():  # too many are before it, or the pool was given up with this one in its queue
-                future.cancel()
+                if future is not None:
+                    future.cancel()
                 raise EngineOverloaded(_BEHIND, retry_after_s=10) from error
             raise undecodable(image, number) from error
         return decoded
+
+    async def _begin(self, image: EncodedImage, encoding: ImageEncoding) -> ProcessFuture:
+        """Hand a picture to the processes; a large one when no other large one is there."""
+        if image.width * image.height <= _LARGE_PX:
+            return self._schedule(image, encoding)
+        await self._large.acquire()
+        try:
+            future = self._schedule(image, encoding)
+        except BaseException:
+            self._large.release()
+            raise
+        # Not sooner: who leaves does not end the decoding.
+        future.add_done_callback(partial(_release, self._large, asyncio.get_running_loop()))
+        return future
 
     def _schedule(self, image: EncodedImage, encoding: ImageEncoding) -> ProcessFuture:
         """Hand a picture to the processes; to new ones if need be.

@@ -138,4 +138,5 @@ def model_body(model: ModelInfo) -> dict[str, Any]:
         "characters_per_token": model.characters_per_token,
         "architecture": {"input_modalities": ["text", "image"] if model.image else ["text"], "image": model.image},
         "supported_parameters": sorted(model.supported_parameters),
+        "default_parameters": {"temperature": model.temperature},
     }

@@ -125,6 +125,7 @@ UNSOUND = [
     {"architecture": {"image": {"kind": "square", "size_px": 896, "tokens": 10**12}}},
     {"architecture": {"image": {"kind": "patches", "size_px": 0, "max_pixels": 10**6}}},
     {"architecture": {"image": {"kind": "patches", "size_px": 28, "max_pixels": 10**30}}},
+    {"architecture": {"image": {"kind": "patches", "size_px": 28, "min_pixels": 2**25, "max_pixels": 2**26}}},
     {"architecture": {"image": {"kind": "square", "size_px": 32, "tokens": 16, "pan_and_scan": {"min_crop_px": 0}}}},
 ]
 
@@ -166,7 +167,20 @@ async def test_server_that_says_what_nobody_expects_is_asked_after_a_pause(monke
         assert only.back_s > asyncio.get_running_loop().time()
 
 
-@pytest.mark.parametrize(("stated", "listed", "offered"), [(1, 4, 1), (None, 4, 4), (None, None, 2)])
+@pytest.mark.parametrize(
+    ("listed", "taken"),
+    [({"temperature": 0}, 0.0), ({"temperature": None}, 1.0), ({"temperature": 9}, 1.0), (None, 1.0)],
+)
+async def test_temperature_of_who_states_none_is_the_servers(listed: object, taken: float) -> None:
+    async with rude_servers(1, default_parameters=listed) as servers, engine_over(servers) as engine:
+        (model,) = engine.models()
+
+    assert model.temperature == taken
+
+
+@pytest.mark.parametrize(
+    ("stated", "listed", "offered"), [(1, 4, 1), (None, 4, 4), (None, None, 2), (None, 0, 2), (None, -1, 2)]
+)
 async def test_number_of_pictures_is_what_is_stated_or_else_the_servers(
     stated: int | None, listed: int | None, offered: int
 ) -> None:

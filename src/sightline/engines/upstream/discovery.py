@@ -58,6 +58,8 @@ _MOST_IMAGES = 2
 _MOST_STATED = 2**24
 """Tokens of a context, characters read of a picture: what a server states beyond that is not believed."""
 _MOST_PX, _MOST_IMAGE_TOKENS, _MOST_CROPS = 8192, 65_536, 64
+_MOST_SMALLEST_PX = 2048
+"""Along a side of the smallest picture by a rule: one is drawn to ask about, on the event loop."""
 
 
 class _Architecture(msgspec.Struct):
@@ -67,6 +69,10 @@ class _Architecture(msgspec.Struct):
 class _Meta(msgspec.Struct):
     n_ctx: int | None = None
     n_ctx_train: int | None = None
+
+
+class _Defaults(msgspec.Struct):
+    temperature: float | None = None
 
 
 class Listed(msgspec.Struct):
@@ -83,6 +89,7 @@ class Listed(msgspec.Struct):
     characters_per_token: int | None = None
     architecture: _Architecture | None = None
     supported_parameters: frozenset[str] | None = None
+    default_parameters: _Defaults | None = None
     meta: _Meta | None = None
 
 
@@ -216,11 +223,12 @@ class Discovery:
             context_length=context,
             description=model.description or entry.description or f"{model.id}, served by upstream servers.",
             image=changed(image, forwarded=True) if image else None,
-            max_images=(model.max_images or entry.max_images or _MOST_IMAGES) if image else 0,
+            max_images=(model.max_images or max(0, entry.max_images or 0) or _MOST_IMAGES) if image else 0,
             supported_parameters=model.supported_parameters or entry.supported_parameters or SUPPORTED,
             read_characters=model.read_characters if image else 0,
             read_there=min(max(0, entry.read_characters or 0), _MOST_STATED) if image else 0,
             characters_per_token=min(max(1, entry.characters_per_token or 4), _MOST_STATED),
+            temperature=_temperature(entry),
         )
         return Served(info, BodyWriter(model.id, kind, info.supported_parameters, self._reserved), kind)
 
@@ -232,6 +240,12 @@ class Discovery:
             log.error("upstream_model_left_out", upstream=server.name, model=served.info.id, reason=error.message)
             return False
         return True
+
+
+def _temperature(entry: Listed) -> float:
+    """That of a request that states none; what cannot be one is not believed."""
+    stated = entry.default_parameters.temperature if entry.default_parameters else None
+    return stated if stated is not None and 0 <= stated <= 2 else 1.0
 
 
 async def greet(server: Server, served: Served) -> None:
@@ -267,7 +281,7 @@ def warm_up(info: ModelInfo) -> GenerateRequest:
 def _picture(image: ImageEncoding) -> tuple[ImageFile, int]:
     """A grey picture, and how many tokens it is."""
     across = _patches_across(image) if image.kind == "patches" else 1
-    side = image.size_px * across if image.kind != "page" else 560
+    side = image.size_px * across if image.kind == "patches" else 560  # any size is as many tokens of the others
     tokens = {"square": image.tokens, "patches": across * across, "page": 1601}[image.kind]
     rows = zlib.compress((b"\0" + b"\x80" * side) * side)
     chunks = ((b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
@@ -284,6 +298,7 @@ def _is_sound(image: ImageEncoding) -> bool:
         and (image.kind != "square" or image.tokens > 0)
         and (image.kind != "patches" or 0 <= image.min_pixels <= image.max_pixels <= _MOST_PX**2)
         and (image.kind != "patches" or image.max_pixels >= image.size_px**2)
+        and (image.kind != "patches" or image.size_px * _patches_across(image) <= _MOST_SMALLEST_PX)
         and (crops is None or (crops.min_crop_px > 0 and 1 < crops.max_crops <= _MOST_CROPS and crops.min_ratio >= 1))
     )
 

@@ -150,6 +150,8 @@ class Pool:
             await self._look(server)
         except Failure as failure:
             log.info("upstream_not_looked_at", upstream=server.name, why=failure.kind)
+        except Exception:  # whatever it says, it is not asked without a pause
+            log.exception("upstream_not_understood", upstream=server.name)
         server.look_s = asyncio.get_running_loop().time() + _LIST_EVERY_S
 
     async def _ask_alive(self, server: Server) -> None:
