@@ -70,8 +70,8 @@ fmt: $(READY)  ## format and mend what the linter can mend
 bench: $(READY)  ## side-by-side measurements, ratios printed
 	@$(BIN)/python -m bench
 
-eval: $(READY)  ## examine the bundled model on pictures it was not trained on, and on ten that nobody drew for it
-	@status=0; $(BIN)/python training/eval.py || status=1; \
+eval: $(READY)  ## examine the bundled model (docs/bundled-model.md) on pictures it was not trained on and ten not drawn for it
+	@status=0; $(BIN)/python training/eval.py --asked 150 --most-pictures 1800 --seed 1 --report || status=1; \
 	echo; echo "The model of coloured shapes:"; \
 	$(BIN)/python training/eval.py --folder src/sightline/bundled/peek-10m || status=1; \
 	echo; $(BIN)/python training/foreign.py || status=1; exit $$status

@@ -247,7 +247,7 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     """What a request may use, before any work: image tokens exactly, text by its length, the answer at its longest.
 
     An answer without a stated maximum is taken to be `assumed_tokens` long. A schema is a text too: some servers
-    count it.
+    count it; so are tools.
     """
     image_tokens = 0
     if model.image is not None:
@@ -259,7 +259,11 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
         for part in message.parts:
             if isinstance(part, TextPart):
                 characters += len(part.text)
+        for called in message.tool_calls:
+            characters += len(called.name or "") + len(called.arguments)
     characters += len(request.sampling.response_format.schema or "")
+    if request.tools is not None:
+        characters += len(request.tools.definitions)
     prompt = image_tokens + characters // model.characters_per_token + TOKENS_A_MESSAGE * len(request.messages)
     longest = max(model.context_length - image_tokens, 1)  # What is not counted yet leaves the answer no less room.
     answer = min(request.sampling.max_tokens or assumed_tokens, longest)

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Detail = Literal["auto", "low", "high"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 Permission = Literal["inference", "usage", "admin"]
 """What a key may do: ask models, read what was used, manage keys. None of them implies another."""
 PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
@@ -46,11 +46,36 @@ class ImagePart(msgspec.Struct, frozen=True, tag="image"):
 Part = TextPart | ImagePart
 
 
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
+    """A tool that a model calls: whole in a message, in an answer as far as a piece of it has come.
+
+    `index` counts an answer's calls. `id` and `name` come with the first piece of each; `arguments` is JSON text.
+    """
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
 class Message(msgspec.Struct, frozen=True):
-    """One turn. Parts keep the sender's order."""
+    """One turn. Parts keep the sender's order; an assistant's may be none where it calls tools.
+
+    `tool_call_id` is of a tool's result: which call it answers.
+    """
 
     role: Role
     parts: tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+class Tools(msgspec.Struct, frozen=True):
+    """What an answer may call: `definitions` and `choice` as JSON text in OpenAI's shape; None is not said."""
+
+    definitions: str
+    choice: str | None = None
+    parallel: bool | None = None
 
 
 class _Veiled(msgspec.Struct, frozen=True):
@@ -143,6 +168,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream: bool = False
     include_usage: bool = False
     params_sent: frozenset[str] = frozenset()
+    tools: Tools | None = None
 
 
 class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
@@ -164,6 +190,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     stream: bool = True
     files: tuple[ImageFile, ...] = ()
     owner: str = ""
+    tools: Tools | None = None
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
@@ -214,6 +241,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     timings: EngineTimings | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
     @staticmethod
     def join(deltas: Sequence[Delta]) -> Delta:
@@ -221,7 +249,8 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
         if len(deltas) == 1:
             return deltas[0]
         logprobs = tuple(entry for delta in deltas for entry in delta.logprobs)
-        return replace(deltas[-1], text="".join(delta.text for delta in deltas), logprobs=logprobs)
+        calls = tuple(call for delta in deltas for call in delta.tool_calls)
+        return replace(deltas[-1], text="".join(delta.text for delta in deltas), logprobs=logprobs, tool_calls=calls)
 
 
 @dataclass(frozen=True, slots=True)

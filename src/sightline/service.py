@@ -162,6 +162,7 @@ class Service:
             sampling=sampling,
             stream=request.stream,
             owner=call.key.id,
+            tools=request.tools,
         )
         return work, receipts
 

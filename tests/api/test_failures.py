@@ -23,7 +23,7 @@ from sightline.log import complete
 from sightline.service import Service
 from sightline.settings import ServerSettings, Settings
 from support.asgi import Call
-from support.bodies import CHAT, chat, events, image, raw
+from support.bodies import CHAT, TOOL, chat, events, image, raw
 from support.failures import assert_error, assert_error_body
 from support.pictures import picture, png_header
 
@@ -47,7 +47,7 @@ async def post(client: httpx2.AsyncClient, body: Any, **headers: str) -> httpx2.
         (chat("a", temperature=2.5), "invalid_value", "temperature"),
         (chat("a", temperature="0"), "invalid_type", "temperature"),
         (chat("a", banana=1), "unknown_parameter", "banana"),
-        (chat("a", tools=[]), "unsupported_parameter", "tools"),
+        (chat("a", tools=[TOOL]), "unsupported_parameter", "tools"),
         (chat("a", top_p=0.5), "unsupported_parameter", "top_p"),
         (chat("a", n=9), "invalid_value", "n"),
         (chat({"type": "video"}), "invalid_value", "messages.[0].content.[0].type"),

@@ -11,6 +11,7 @@ from openai import OpenAI
 from pydantic import BaseModel, ConfigDict
 
 from sightline.local import LocalService
+from support.bodies import TOOL
 from support.live import LONG_TEXT, PEEK, THEIRS, TRANSCRIBER, image, question, recitation
 
 pytestmark = pytest.mark.e2e
@@ -124,7 +125,7 @@ def test_models_are_listed_and_found_by_ids_with_slashes(openai: OpenAI) -> None
     [
         ({"model": "no/such/model"}, sdk.NotFoundError, "model_not_found", "model"),
         ({"temperature": 3}, sdk.BadRequestError, "invalid_value", "temperature"),
-        ({"tools": [{"type": "function"}]}, sdk.BadRequestError, "unsupported_parameter", "tools"),
+        ({"tools": [TOOL]}, sdk.BadRequestError, "unsupported_parameter", "tools"),
         ({"max_tokens": 100_000}, sdk.BadRequestError, "context_length_exceeded", "max_tokens"),
         ({"user": "x" * 1_100_000}, sdk.APIStatusError, "request_too_large", None),
     ],

@@ -132,6 +132,12 @@ def test_transcriber_counts_pictures_only() -> None:
     assert short == long == 1601
 
 
+def test_transcriber_without_a_picture_would_be_refused() -> None:
+    (asked,) = sightline.estimate(prompt="hi", model=TRANSCRIBER).requests
+
+    assert asked.problem == "this model reads pictures: send one or two as image_url parts"
+
+
 def test_request_that_would_be_refused_says_why() -> None:
     too_many = _request([picture()] * 3, MODEL, "a")
     too_long = _request([picture()], MODEL, "seven " * 5_000)

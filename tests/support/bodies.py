@@ -9,6 +9,19 @@ from support.pictures import data_uri, picture
 
 SCRIPTED = "sightline/scripted"
 CHAT = "/v1/chat/completions"
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "look_up",
+        "description": "Looks up a part by its number.",
+        "parameters": {"type": "object", "properties": {"part": {"type": ["string", "null"], "default": None}}},
+    },
+}
+CALL: dict[str, Any] = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "look_up", "arguments": '{"part":"7"}'},
+}
 
 
 def text(value: str) -> dict[str, Any]:

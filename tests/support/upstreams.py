@@ -12,6 +12,7 @@ from sightline.core import GenerateRequest, ImageEncoding, ImageFile, ImagePart,
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.settings import UpstreamModel, UpstreamSettings
 from support.asgi import until
+from support.bodies import CALL
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 WORDS = ["one", " two", " three", " four"]
@@ -30,6 +31,8 @@ class Rude:
         self.manner = "well"
         self.url = ""
         self.bodies: list[dict[str, Any]] = []
+        self.counted: list[dict[str, Any]] = []
+        """Prompts of which only the tokens were asked."""
         self.paths: list[str] = []
         self.authorizations: list[str] = []
         self.left = 0
@@ -37,6 +40,8 @@ class Rude:
         self.manners: dict[str, str] = {}
         """Of single models, where not that of all."""
         self.usage: dict[str, Any] = {}
+        self.limits = ("max_completion_tokens", "max_tokens")
+        """The names by which it knows the longest answer; another it drops without a word."""
         self.listed = [{"id": MODEL, "owned_by": "vllm", "max_model_len": 4096, **listed}]
         self._server: asyncio.Server | None = None
         self._writers: set[Writer] = set()
@@ -80,6 +85,7 @@ class Rude:
                 if self.paths[-1] == "/v1/models":
                     self._send(writer, {"data": self.listed})
                 elif self.paths[-1] == "/tokenize":
+                    self.counted.append(json.loads(body))
                     self._send(writer, {"count": 9 + PICTURE_TOKENS * body.count(b'"image_url":')})
                 else:
                     self.bodies.append(json.loads(body))
@@ -118,7 +124,12 @@ class Rude:
             await asyncio.sleep(self.pause_s)
         if body.get("stream"):
             return await self._stream(reader, writer, body)
-        choice = {"message": {"role": "assistant", "content": "".join(WORDS)}, "finish_reason": "stop"}
+        choice: dict[str, Any] = {"message": {"role": "assistant", "content": "".join(WORDS)}, "finish_reason": "stop"}
+        if manner == "filter":
+            choice["finish_reason"] = "content_filter"
+        if manner == "call":
+            message = {"role": "assistant", "content": None, "tool_calls": [CALL, {**CALL, "id": "call_2"}]}
+            choice = {"message": message, "finish_reason": "tool_calls"}
         self._send(writer, {"choices": [choice], **self._usage(body, len(WORDS))})
         return True
 
@@ -130,6 +141,10 @@ class Rude:
             return False
         if self.manner == "error first":
             self._event(writer, {"error": {"message": "secret"}})
+        if self.manner == "call":
+            left.cancel()
+            self._call(writer, body)
+            return False
         words = WORDS * MANY if self.manner == "many at once" else WORDS
         for at, word in enumerate(words):
             if self.manner == "many at once":
@@ -154,11 +169,23 @@ class Rude:
         left.cancel()
         return False
 
+    def _call(self, writer: Writer, body: dict[str, Any]) -> None:
+        """Call two tools in a stream, in more pieces than there are tokens; the last rides on the reason."""
+        for at, name in enumerate(("call_1", "call_2")):
+            begins = {"index": at, "id": name, "type": "function", "function": {"name": "look_up", "arguments": ""}}
+            texts = ['{"part"', ":", '"7"', "}"]
+            pieces = [begins, *({"index": at, "function": {"arguments": text}} for text in texts)]
+            for number, piece in enumerate(pieces):
+                reason = "tool_calls" if at and number == len(texts) else None
+                self._event(writer, {"choices": [{"delta": {"tool_calls": [piece]}, "finish_reason": reason}]})
+        self._event(writer, {"choices": [], **self._usage(body, 3)})
+        writer.write(b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n")
+
     def _usage(self, body: dict[str, Any], words: int) -> dict[str, Any]:
         if self.manner == "no usage":
             return {}
         pictures = json.dumps(body).count('"image_url": {')
-        completion = 1 if body.get("max_completion_tokens") == 1 else words
+        completion = 1 if 1 in (body.get(name) for name in self.limits) else words
         said = {"prompt_tokens": 9 + PICTURE_TOKENS * pictures, "completion_tokens": completion}
         return {"usage": {**said, **(self.usage if self.manner == "lie" else {})}}
 

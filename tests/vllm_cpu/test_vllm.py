@@ -26,7 +26,7 @@ PICTURES = 50
 SMALLEST_PX, LARGEST_PX = 160, 480
 ASKERS = (ask_colour, ask_shape, ask_side, ask_count)
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
-TIE = 1.0
+TIE = 0.2
 """Two tokens are nearly as likely when their log-probabilities differ by less.
 
 vLLM's attention on processors lets each part of a picture see only those before it, unlike Gemma 3's own code and
@@ -96,7 +96,7 @@ def test_greedy_answers_and_usage_are_the_embedded_engines(
         print(f"\n{PICTURES - len(parted)} of {PICTURES} greedy answers equal, with equal usage", end="")
         for number, one, other, by in parted:
             print(f"\npicture {number}: {one!r} beside {other!r}, {by:.2f} apart", end="")
-    assert len(parted) <= PICTURES // 5
+    assert len(parted) <= PICTURES // 10
     assert all(by < TIE for *_, by in parted)
 
 

@@ -178,12 +178,12 @@ def test_wrong_request_is_refused_and_named(body: Any, code: str, param: str) ->
 
 
 def test_all_problems_are_named_at_once() -> None:
-    error = refused(chat("a", image(b"nothing"), temperature=9, banana=1, tools=[]))
+    error = refused(chat("a", image(b"nothing"), temperature=9, banana=1, logit_bias={}))
 
     assert {(problem.param, problem.code) for problem in error.details} == {
         ("temperature", "invalid_value"),
         ("banana", "unknown_parameter"),
-        ("tools", "unsupported_parameter"),
+        ("logit_bias", "unsupported_parameter"),
         ("messages.[0].content.[1].image_url.url", "unsupported_image_format"),
     }
     assert error.message == error.details[0].message

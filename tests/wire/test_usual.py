@@ -49,7 +49,7 @@ usual_parts = st.fixed_dictionaries({"type": st.just("text"), "text": st.text(ma
 usual_messages = st.fixed_dictionaries(
     {
         "role": st.sampled_from(["user", "system", "developer", "assistant"]),
-        "content": st.text(max_size=3) | st.lists(usual_parts, max_size=3),
+        "content": st.text(max_size=3) | st.lists(usual_parts, min_size=1, max_size=3),
     }
 )
 usual_bodies = st.fixed_dictionaries(

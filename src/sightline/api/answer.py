@@ -95,7 +95,7 @@ class Stream:
         if deltas[-1].finish_reason is not None:
             self._last = chunk(self._head, [delta_choice(choice, deltas[-1])], **self._usage)
             deltas = deltas[:-1]
-        texts = [delta.text for delta in deltas if delta.text and not delta.logprobs]
+        texts = [delta.text for delta in deltas if delta.text and not delta.logprobs and not delta.tool_calls]
         if len(texts) == len(deltas):
             made = self._texts[choice].frames(texts)
         else:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
-from sightline.core import ChatRequest, ModelInfo, SamplingParams
+from sightline.core import ChatRequest, ModelInfo
 from sightline.engines.base import Engine
 from sightline.errors import EngineUnavailable, InvalidRequest, ModelNotFound, TooManyImages, UnsupportedParameter
 
 # Honoured by every engine, or by the service itself.
 _ALWAYS = frozenset(
-    {"model", "messages", "n", "stream", "stream_options", "metadata", "user", "max_completion_tokens"}
+    {"model", "messages", "n", "stream", "stream_options", "metadata", "user"}
     | {"store", "service_tier", "safety_identifier", "prompt_cache_key", "reasoning_effort", "verbosity"}
     | {"parallel_tool_calls", "modalities"}
 )
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})  # one thing
 # Values that ask for nothing: clients may say their defaults.
 _NOTHING = {"frequency_penalty": 0, "presence_penalty": 0, "logprobs": False, "top_logprobs": 0}
 
@@ -93,15 +94,24 @@ def check(request: ChatRequest, model: ModelInfo) -> None:
         message = f"{model.id} takes {limit} a request, {len(request.images)} were sent; send fewer."
         refusals.append(TooManyImages(message, param="messages"))
     lacking = request.params_sent - _ALWAYS - model.supported_parameters
+    if not model.supported_parameters.isdisjoint(_LIMITS):
+        lacking -= _LIMITS
     for name in sorted(lacking) if lacking else ():
-        if _asks_for_nothing(request.sampling, name):
+        if _asks_for_nothing(request, name):
             continue
         refusals.append(UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name))
+    if "tools" not in model.supported_parameters:
+        calling = [f"messages.[{at}].tool_calls" for at, one in enumerate(request.messages) if one.tool_calls]
+        refusals += [
+            UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name) for name in calling
+        ]
     if refusals:
         raise InvalidRequest.together(refusals)
 
 
-def _asks_for_nothing(sampling: SamplingParams, name: str) -> bool:
+def _asks_for_nothing(request: ChatRequest, name: str) -> bool:
     if name == "response_format":
-        return sampling.response_format.type == "text"
-    return name in _NOTHING and getattr(sampling, name) == _NOTHING[name]
+        return request.sampling.response_format.type == "text"
+    if name == "tools":
+        return request.tools is None
+    return name in _NOTHING and getattr(request.sampling, name) == _NOTHING[name]

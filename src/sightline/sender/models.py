@@ -16,6 +16,8 @@ from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model, read_model
 from sightline.engines.genai.template import PromptWriter
 from sightline.engines.genai.tokens import TokenCounter, prepare
 from sightline.engines.transcribe.model import INFO as TRANSCRIBER_INFO
+from sightline.engines.transcribe.model import WITHOUT_PICTURES
+from sightline.errors import InvalidRequest
 from sightline.images.tokens import Views, views
 from sightline.reading import beside
 from sightline.sender.reading import read_picture
@@ -64,9 +66,12 @@ class KnownModel:
 
         Raises:
             ContextLengthExceeded: the prompt leaves no room for an answer.
+            InvalidRequest: the transcriber has nothing to read.
             ImageUndecodable: a picture that is to be read does not decode.
         """
         if self._model is None:
+            if not request.images:
+                raise InvalidRequest(WITHOUT_PICTURES, param="messages")
             return self.image_tokens(request)
         self._tools = self._tools or _load_tools(self._model)
         writer, counter = self._tools

@@ -28,11 +28,13 @@ from sightline.core import (
     ResponseFormat,
     SamplingParams,
     TextPart,
+    ToolCall,
+    Tools,
 )
 from sightline.errors import ImageError, InvalidRequest, Problem
 from sightline.wire.problems import describe, refusals
-from sightline.wire.protocol import REFUSED, ChatBody, ImageContent, JsonSchemaFormat
-from sightline.wire.usual import UsualBody, UsualImage, read_usual
+from sightline.wire.protocol import REFUSED, CalledTool, ChatBody, ChatMessage, ImageContent, JsonSchemaFormat
+from sightline.wire.usual import UsualBody, UsualImage, UsualMessage, read_usual
 
 Wire = ChatBody | UsualBody
 
@@ -178,11 +180,7 @@ def _validate(raw: Any, size_bytes: int) -> tuple[ChatBody | None, list[Problem]
         wire = ChatBody.model_validate(raw)
     except ValidationError as error:
         found = error.errors(include_url=False)[:_MOST_PROBLEMS]
-        # A message that calls tools may lack content: saying so beside would lead astray.
-        calls = {(problem.param or "").rpartition(".")[0] + ".content" for problem in problems}
-        described = [(describe(item, raw), item["type"] == "missing" or item["input"] is None) for item in found]
-        shown = [one for one, is_absent in described if not (is_absent and one.param in calls)]
-        return None, shown + problems + _at_odds(raw)
+        return None, [describe(item, raw) for item in found] + problems + _at_odds(raw)
     return wire, problems + _at_odds(raw)
 
 
@@ -198,7 +196,20 @@ def _at_odds(raw: dict[str, Any]) -> list[Problem]:
     if raw.get("stream_options") and not raw.get("stream"):
         message = "stream_options is only for streams; set stream to true or leave it out."
         problems.append(Problem(message, "stream_options", "invalid_value"))
+    if raw.get("tool_choice") is not None and not raw.get("tools"):
+        problems.append(Problem("tool_choice is only for requests with tools.", "tool_choice", "invalid_value"))
+    messages = raw.get("messages")
+    for at, message in enumerate(messages if isinstance(messages, list) else ()):
+        if isinstance(message, dict) and message.get("role") == "assistant" and not _says_or_calls(message):
+            param = f"messages.[{at}].content"
+            problems.append(Problem(f"{param} is required.", param, "missing_required_parameter"))
     return problems
+
+
+def _says_or_calls(message: dict[str, Any]) -> bool:
+    """Whether an assistant's message has content, or calls something, which may be refused by itself."""
+    said = any(message.get(name) is not None for name in ("content", "function_call", "audio"))
+    return said or bool(message.get("tool_calls"))
 
 
 def _too_much(raw: dict[str, Any]) -> Problem | None:
@@ -214,7 +225,10 @@ def _too_much(raw: dict[str, Any]) -> Problem | None:
     others = [raw[name] for name in raw.keys() - _LONG]
     inner = [part.get("image_url") for part in parts]
     inner += [other.get("json_schema") for other in others if isinstance(other, dict)]
-    counted = (raw, *messages, *parts, *others, *inner)
+    listed = [raw.get("tools"), *(one.get("tool_calls") for one in messages if isinstance(one, dict))]
+    tools = [tool for one in listed if isinstance(one, list) for tool in one if isinstance(tool, dict)]
+    functions = [tool.get("function") for tool in tools]
+    counted = (raw, *messages, *parts, *others, *inner, *listed[1:], *tools, *functions)
     names = sum([len(one) for one in counted if isinstance(one, dict | list)])
     if names > _MOST_NAMES:
         message = f"The body's objects and lists have {names:,} entries, the limit is {_MOST_NAMES:,}; send fewer."
@@ -222,6 +236,9 @@ def _too_much(raw: dict[str, Any]) -> Problem | None:
     if any(_is_vast(one["schema"]) for one in inner if isinstance(one, dict) and "schema" in one):
         message = f"The schema has more than {_MOST_IN_SCHEMA:,} entries, which is the limit; ask for less at once."
         return Problem(message, "response_format.json_schema.schema", "invalid_value")
+    if _is_vast([one.get("parameters") for one in functions if isinstance(one, dict)]):
+        message = f"The tools have more than {_MOST_IN_SCHEMA:,} entries, which is the limit; offer fewer at once."
+        return Problem(message, "tools", "invalid_value")
     return None
 
 
@@ -240,7 +257,7 @@ def _is_vast(schema: Any) -> bool:
 
 def _images(wire: Wire) -> Iterator[_Placed]:
     for at, message in enumerate(wire.messages):
-        if not isinstance(message.content, str):
+        if isinstance(message.content, list):
             for place, part in enumerate(message.content):
                 if part.type == "image_url":  # pydantic's `isinstance` is slow to deny
                     yield _Placed(at, place, message.role, part)
@@ -296,20 +313,38 @@ def _request(wire: Wire, images: list[EncodedImage]) -> ChatRequest:
     sent = wire.model_fields_set
     return ChatRequest(
         model=wire.model,
-        messages=tuple([Message(message.role, _parts(message.content, numbers)) for message in wire.messages]),
+        messages=tuple([_message(message, numbers) for message in wire.messages]),
         images=tuple(images),
         sampling=_AS_USUAL if _SAMPLING.isdisjoint(sent) else _sampling(wire),
         n=wire.n or 1,
         stream=bool(wire.stream),
         include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
         params_sent=frozenset([name for name in sent if getattr(wire, name) is not None]),
+        tools=_tools(wire) if wire.tools else None,
     )
+
+
+def _message(message: UsualMessage | ChatMessage, numbers: Iterator[int]) -> Message:
+    parts = _parts(message.content, numbers)
+    if message.role == "tool":
+        return Message("tool", parts, tool_call_id=message.tool_call_id)
+    if message.role != "assistant" or not message.tool_calls:
+        return Message(message.role, parts)
+    called = [one for one in message.tool_calls if isinstance(one, CalledTool)]
+    calls = [ToolCall(at, one.id, one.function.name, one.function.arguments) for at, one in enumerate(called)]
+    return Message("assistant", parts, tuple(calls))
 
 
 def _parts(content: Any, numbers: Iterator[int]) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (TextPart(content),)
-    return tuple([TextPart(part.text) if part.type == "text" else ImagePart(next(numbers)) for part in content])
+    return tuple([TextPart(part.text) if part.type == "text" else ImagePart(next(numbers)) for part in content or ()])
+
+
+def _tools(wire: ChatBody) -> Tools:
+    definitions = to_json(wire.tools, exclude_none=True).decode()
+    choice = None if wire.tool_choice is None else to_json(wire.tool_choice).decode()
+    return Tools(definitions, choice, wire.parallel_tool_calls)
 
 
 def _sampling(wire: Wire) -> SamplingParams:

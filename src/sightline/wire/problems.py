@@ -5,12 +5,13 @@ No library text reaches a caller: an error type without a sentence here gets the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 from sightline.errors import Problem
-from sightline.wire.protocol import REFUSED, REFUSED_KINDS, REFUSED_OF_ASSISTANT
+from sightline.wire.protocol import REFUSED, REFUSED_KINDS, REFUSED_OF_ASSISTANT, REFUSED_TOOLS
 
 SAID = "said"
 """The type of a finding of our own; its message goes on after the name: `must be in the future`."""
@@ -68,14 +69,30 @@ def describe(error: ErrorDetails, raw: Any) -> Problem:
 def refusals(raw: dict[str, Any]) -> list[Problem]:
     """Name what a body asks for that OpenAI has and this service lacks; `null` asks for nothing."""
     sent = [] if _REFUSED.isdisjoint(raw) else [name for name in REFUSED if raw.get(name) is not None]
-    messages = raw.get("messages")
-    for at, message in enumerate(messages if isinstance(messages, list) else ()):
+    for at, message in entries(raw.get("messages")):
         if isinstance(message, dict) and message.get("role") == "assistant":
             sent += [f"messages.[{at}].{name}" for name in REFUSED_OF_ASSISTANT if message.get(name) is not None]
-    return [
-        Problem(f"{name} is not supported by this service; leave it out.", name, "unsupported_parameter")
-        for name in sent
-    ]
+    lacking = [(name, f"{name} is not supported by this service; leave it out.") for name in sent]
+    for param, one in _tools(raw):
+        kind = one.get("type") if isinstance(one, dict) else None
+        if isinstance(kind, str) and kind in REFUSED_TOOLS:
+            lacking.append((param, f"{param} {_show(kind)} is not supported by this service; use functions."))
+    return [Problem(message, param, "unsupported_parameter") for param, message in lacking]
+
+
+def _tools(raw: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Tools, the choice among them and calls of them, with the param of their type."""
+    for at, one in entries(raw.get("tools")):
+        yield f"tools.[{at}].type", one
+    yield "tool_choice.type", raw.get("tool_choice")
+    for at, message in entries(raw.get("messages")):
+        for place, one in entries(message.get("tool_calls") if isinstance(message, dict) else None):
+            yield f"messages.[{at}].tool_calls.[{place}].type", one
+
+
+def entries(value: Any) -> Iterator[tuple[int, Any]]:
+    """What stands in a list, with its place; nothing where it is none."""
+    return enumerate(value if isinstance(value, list) else ())
 
 
 def _limit(kind: str, context: dict[str, Any]) -> str:

@@ -15,6 +15,16 @@ def _shape(value: Any) -> str:
     return "list" if isinstance(value, list) else "one"
 
 
+def _choice(value: Any) -> str:
+    if not isinstance(value, dict):
+        return "word"
+    return "refused" if value.get("type") in ("custom", "allowed_tools") else "function"
+
+
+MOST_TOOLS = 128
+"""Of a request, and calls of a message, as with OpenAI."""
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -41,7 +51,10 @@ class ImageContent(_Wire):
 
 
 ContentPart = Annotated[TextContent | ImageContent, Field(discriminator="type")]
-Content = Annotated[Annotated[str, Tag("one")] | Annotated[list[ContentPart], Tag("list")], Discriminator(_shape)]
+Content = Annotated[
+    Annotated[str, Tag("one")] | Annotated[list[ContentPart], Field(min_length=1), Tag("list")], Discriminator(_shape)
+]
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 StopText = Annotated[str, Field(min_length=1)]
 Stop = Annotated[
     Annotated[StopText, Tag("one")] | Annotated[list[StopText], Field(min_length=1, max_length=4), Tag("list")],
@@ -65,19 +78,50 @@ class UserMessage(_Wire):
     name: str | None = None
 
 
+class CalledFunction(_Wire):
+    """A function that a model called; the arguments are JSON, or what the model took for it."""
+
+    name: Name
+    arguments: str
+
+
+class Custom(_Wire):
+    """A tool of free text, or a call of one: known, and refused by name until it works."""
+
+    type: Literal["custom"]
+    id: Any = None
+    custom: Any = None
+
+
+class CalledTool(_Wire):
+    """A call in an earlier answer; its result is the message of a tool with the same id."""
+
+    id: Annotated[str, Field(min_length=1)]
+    type: Literal["function"]
+    function: CalledFunction
+    index: int | None = None
+    """Taken without effect: clients that put a call together from chunks send it back."""
+
+
 class AssistantMessage(_Wire):
-    """An earlier answer."""
+    """An earlier answer; what it says may be missing where it calls tools, see `parse`."""
 
     role: Literal["assistant"]
-    content: Content
+    content: Content | None = None
     name: str | None = None
     refusal: str | None = None
+    tool_calls: (
+        Annotated[
+            list[Annotated[CalledTool | Custom, Field(discriminator="type")]],
+            Field(max_length=MOST_TOOLS),
+        ]
+        | None
+    ) = None
 
     # Taken without effect: clients send answers back with all their fields, and no model is shown its citations.
     annotations: list[Any] | None = None
 
     # Known and refused by name (`REFUSED_OF_ASSISTANT`) until they work.
-    tool_calls: Any = None
     function_call: Any = None
     audio: Any = None
 
@@ -93,10 +137,56 @@ class ToolMessage(_Wire):
 ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]
 
 
+class Function(_Wire):
+    """A function that the model may call."""
+
+    name: Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(_Wire):
+    """What the model may call."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class FunctionName(_Wire):
+    """One of the functions."""
+
+    name: Name
+
+
+class NamedTool(_Wire):
+    """The tool that the model is to call."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class RefusedChoice(_Wire):
+    """A choice that is known, and refused by name until it works."""
+
+    type: Literal["custom", "allowed_tools"]
+    custom: Any = None
+    allowed_tools: Any = None
+
+
+ToolChoice = Annotated[
+    Annotated[Literal["none", "auto", "required"], Tag("word")]
+    | Annotated[NamedTool, Tag("function")]
+    | Annotated[RefusedChoice, Tag("refused")],
+    Discriminator(_choice),
+]
+AnyTool = Annotated[Tool | Custom, Field(discriminator="type")]
+
+
 class JsonSchema(_Wire):
     """A schema that the answer must satisfy."""
 
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    name: Name
     description: str | None = None
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
     strict: bool | None = None
@@ -161,6 +251,10 @@ class ChatBody(_Wire):
         | None
     ) = None
     user: str | None = None
+    tools: Annotated[list[AnyTool], Field(max_length=MOST_TOOLS)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    """Without effect where there are no tools."""
 
     # Accepted without effect.
     store: bool | None = None
@@ -169,12 +263,9 @@ class ChatBody(_Wire):
     prompt_cache_key: str | None = None
     reasoning_effort: str | None = None
     verbosity: str | None = None
-    parallel_tool_calls: bool | None = None
     modalities: list[Literal["text", "audio"]] | None = None
 
     # Known and refused by name (`REFUSED`) until they work.
-    tools: Any = None
-    tool_choice: Any = None
     logit_bias: Any = None
     audio: Any = None
     prediction: Any = None
@@ -184,8 +275,6 @@ class ChatBody(_Wire):
 
 
 REFUSED = (
-    "tools",
-    "tool_choice",
     "logit_bias",
     "audio",
     "prediction",
@@ -193,6 +282,8 @@ REFUSED = (
     "functions",
     "function_call",
 )
-REFUSED_OF_ASSISTANT = ("tool_calls", "function_call", "audio")
+REFUSED_OF_ASSISTANT = ("function_call", "audio")
 REFUSED_KINDS = frozenset({"input_audio", "file", "refusal", "function"})
 """Types of parts, and a role, that OpenAI has and this service lacks."""
+REFUSED_TOOLS = frozenset({"custom", "allowed_tools"})
+"""Types of tools, of their calls and of choices among them, likewise."""

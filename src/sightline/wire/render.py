@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from sightline.core import Delta, ModelInfo, TokenLogprob, Usage
+from sightline.core import Delta, ModelInfo, TokenLogprob, ToolCall, Usage
 from sightline.errors import InvalidRequest, ServiceError
 
 _encoder = msgspec.json.Encoder()
@@ -46,16 +46,43 @@ def completion(
 
 def _choice(index: int, deltas: Sequence[Delta]) -> dict[str, Any]:
     logprobs = [logprob for delta in deltas for logprob in delta.logprobs]
+    text = "".join(delta.text for delta in deltas)
+    calls = [call for delta in deltas for call in delta.tool_calls]
     return {
         "index": index,
         "message": {
             "role": "assistant",
-            "content": "".join(delta.text for delta in deltas),
+            "content": None if calls and not text else text,
             "refusal": None,
+            **({"tool_calls": _whole_calls(calls)} if calls else {}),
         },
         "logprobs": _logprobs(logprobs),
         "finish_reason": deltas[-1].finish_reason,
     }
+
+
+def _whole_calls(pieces: Sequence[ToolCall]) -> list[dict[str, Any]]:
+    """Put calls together from their pieces."""
+    found: dict[int, list[ToolCall]] = {}
+    for piece in pieces:
+        found.setdefault(piece.index, []).append(piece)
+    return [
+        {
+            "id": next((piece.id for piece in of_one if piece.id), ""),
+            "type": "function",
+            "function": {
+                "name": next((piece.name for piece in of_one if piece.name), ""),
+                "arguments": "".join([piece.arguments for piece in of_one]),
+            },
+        }
+        for of_one in found.values()
+    ]
+
+
+def _call_piece(piece: ToolCall) -> dict[str, Any]:
+    function = {"name": piece.name} if piece.name else {}
+    body = {"index": piece.index, "function": {**function, "arguments": piece.arguments}}
+    return {**body, "id": piece.id, "type": "function"} if piece.id else body
 
 
 def chunk(head: Head, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -78,9 +105,12 @@ def role_choice(index: int) -> dict[str, Any]:
 
 def delta_choice(index: int, delta: Delta) -> dict[str, Any]:
     """A piece of an answer in a stream."""
+    said: dict[str, Any] = {"content": delta.text} if delta.text else {}
+    if delta.tool_calls:
+        said["tool_calls"] = [_call_piece(piece) for piece in delta.tool_calls]
     return {
         "index": index,
-        "delta": {"content": delta.text} if delta.text else {},
+        "delta": said,
         "logprobs": _logprobs(delta.logprobs),
         "finish_reason": delta.finish_reason,
     }

@@ -46,7 +46,8 @@ class UsualMessage(_Usual, frozen=True):
     """A turn; of a tool's and of an assistant that refused there is more to know."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[UsualText | UsualImage]
+    content: str | Annotated[list[UsualText | UsualImage], msgspec.Meta(min_length=1)]
+    tool_calls: ClassVar[None] = None
 
 
 class UsualOptions(_Usual, frozen=True):
@@ -75,6 +76,7 @@ class UsualBody(_Usual, frozen=True):
     logprobs: ClassVar[None] = None
     top_logprobs: ClassVar[None] = None
     response_format: ClassVar[None] = None
+    tools: ClassVar[None] = None
 
     @property
     def model_fields_set(self) -> set[str]:

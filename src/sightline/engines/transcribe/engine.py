@@ -32,7 +32,7 @@ from sightline.core import (
     documented_estimate,
 )
 from sightline.engines.transcribe.answer import Answer
-from sightline.engines.transcribe.model import INFO, MODEL_ID
+from sightline.engines.transcribe.model import INFO, MODEL_ID, WITHOUT_PICTURES
 from sightline.engines.transcribe.networks import Networks, weights_folder
 from sightline.engines.transcribe.reader import Chart, Row, find_rows, read_row
 from sightline.errors import (
@@ -190,7 +190,7 @@ def _check(request: GenerateRequest) -> None:
     if request.model != MODEL_ID:
         raise ModelNotFound(f"the transcriber has one model, {MODEL_ID}", param="model")
     if not request.images:
-        raise InvalidRequest("this model reads pictures: send one or two as image_url parts", param="messages")
+        raise InvalidRequest(WITHOUT_PICTURES, param="messages")
     if len(request.images) > INFO.max_images:
         raise TooManyImages(
             f"{len(request.images)} images, this model takes {INFO.max_images}; send fewer", param="messages"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sightline.core import ImageEncoding, ModelInfo
 
 MODEL_ID = "paddleocr/pp-ocr-v6-small/fp-32"
+WITHOUT_PICTURES = "this model reads pictures: send one or two as image_url parts"
 INFO = ModelInfo(
     id=MODEL_ID,
     owned_by="paddleocr",

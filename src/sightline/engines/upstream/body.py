@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import msgspec
 import pybase64
 
-from sightline.core import GenerateRequest, ImageFile, ImagePart, Message, Part, SamplingParams
+from sightline.core import GenerateRequest, ImageFile, ImagePart, Message, Part, SamplingParams, Tools
 from sightline.engines.upstream.reserved import Reserved
 from sightline.errors import EngineError
 
-_ROLES = {"developer": "system", "tool": "user"}  # a tool's result without its call's id is what a user says
+_WITHOUT_TOOLS = {"developer": "system", "tool": "user"}  # to whom no tool is known, its result is what a user says
+_WITH_TOOLS = {"developer": "system"}
+_LIMITS = ("max_completion_tokens", "max_tokens")
+_NEW_LIMIT = frozenset({"vllm", "sglang", "sightline", "openai"})
+"""Servers that take `max_completion_tokens`. Others may drop it without a word: Ollama and llama-cpp-python do."""
 _MARK = b"\0"  # in no JSON
 _LEAST_TOP_P = 1e-6
 """vLLM refuses 0, which OpenAI takes; either way the likeliest token alone is left."""
@@ -32,6 +36,9 @@ class BodyWriter:
 
     def __init__(self, model: str, dialect: str, supported: Set[str], reserved: Reserved) -> None:
         self._said = [name for name in ("temperature", "top_p") if name in supported]
+        limits = [name for name in _LIMITS if name in supported]
+        self._limit = limits[0] if len(limits) == 1 else _LIMITS[dialect not in _NEW_LIMIT]
+        self._roles = _WITH_TOOLS if "tools" in supported else _WITHOUT_TOOLS
         self._model = model
         self._dialect = dialect
         self._reserved = reserved
@@ -46,7 +53,9 @@ class BodyWriter:
         body.update({name: getattr(request.sampling, name) for name in self._said})
         if "top_p" in body:
             body["top_p"] = max(body["top_p"], _LEAST_TOP_P)
-        _add_sampling(body, request.sampling, "max_tokens" if self._dialect == "llamacpp" else "max_completion_tokens")
+        _add_sampling(body, request.sampling, self._limit)
+        if request.tools is not None:
+            self._add_tools(body, request.tools)
         if request.stream:
             body["stream"] = True
             # vLLM can say with each piece what was used so far, so that a leaver pays for what was made.
@@ -57,6 +66,8 @@ class BodyWriter:
     def count(self, request: GenerateRequest) -> Pieces:
         """Return the body that asks for the tokens of a prompt: vLLM's `/tokenize`."""
         body = {"model": self._model, "messages": self.messages(request), "add_generation_prompt": True}
+        if request.tools is not None:
+            body["tools"] = msgspec.Raw(self._reserved.json(request.tools.definitions))
         return _with_pictures(_encoder.encode(body), request)
 
     def messages(self, request: GenerateRequest) -> list[dict[str, Any]]:
@@ -65,14 +76,30 @@ class BodyWriter:
         places = [part.index for message in messages for part in message.parts if isinstance(part, ImagePart)]
         if sorted(places) != list(range(len(request.files))):
             raise EngineError("The images of the request and their places in the messages do not match.")
-        return [_message(message, request.files) for message in messages]
+        return [_message(message, self._roles, request.files) for message in messages]
+
+    def _add_tools(self, body: dict[str, Any], tools: Tools) -> None:
+        body["tools"] = msgspec.Raw(self._reserved.json(tools.definitions))
+        if tools.choice is not None:
+            body["tool_choice"] = msgspec.Raw(tools.choice.encode())
+        if tools.parallel is not None:
+            body["parallel_tool_calls"] = tools.parallel
 
 
-def _message(message: Message, files: tuple[ImageFile, ...]) -> dict[str, Any]:
-    role = _ROLES.get(message.role, message.role)
+def _message(message: Message, roles: Mapping[str, str], files: tuple[ImageFile, ...]) -> dict[str, Any]:
+    role = roles.get(message.role, message.role)
     if len(message.parts) == 1 and not isinstance(message.parts[0], ImagePart):
-        return {"role": role, "content": message.parts[0].text}
-    return {"role": role, "content": [_part(part, files) for part in message.parts]}
+        made: dict[str, Any] = {"role": role, "content": message.parts[0].text}
+    else:
+        made = {"role": role, "content": [_part(part, files) for part in message.parts] or None}
+    if message.tool_calls:
+        made["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if role == "tool":
+        made["tool_call_id"] = message.tool_call_id
+    return made
 
 
 def _part(part: Part, files: tuple[ImageFile, ...]) -> dict[str, Any]:

@@ -48,10 +48,14 @@ SUPPORTED = frozenset(
     {"frequency_penalty", "logprobs", "max_completion_tokens", "max_tokens", "presence_penalty", "response_format"}
     | {"seed", "stop", "temperature", "top_logprobs", "top_p"}
 )
+_KNOWN = SUPPORTED | {"tools", "tool_choice"}
+"""What a server may have; more than that nobody can ask for here."""
 _PASSING = ("failed", "busy")
 """Failures of a model rather than of its server."""
 _PAUSE_S, _MOST_PAUSE_S = 5.0, 300.0
 """Before a model that failed is asked again, twice as long each time."""
+_OPENAI = ("openai", "openai-internal", "system")
+"""Whom OpenAI says that its models belong to."""
 _WARM_UP = "Say yes."
 _MOST_IMAGES = 2
 """Of a request, where nobody states more."""
@@ -224,7 +228,7 @@ class Discovery:
             description=model.description or entry.description or f"{model.id}, served by upstream servers.",
             image=changed(image, forwarded=True) if image else None,
             max_images=(model.max_images or max(0, entry.max_images or 0) or _MOST_IMAGES) if image else 0,
-            supported_parameters=model.supported_parameters or entry.supported_parameters or SUPPORTED,
+            supported_parameters=_supported(model, entry),
             read_characters=model.read_characters if image else 0,
             read_there=min(max(0, entry.read_characters or 0), _MOST_STATED) if image else 0,
             characters_per_token=min(max(1, entry.characters_per_token or 4), _MOST_STATED),
@@ -240,6 +244,11 @@ class Discovery:
             log.error("upstream_model_left_out", upstream=server.name, model=served.info.id, reason=error.message)
             return False
         return True
+
+
+def _supported(model: UpstreamModel, entry: Listed) -> frozenset[str]:
+    stated = model.supported_parameters or entry.supported_parameters
+    return SUPPORTED if stated is None else stated & _KNOWN
 
 
 def _temperature(entry: Listed) -> float:
@@ -329,4 +338,6 @@ def _dialect(entry: Listed) -> str:
     if entry.architecture is not None and entry.supported_parameters is not None and entry.max_images is not None:
         return "sightline"
     owner = entry.owned_by or ""
-    return owner if owner in ("vllm", "llamacpp", "sglang") else "openai"
+    if owner in ("vllm", "llamacpp", "sglang"):
+        return owner
+    return "openai" if owner in _OPENAI else "other"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sightline.core import Delta, GenerateRequest, ModelInfo, SamplingParams, Usage
+from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.base import MOST_AT_HAND, Deltas
 from sightline.engines.context import room
 from sightline.engines.upstream.body import Pieces
@@ -158,7 +158,7 @@ class Relay:
     async def _more(self) -> list[Delta]:
         if not self._is_asked:
             server = self._pool.choose(self._request)
-            _check_supported(self._request.sampling, server.served[self._request.model].info)
+            _check_supported(self._request, server.served[self._request.model].info)
             self._pool.budget.earn()
             self._ask(server)
         while True:
@@ -203,8 +203,10 @@ class Relay:
         return other if is_free or self._pool.budget.spend() else None
 
 
-def _check_supported(sampling: SamplingParams, info: ModelInfo) -> None:
+def _check_supported(request: GenerateRequest, info: ModelInfo) -> None:
+    sampling = request.sampling
     asked = {
+        "tools": request.tools is not None,
         "logprobs": sampling.logprobs,
         "top_logprobs": sampling.top_logprobs > 0,
         "response_format": sampling.response_format.type != "text",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -14,14 +15,12 @@ from sightline.engines.upstream.client import Broken, Reply, Sending, Unreachabl
 from sightline.engines.upstream.failures import Failure, of_status
 from sightline.engines.upstream.reckoning import ImagesLost, Reckoning
 from sightline.engines.upstream.server import Exchange, Served, Server
-from sightline.engines.upstream.wire import Choice, EventStream, UsageBody, decoder, logprobs_of
-from sightline.errors import EngineError
+from sightline.engines.upstream.wire import Choice, Content, EventStream, UsageBody, calls_of, decoder, logprobs_of
 
 _CHARACTERS_A_TOKEN = 4
 _LONG_CHARACTERS = 20_000
 CHAT = "/v1/chat/completions"
-_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
-_FILTERED = "The model's server withheld its answer by a filter of its own; nothing was charged."
+_REASONS: dict[str, FinishReason] = {name: name for name in get_args(FinishReason)}
 
 
 class Asking:
@@ -114,6 +113,8 @@ class Asking:
 async def written(write: Callable[[GenerateRequest], Pieces], request: GenerateRequest) -> Pieces:
     """Write a body; beside the event loop where a text is long, for one of brackets takes a quarter second."""
     texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
+    texts += [call.arguments for message in request.messages for call in message.tool_calls]
+    texts += [request.tools.definitions] if request.tools is not None else []
     if sum(map(len, texts)) <= _LONG_CHARACTERS:
         return write(request)
     return await asyncio.to_thread(write, request)
@@ -123,7 +124,7 @@ class Conversation:
     """Makes pieces of an answer out of its bytes: of a plain one by `whole`, of a stream by `feed` and `end`."""
 
     def __init__(self, request: GenerateRequest, served: Served, running: Exchange) -> None:
-        self._pieces = 0
+        self._pieces = self._calls = 0
         self._running = running
         self._clock = asyncio.get_running_loop().time
         self._began_s = self._first_s = running.heard_s
@@ -148,12 +149,12 @@ class Conversation:
             if not answer.choices:
                 continue
             choice, held = answer.choices[0], self._end
-            if held is not None and (held.delta.content or held.logprobs):  # it was not the last after all
+            if held is not None and _has_more(held):  # it was not the last after all
                 deltas.append(self._piece(held, None))
                 self._end = Choice(finish_reason=held.finish_reason)
             if choice.finish_reason:  # some say "" until the end
                 self._end = choice
-            elif choice.delta.content or choice.logprobs:
+            elif _has_more(choice):
                 deltas.append(self._piece(choice, answer.usage))
         return deltas
 
@@ -165,9 +166,8 @@ class Conversation:
         """
         if self._end is None:
             raise Failure("cut")
-        text = self._end.delta.content or ""
-        self._pieces += bool(text)
-        return self._last(text, self._end, self._said)
+        self._pieces += bool(self._end.delta.content)
+        return self._last(self._end.delta, self._end, self._said)
 
     def whole(self, body: bytes) -> Delta:
         """A plain answer, which is one piece.
@@ -181,13 +181,13 @@ class Conversation:
         if len(answer.choices) != 1:
             raise Failure("lying")
         choice = answer.choices[0]
-        text = choice.message.content or ""
-        self._pieces = int(bool(text))
+        self._pieces = int(bool(choice.message.content))
         try:
-            return self._last(text, choice, answer.usage)
+            return self._last(choice.message, choice, answer.usage)
         except Failure as failure:
             if failure.instead is not None:
-                own = self._reckoning.own(len(text) // _CHARACTERS_A_TOKEN + 1)
+                texts = (failure.instead.text, *(call.arguments for call in failure.instead.tool_calls))
+                own = self._reckoning.own(sum(map(len, texts)) // _CHARACTERS_A_TOKEN + 1)
                 failure.instead = replace(failure.instead, usage=own)
             raise
 
@@ -199,12 +199,15 @@ class Conversation:
         self._running.hear(now)
 
     def _piece(self, choice: Choice, said: UsageBody | None) -> Delta:
-        """The next piece, with what was used up to it."""
-        self._pieces += 1
-        usage = self._reckoning.checked(said, self._pieces) if said else self._reckoning.own(self._pieces)
-        return Delta(choice.delta.content or "", logprobs_of(choice), None, usage)
+        """The next piece, with what was used up to it. Several pieces of calls may come of one token."""
+        calls = calls_of(choice.delta)
+        self._pieces += not calls
+        self._calls += bool(calls)
+        own = self._pieces + self._calls
+        usage = self._reckoning.checked(said, self._pieces) if said else self._reckoning.own(own)
+        return Delta(choice.delta.content or "", logprobs_of(choice), None, usage, tool_calls=calls)
 
-    def _last(self, text: str, choice: Choice, said: UsageBody | None) -> Delta:
+    def _last(self, content: Content, choice: Choice, said: UsageBody | None) -> Delta:
         """The last piece, with the usage of all.
 
         Raises:
@@ -213,8 +216,9 @@ class Conversation:
         timings = EngineTimings(0.0, self._first_s - self._began_s, self._clock() - self._first_s)
         reason = _REASONS.get(choice.finish_reason or "")
         if reason is None:
-            raise EngineError(_FILTERED) if choice.finish_reason == "content_filter" else Failure("lying")
-        made = Delta(text, logprobs_of(choice), reason, self._reckoning.own(self._pieces), timings)
+            raise Failure("lying")
+        own = self._reckoning.own(self._pieces + self._calls)
+        made = Delta(content.content or "", logprobs_of(choice), reason, own, timings, calls_of(content))
         try:
             if said is None:
                 raise Failure("lying")
@@ -224,3 +228,8 @@ class Conversation:
         except Failure as failure:
             failure.instead = made
             raise
+
+
+def _has_more(choice: Choice) -> bool:
+    """Whether a chunk has a piece of an answer in it."""
+    return bool(choice.delta.content or choice.logprobs or choice.delta.tool_calls)

@@ -26,6 +26,10 @@ class Reckoning:
 
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
         texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
+        texts += [
+            text for one in request.messages for call in one.tool_calls for text in (call.name or "", call.arguments)
+        ]
+        texts += [request.tools.definitions] if request.tools is not None else []
         text_bytes = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
         schema = request.sampling.response_format.schema
         schema_bytes = len(schema.encode("utf-8", "replace")) if schema else 0

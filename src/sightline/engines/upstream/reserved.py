@@ -7,10 +7,12 @@ DeepSeek, InternVL, SmolVLM, LLaVA.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
-from sightline.core import Message, Part, TextPart
+from sightline.core import Message, Part, TextPart, ToolCall
 from sightline.engines.spellings import ZERO_WIDTH_SPACE, Neutraliser
 
 SPELLINGS = frozenset(
@@ -43,8 +45,30 @@ class Reserved:
         """Return the messages with no control spelling left, within a part or across neighbouring ones."""
         return [self._message(message) for message in messages]
 
+    def json(self, text: str) -> bytes:
+        """Return JSON whose strings and names have no control spelling left."""
+        if "\\" not in text and self._neutralise.is_neutral(text):
+            return text.encode()
+        return msgspec.json.encode(self._value(msgspec.json.decode(text)))
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._neutralise(value)
+        if isinstance(value, list):
+            return [self._value(one) for one in value]
+        if isinstance(value, dict):
+            return {self._neutralise(name): self._value(one) for name, one in value.items()}
+        return value
+
+    def _call(self, call: ToolCall) -> ToolCall:
+        return replace(call, id=self._neutralise(call.id or ""), arguments=self._neutralise(call.arguments))
+
     def _message(self, message: Message) -> Message:
         parts = message.parts
+        if message.tool_calls or message.tool_call_id:
+            calls = tuple([self._call(call) for call in message.tool_calls])
+            answered = self._neutralise(message.tool_call_id) if message.tool_call_id else None
+            message = replace(message, tool_calls=calls, tool_call_id=answered)
         if len(parts) == 1 and isinstance(parts[0], TextPart) and self._neutralise.is_neutral(parts[0].text):
             return message  # as nearly every one is
         return replace(message, parts=tuple(self._parts(parts)))

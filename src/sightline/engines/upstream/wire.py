@@ -5,11 +5,11 @@ Source: OpenAI's OpenAPI description; WHATWG HTML, section 9.2.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from sightline.core import TokenLogprob
+from sightline.core import TokenLogprob, ToolCall
 
 _LONGEST_EVENT_BYTES = 1 << 22
 _DONE = b"[DONE]"
@@ -52,10 +52,26 @@ class Logprobs(msgspec.Struct, gc=False):
     content: tuple[Token, ...] | None = None
 
 
+class CalledFunction(msgspec.Struct, frozen=True, gc=False):
+    """`function` of a call, or a piece of it."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """A call of a tool; only those of chunks are numbered."""
+
+    index: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    id: str | None = None
+    function: CalledFunction = CalledFunction()
+
+
 class Content(msgspec.Struct, frozen=True, gc=False):
     """`message` or `delta` of a choice."""
 
     content: str | None = None
+    tool_calls: tuple[Call, ...] | None = None
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -85,6 +101,16 @@ def logprobs_of(choice: Choice) -> tuple[TokenLogprob, ...]:
     return tuple(
         TokenLogprob(token.token, token.logprob, token.bytes, tuple(_top(top) for top in token.top_logprobs or ()))
         for token in choice.logprobs.content
+    )
+
+
+def calls_of(content: Content) -> tuple[ToolCall, ...]:
+    """The calls of tools, or pieces of them, as core values."""
+    if not content.tool_calls:
+        return ()
+    return tuple(
+        ToolCall(at if call.index is None else call.index, call.id, call.function.name, call.function.arguments or "")
+        for at, call in enumerate(content.tool_calls)
     )
 
 
