@@ -68,6 +68,9 @@ MOST_TALKED = 6
 LAYOUTS = {"before": 0.6, "after": 0.22, "talk": 0.18}
 LEARNT_LAYOUTS = {"before": 0.45, "after": 0.42, "talk": 0.13}
 """Where the picture follows, rows hold fewer of a sample's questions."""
+LEARNT_AFTER = 0.6
+"""Share of the scenes learnt from that follow their question, of those that would stand before it: which of two things
+is higher was answered right in 98 % of those and in 75 % of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,9 @@ def sample(split: str, index: int, seed: int, mix: Mix) -> Sample:
         unseen = sample(split, index, seed, replace(mix, kinds=READ, unseen=0.0))
         return read_alone(unseen) if answered_by_text(unseen) else unseen
     if rng.random() < mix.scene_share:
-        return sample_scenes(rng, mix)
+        scenes = sample_scenes(rng, mix)
+        follows = split == "train" and scenes.layout == "before" and rng.random() < LEARNT_AFTER
+        return replace(scenes, layout="after") if follows else scenes
     drawn = pictures.draw(split, index, seed, mix.drawn_kinds)
     closer = mix.letters and len(drawn.images) == 1 and rng.random() < CLOSER_SHARE
     scenes = drawn.scenes or (None,) * len(drawn.images)
