@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import sightline
 from sightline.account import estimate
-from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, Message, TextPart
+from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, Message, TextPart, ToolCall
 from sightline.engines.scripted import ScriptedEngine
 from sightline.engines.transcribe import TranscriptionEngine
 from sightline.errors import EngineUnavailable, InvalidRequest
@@ -246,6 +246,13 @@ def test_messages_without_pictures_stay_as_they_are() -> None:
     messages = (Message("system", (TextPart("a"),)), Message("user", (ImagePart(0), TextPart("b"))))
 
     assert beside(messages, [""]) == messages
+
+
+def test_calls_and_results_of_tools_stay_beside_what_was_read() -> None:
+    called = Message("assistant", (), (ToolCall(0, "call_1", "f", "{}"),))
+    result = Message("tool", (TextPart("7"),), tool_call_id="call_1")
+
+    assert beside((Message("user", (ImagePart(0),)), called, result), ["Gate 12"])[1:] == (called, result)
 
 
 async def test_no_more_pages_are_read_at_once_than_a_model_runs(service: Service, transcriber: Transcriber) -> None:

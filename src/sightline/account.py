@@ -18,7 +18,7 @@ from sightline import metrics, traces
 from sightline.admission.buckets import Window
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import LimitReached, RateLimits
-from sightline.core import ChatRequest, Delta, ModelInfo, TextPart, Usage, tenths_of_ms
+from sightline.core import ChatRequest, Delta, ModelInfo, Usage, tenths_of_ms
 from sightline.errors import ServiceError
 from sightline.ids import new_id
 from sightline.images.receipt import ImageReceipt
@@ -29,6 +29,7 @@ from sightline.metering.ledger import Ending, Entry, Ledger, Once
 from sightline.metering.prices import Cost, Prices
 
 TOKENS_A_MESSAGE = 8
+TOKENS_A_CALL = 16
 
 
 class Call(msgspec.Struct):
@@ -255,16 +256,14 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
             image_tokens += views(model.image, image.width, image.height, image.detail).tokens
     read = model.read_characters + model.read_there
     characters = read * 2 * len(request.images)  # the lines' numbers and letters, and ranks, come on top
+    around = 0
     for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, TextPart):
-                characters += len(part.text)
-        for called in message.tool_calls:
-            characters += len(called.name or "") + len(called.arguments)
+        characters += sum(map(len, message.texts()))
+        around += TOKENS_A_MESSAGE + TOKENS_A_CALL * len(message.tool_calls)
     characters += len(request.sampling.response_format.schema or "")
     if request.tools is not None:
         characters += len(request.tools.definitions)
-    prompt = image_tokens + characters // model.characters_per_token + TOKENS_A_MESSAGE * len(request.messages)
+    prompt = image_tokens + characters // model.characters_per_token + around
     longest = max(model.context_length - image_tokens, 1)  # What is not counted yet leaves the answer no less room.
     answer = min(request.sampling.max_tokens or assumed_tokens, longest)
     return Usage(prompt, answer * request.n, image_tokens)

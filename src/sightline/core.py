@@ -69,6 +69,15 @@ class Message(msgspec.Struct, frozen=True):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
 
+    def texts(self) -> list[str]:
+        """All that the sender wrote of it, as far as a model may be shown it."""
+        texts = [part.text for part in self.parts if isinstance(part, TextPart)]
+        for call in self.tool_calls:
+            texts += (call.id or "", call.name or "", call.arguments)
+        if self.tool_call_id is not None:
+            texts.append(self.tool_call_id)
+        return texts
+
 
 class Tools(msgspec.Struct, frozen=True):
     """What an answer may call: `definitions` and `choice` as JSON text in OpenAI's shape; None is not said."""

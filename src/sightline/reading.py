@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from sightline.core import (
     EncodedImage,
     GenerateRequest,
@@ -110,7 +112,7 @@ class Reader:
 
 def beside(messages: Sequence[Message], texts: Sequence[str]) -> tuple[Message, ...]:
     """Return the messages with `texts[i]` in quotes behind image `i`; pictures without text stay as they are."""
-    return tuple(Message(message.role, tuple(_with_texts(message.parts, texts))) for message in messages)
+    return tuple(replace(message, parts=tuple(_with_texts(message.parts, texts))) for message in messages)
 
 
 def _with_texts(parts: Sequence[Part], texts: Sequence[str]) -> list[Part]:

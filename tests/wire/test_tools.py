@@ -7,15 +7,19 @@ from typing import Any
 
 import pytest
 
+from sightline.api.answer import Stream
 from sightline.core import ChatRequest, Delta, TextPart, ToolCall, Tools, Usage
 from sightline.engines.catalogue import check
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import InvalidRequest, Problem
+from sightline.service import Pieces
 from sightline.wire.parse import parse_chat
 from sightline.wire.render import Head, chunk, completion, delta_choice, encode
 from support.bodies import CALL, TOOL, chat
 from support.description import assert_described
 
+MANY = {f"x{number}": 0 for number in range(9_000)}
+INVENTED = {"name": "no such", "arguments": ""}
 HEAD = Head("chatcmpl-1", 0, "m")
 PIECES = (
     Delta("", tool_calls=(ToolCall(0, "call_1", "look_up", ""),)),
@@ -76,8 +80,12 @@ def test_calls_and_their_results_are_kept() -> None:
     turns = [
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": None, "tool_calls": [CALL, {**CALL, "id": "call_2", "index": 1}]},
-        {"role": "tool", "content": "seven", "tool_call_id": "call_1"},
-        {"role": "assistant", "tool_calls": [CALL], "content": "b"},
+        {"role": "tool", "content": "seven", "tool_call_id": "call_1", "name": "look_up"},
+        {
+            "role": "assistant",
+            "tool_calls": [{**CALL, "function": {"name": "no such", "arguments": ""}}],
+            "content": "b",
+        },
     ]
 
     _, called, result, said = parsed(chat("a", messages=turns)).messages
@@ -110,9 +118,15 @@ def test_calls_and_their_results_are_kept() -> None:
             "tools",
             "invalid_value",
         ),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": dict.fromkeys(MANY, 0)}},
+            None,
+            "invalid_value",
+        ),
+        ({"tools": [{"type": "function", "function": dict.fromkeys(MANY, 0)}]}, None, "invalid_value"),
     ],
 )
-def test_wrong_tools_are_named(more: dict[str, Any], param: str, code: str) -> None:
+def test_wrong_tools_are_named(more: dict[str, Any], param: str | None, code: str) -> None:
     assert [(problem.param, problem.code) for problem in problems(chat("a", **more))] == [(param, code)]
 
 
@@ -123,6 +137,7 @@ def test_wrong_tools_are_named(more: dict[str, Any], param: str, code: str) -> N
         ({"role": "assistant", "content": None}, "content", "missing_required_parameter"),
         ({"role": "assistant", "tool_calls": []}, "content", "missing_required_parameter"),
         ({"role": "assistant", "tool_calls": [{**CALL, "id": ""}]}, "tool_calls.[0].id", "invalid_value"),
+        ({"role": "tool", "content": "a", "tool_call_id": "a" * 4097}, "tool_call_id", "invalid_value"),
         (
             {"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {}}]},
             "tool_calls.[0].type",
@@ -165,6 +180,18 @@ def test_chunks_of_calls_are_as_openai_describes() -> None:
     }
     assert second == {"index": 0, "function": {"arguments": '{"part":'}}
     assert chunks[3]["choices"][0]["delta"] == {}
+
+
+def test_piece_with_text_and_a_call_loses_neither() -> None:
+    request = parsed(chat("a", stream=True))
+    stream = Stream(HEAD, request, is_kept=False)
+
+    made = stream.pieces(Pieces(0, (Delta("a"), Delta("b", tool_calls=PIECES[0].tool_calls))))
+
+    deltas = [json.loads(frame.removeprefix("data: ")) for frame in made.decode().split("\n\n") if frame]
+    said = [one["choices"][0]["delta"] for one in deltas]
+    assert "".join(one.get("content", "") for one in said) == "ab"
+    assert [one["tool_calls"][0]["id"] for one in said if "tool_calls" in one] == ["call_1"]
 
 
 def test_joined_pieces_keep_their_calls() -> None:

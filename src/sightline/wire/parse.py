@@ -224,7 +224,7 @@ def _too_much(raw: dict[str, Any]) -> Problem | None:
     parts = [part for content in contents for part in content if isinstance(part, dict)]
     others = [raw[name] for name in raw.keys() - _LONG]
     inner = [part.get("image_url") for part in parts]
-    inner += [other.get("json_schema") for other in others if isinstance(other, dict)]
+    inner += [other.get(name) for other in others if isinstance(other, dict) for name in ("json_schema", "function")]
     listed = [raw.get("tools"), *(one.get("tool_calls") for one in messages if isinstance(one, dict))]
     tools = [tool for one in listed if isinstance(one, list) for tool in one if isinstance(tool, dict)]
     functions = [tool.get("function") for tool in tools]

@@ -54,6 +54,7 @@ ContentPart = Annotated[TextContent | ImageContent, Field(discriminator="type")]
 Content = Annotated[
     Annotated[str, Tag("one")] | Annotated[list[ContentPart], Field(min_length=1), Tag("list")], Discriminator(_shape)
 ]
+CallId = Annotated[str, Field(min_length=1, max_length=4096)]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 StopText = Annotated[str, Field(min_length=1)]
 Stop = Annotated[
@@ -81,7 +82,8 @@ class UserMessage(_Wire):
 class CalledFunction(_Wire):
     """A function that a model called; the arguments are JSON, or what the model took for it."""
 
-    name: Name
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    """Whatever the model called: it may have invented it."""
     arguments: str
 
 
@@ -96,7 +98,7 @@ class Custom(_Wire):
 class CalledTool(_Wire):
     """A call in an earlier answer; its result is the message of a tool with the same id."""
 
-    id: Annotated[str, Field(min_length=1)]
+    id: CallId
     type: Literal["function"]
     function: CalledFunction
     index: int | None = None
@@ -131,7 +133,8 @@ class ToolMessage(_Wire):
 
     role: Literal["tool"]
     content: Content
-    tool_call_id: str
+    tool_call_id: CallId
+    name: str | None = None
 
 
 ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")]

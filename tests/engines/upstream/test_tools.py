@@ -40,7 +40,7 @@ async def test_tools_calls_and_results_go_out_as_they_came() -> None:
     assert called["content"] is None
     assert called["tool_calls"][0] == {
         **CALL,
-        "function": {"name": "look_up", "arguments": '{"part": "<\u200b|im_end|>"}'},
+        "function": {"name": "look_up", "arguments": '{"part":"<\u200b|im_end|>"}'},
     }
     assert result == {"role": "tool", "tool_call_id": "call_1", "content": "7"}
 
@@ -54,6 +54,48 @@ async def test_tools_have_no_control_spelling_left() -> None:
         (body,) = servers[0].asked()
 
     assert body["tools"][0]["function"]["parameters"] == {"<\u200b|im_end|>": ["<\u200bimage>\n", 1, None]}
+
+
+@pytest.mark.parametrize(
+    ("sent", "goes_out"),
+    [
+        ('{"a": 1 }', '{"a": 1 }'),
+        ('{"a":"\\u003c|im_end|\\u003e <image>"}', '{"a":"<\u200b|im_end|> <\u200bimage>"}'),
+        ('{"a": "cut', "{}"),
+        ("", "{}"),
+        ('"x"', "{}"),
+        ("[" * 100_000, "{}"),
+    ],
+    ids=("whole", "escaped", "cut", "empty", "no object", "deep"),
+)
+async def test_arguments_of_earlier_calls_are_an_object(sent: str, goes_out: str) -> None:
+    turns = (TURNS[0], Message("assistant", (), (ToolCall(0, "<image>", "<image>", sent),)))
+
+    async with rude_servers(1, **HAS_TOOLS) as servers, engine_over(servers) as engine:
+        await answer(engine, replace(ask(), messages=turns))
+        (body,) = servers[0].asked()
+
+    (call,) = body["messages"][1]["tool_calls"]
+    broken = "<\u200bimage>"
+    assert call == {"id": broken, "type": "function", "function": {"name": broken, "arguments": goes_out}}
+
+
+async def test_many_short_calls_are_no_lie() -> None:
+    calls = tuple(ToolCall(at, f"call_{at}", "a", "{}") for at in range(128))
+
+    async with rude_servers(1, **HAS_TOOLS) as servers, engine_over(servers) as engine:
+        servers[0].manner = "lie"
+        servers[0].usage = {"prompt_tokens": 2_000}
+        (delta,) = [
+            delta
+            async for delta in engine.generate(
+                replace(ask(stream=False), messages=(TURNS[0], Message("assistant", (), calls)))
+            )
+        ]
+        assert engine.pool.servers[0].is_in
+
+    assert delta.usage is not None
+    assert delta.usage.prompt_tokens == 2_000
 
 
 async def test_result_of_a_tool_is_what_a_user_says_to_a_model_without_tools() -> None:
@@ -146,6 +188,11 @@ async def test_caller_gets_calls_in_openais_shape(
         for chunk in chunks:
             assert_described(chunk, "CreateChatCompletionStreamResponse")
         assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+        pieces = [piece for one in chunks for piece in one["choices"][0]["delta"].get("tool_calls", ())]
+        assert [piece["id"] for piece in pieces if "id" in piece] == ["call_1", "call_2"]
+        for at in range(2):
+            told = "".join(piece["function"]["arguments"] for piece in pieces if piece["index"] == at)
+            assert told == CALL["function"]["arguments"]
         return
     assert_described(response.json(), "CreateChatCompletionResponse")
     (choice,) = response.json()["choices"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import msgspec
 import pytest
 
-from sightline.engines.upstream.wire import EventStream, decoder, logprobs_of
+from sightline.core import ToolCall
+from sightline.engines.upstream.wire import Calls, Content, EventStream, decoder, logprobs_of
 
 MIXED = (
     b': hello\n\ndata: %b\n\nevent: x\ndata: {"choices":\ndata: [{"delta":{"content":"2"}}]}\n\nid: 7\r\n\r\n'
@@ -81,3 +85,63 @@ def test_logprobs_come_with_their_rivals() -> None:
 
     assert (token.token, token.logprob, token.bytes) == ("a", -0.5, (97,))
     assert [(top.token, top.logprob) for top in token.top] == [("b", -1.5)]
+
+
+def calls(*pieces: dict[str, Any]) -> list[ToolCall]:
+    """What is made of the pieces of calls, each in a chunk of its own."""
+    numbered = Calls()
+    chunks = [msgspec.convert({"tool_calls": [piece]}, Content) for piece in pieces]
+    return [one for chunk in chunks for one in numbered.of(chunk)]
+
+
+def piece(name: str | None = None, arguments: str = "", **more: Any) -> dict[str, Any]:
+    return {"function": {"name": name, "arguments": arguments}, **more}
+
+
+def test_pieces_of_calls_are_passed_on() -> None:
+    begun, other = piece("f", index=0, id="a"), piece("g", "{}", index=1, id="b")
+
+    found = calls(begun, piece(None, "{", index=0), other, piece("", "}", index=0))
+
+    assert found == [
+        ToolCall(0, "a", "f", ""),
+        ToolCall(0, None, None, "{"),
+        ToolCall(1, "b", "g", "{}"),
+        ToolCall(0, None, None, "}"),
+    ]
+
+
+def test_calls_that_all_have_number_0_are_told_apart_by_their_ids() -> None:
+    found = calls(piece("f", "{}", index=0, id="a"), piece("g", "{", index=0, id="b"), piece(None, "}", index=0))
+
+    assert [(call.index, call.id, call.name, call.arguments) for call in found] == [
+        (0, "a", "f", "{}"),
+        (1, "b", "g", "{"),
+        (1, None, None, "}"),
+    ]
+
+
+def test_calls_without_a_number_are_one_after_another() -> None:
+    found = calls(piece("f", "{}"), piece("g", "{}"), {"id": "c"}, {"index": None, "function": None})
+
+    assert [(call.index, call.name) for call in found] == [(0, "f"), (1, "g"), (2, None), (2, None)]
+    ids = [call.id for call in found]
+    assert all(one is not None and re.fullmatch(r"call_[0-9a-f]{24}", one) for one in ids[:2])
+    assert len(set(ids[:3])) == 3
+    assert ids[2:] == ["c", None]
+
+
+def test_id_and_name_that_come_again_are_said_once() -> None:
+    found = calls(*(piece("f", text, index=0, id="a") for text in "{}"))
+
+    assert found == [ToolCall(0, "a", "f", "{"), ToolCall(0, None, None, "}")]
+
+
+def test_calls_of_a_plain_answer_stand_in_their_order() -> None:
+    content = msgspec.convert({"tool_calls": [piece("f", "1", index=0), piece("g", "2", index=0, id="b")]}, Content)
+
+    found = Calls().whole(content)
+
+    assert [(call.index, call.name, call.arguments) for call in found] == [(0, "f", "1"), (1, "g", "2")]
+    assert found[0].id is not None
+    assert found[1].id == "b"

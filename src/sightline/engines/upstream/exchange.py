@@ -9,13 +9,13 @@ from typing import get_args
 import msgspec
 from msgspec.structs import replace
 
-from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest, TextPart
+from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest
 from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Reply, Sending, Unreachable
 from sightline.engines.upstream.failures import Failure, of_status
 from sightline.engines.upstream.reckoning import ImagesLost, Reckoning
 from sightline.engines.upstream.server import Exchange, Served, Server
-from sightline.engines.upstream.wire import Choice, Content, EventStream, UsageBody, calls_of, decoder, logprobs_of
+from sightline.engines.upstream.wire import Calls, Choice, Content, EventStream, UsageBody, decoder, logprobs_of
 
 _CHARACTERS_A_TOKEN = 4
 _LONG_CHARACTERS = 20_000
@@ -112,10 +112,9 @@ class Asking:
 
 async def written(write: Callable[[GenerateRequest], Pieces], request: GenerateRequest) -> Pieces:
     """Write a body; beside the event loop where a text is long, for one of brackets takes a quarter second."""
-    texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
-    texts += [call.arguments for message in request.messages for call in message.tool_calls]
-    texts += [request.tools.definitions] if request.tools is not None else []
-    if sum(map(len, texts)) <= _LONG_CHARACTERS:
+    characters = sum([len(text) for message in request.messages for text in message.texts()])
+    characters += len(request.tools.definitions) if request.tools is not None else 0
+    if characters <= _LONG_CHARACTERS:
         return write(request)
     return await asyncio.to_thread(write, request)
 
@@ -124,7 +123,8 @@ class Conversation:
     """Makes pieces of an answer out of its bytes: of a plain one by `whole`, of a stream by `feed` and `end`."""
 
     def __init__(self, request: GenerateRequest, served: Served, running: Exchange) -> None:
-        self._pieces = self._calls = 0
+        self._pieces = self._call_pieces = 0
+        self._calls = Calls()
         self._running = running
         self._clock = asyncio.get_running_loop().time
         self._began_s = self._first_s = running.heard_s
@@ -167,6 +167,7 @@ class Conversation:
         if self._end is None:
             raise Failure("cut")
         self._pieces += bool(self._end.delta.content)
+        self._call_pieces += bool(self._end.delta.tool_calls)
         return self._last(self._end.delta, self._end, self._said)
 
     def whole(self, body: bytes) -> Delta:
@@ -200,10 +201,10 @@ class Conversation:
 
     def _piece(self, choice: Choice, said: UsageBody | None) -> Delta:
         """The next piece, with what was used up to it. Several pieces of calls may come of one token."""
-        calls = calls_of(choice.delta)
+        calls = self._calls.of(choice.delta)
         self._pieces += not calls
-        self._calls += bool(calls)
-        own = self._pieces + self._calls
+        self._call_pieces += bool(calls)
+        own = self._pieces + self._call_pieces
         usage = self._reckoning.checked(said, self._pieces) if said else self._reckoning.own(own)
         return Delta(choice.delta.content or "", logprobs_of(choice), None, usage, tool_calls=calls)
 
@@ -217,8 +218,9 @@ class Conversation:
         reason = _REASONS.get(choice.finish_reason or "")
         if reason is None:
             raise Failure("lying")
-        own = self._reckoning.own(self._pieces + self._calls)
-        made = Delta(content.content or "", logprobs_of(choice), reason, own, timings, calls_of(content))
+        own = self._reckoning.own(self._pieces + self._call_pieces)
+        calls = self._calls.whole(content) if content is choice.message else self._calls.of(content)
+        made = Delta(content.content or "", logprobs_of(choice), reason, own, timings, calls)
         try:
             if said is None:
                 raise Failure("lying")

@@ -5,13 +5,16 @@ Pure: comes in a request and reported figures, goes out `Usage`.
 
 from __future__ import annotations
 
-from sightline.core import GenerateRequest, ModelInfo, TextPart, Usage
+from sightline.core import GenerateRequest, ModelInfo, Usage
 from sightline.engines.upstream.failures import Failure
 from sightline.engines.upstream.wire import UsageBody
 from sightline.errors import EngineError
 
 _BYTES_A_TOKEN = 4
 _TOKENS_A_MESSAGE = 8
+_TOKENS_A_CALL = 16
+_MOST_TOKENS_A_CALL = 64
+"""Names of fields, brackets and marks that templates put around it."""
 _MOST_TEMPLATE_TOKENS = 1024
 """Templates may begin with a message of their own, of hundreds of tokens."""
 _MOST_TOKENS_A_BYTE = 3
@@ -25,11 +28,10 @@ class Reckoning:
     """Of one answer: what it may have used at least and at most, and what we count ourselves."""
 
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
-        texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
-        texts += [
-            text for one in request.messages for call in one.tool_calls for text in (call.name or "", call.arguments)
-        ]
-        texts += [request.tools.definitions] if request.tools is not None else []
+        texts = [text for message in request.messages for text in message.texts()]
+        calls = sum([len(message.tool_calls) for message in request.messages])
+        if request.tools is not None:
+            texts.append(request.tools.definitions)
         text_bytes = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
         schema = request.sampling.response_format.schema
         schema_bytes = len(schema.encode("utf-8", "replace")) if schema else 0
@@ -39,11 +41,13 @@ class Reckoning:
             request.image_tokens
             + _MOST_TOKENS_A_BYTE * (text_bytes + schema_bytes)  # OpenAI counts a schema as part of the prompt
             + _TOKENS_A_MESSAGE * messages
+            + _MOST_TOKENS_A_CALL * calls
             + (_MOST_TOKENS_AROUND_AN_IMAGE + _MOST_TOKENS_READ * model.read_there) * images
             + _MOST_TEMPLATE_TOKENS
         )
         self._most_completion = request.sampling.max_tokens or model.context_length
-        self._own_prompt = request.image_tokens + text_bytes // _BYTES_A_TOKEN + _TOKENS_A_MESSAGE * messages
+        around = _TOKENS_A_MESSAGE * messages + _TOKENS_A_CALL * calls
+        self._own_prompt = request.image_tokens + text_bytes // _BYTES_A_TOKEN + around
 
     def own(self, completion_tokens: int) -> Usage:
         """What we reckon ourselves, of an answer of so many tokens."""

@@ -61,7 +61,16 @@ class Reserved:
         return value
 
     def _call(self, call: ToolCall) -> ToolCall:
-        return replace(call, id=self._neutralise(call.id or ""), arguments=self._neutralise(call.arguments))
+        name, arguments = self._neutralise(call.name or ""), self._arguments(call.arguments)
+        return replace(call, id=self._neutralise(call.id or ""), name=name, arguments=arguments)
+
+    def _arguments(self, text: str) -> str:
+        """An earlier call's arguments; `{}` for what is no JSON object, at which vLLM and llama.cpp fail."""
+        try:
+            value = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            return "{}"
+        return self.json(text).decode() if isinstance(value, dict) else "{}"
 
     def _message(self, message: Message) -> Message:
         parts = message.parts

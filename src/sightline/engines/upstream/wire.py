@@ -5,6 +5,7 @@ Source: OpenAI's OpenAPI description; WHATWG HTML, section 9.2.
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated, Any
 
 import msgspec
@@ -60,11 +61,11 @@ class CalledFunction(msgspec.Struct, frozen=True, gc=False):
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """A call of a tool; only those of chunks are numbered."""
+    """A call of a tool, or a piece of one; see `Calls`."""
 
     index: Annotated[int, msgspec.Meta(ge=0)] | None = None
     id: str | None = None
-    function: CalledFunction = CalledFunction()
+    function: CalledFunction | None = None
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -104,14 +105,46 @@ def logprobs_of(choice: Choice) -> tuple[TokenLogprob, ...]:
     )
 
 
-def calls_of(content: Content) -> tuple[ToolCall, ...]:
-    """The calls of tools, or pieces of them, as core values."""
-    if not content.tool_calls:
-        return ()
-    return tuple(
-        ToolCall(at if call.index is None else call.index, call.id, call.function.name, call.function.arguments or "")
-        for at, call in enumerate(content.tool_calls)
-    )
+class Calls:
+    """Numbers and names the calls of one answer as OpenAI's clients rely on.
+
+    Servers may number them all 0 or not at all, leave out the id, or say id and name again with each piece, which
+    clients put behind one another.
+    """
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+        self._named: set[int] = set()
+        self._places: dict[int, int] = {}
+        """Of each of the server's numbers, which call it means now."""
+
+    def of(self, content: Content) -> tuple[ToolCall, ...]:
+        """The pieces of calls in a chunk."""
+        return tuple([self._piece(call) for call in content.tool_calls]) if content.tool_calls else ()
+
+    def whole(self, content: Content) -> tuple[ToolCall, ...]:
+        """The calls of a plain answer, which stand in their order."""
+        return tuple([self._begun(at, call) for at, call in enumerate(content.tool_calls or ())])
+
+    def _piece(self, call: Call) -> ToolCall:
+        theirs = call.index or 0
+        ours = self._places.get(theirs)
+        is_other = ours is not None and bool(call.id) and call.id != self._ids[ours]
+        if ours is None or is_other or (call.index is None and call.function is not None and call.function.name):
+            return self._begun(theirs, call)
+        function = call.function or CalledFunction()
+        name = None if ours in self._named else function.name
+        if name:
+            self._named.add(ours)
+        return ToolCall(ours, None, name, function.arguments or "")
+
+    def _begun(self, theirs: int, call: Call) -> ToolCall:
+        ours = self._places[theirs] = len(self._ids)
+        self._ids.append(call.id or f"call_{secrets.token_hex(12)}")
+        function = call.function or CalledFunction()
+        if function.name:
+            self._named.add(ours)
+        return ToolCall(ours, self._ids[ours], function.name, function.arguments or "")
 
 
 def _top(token: TopToken) -> TokenLogprob:
