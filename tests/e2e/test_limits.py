@@ -254,7 +254,7 @@ def test_refusals_do_not_wait_for_a_busy_engine(scripted: LocalService, http: ht
         *(raw(image(data)) for data in (b"BM", bombs.png_claim(5000, 5001), bombs.jpeg_of_scans(101), b"\x89PNG")),
         raw(*[image()] * 3),
         of_size(LIMIT_BYTES),
-        raw("a", tools=[]),
+        raw("a", logit_bias={}),
         b'{"model": ',
     ]
     done = threading.Event()
