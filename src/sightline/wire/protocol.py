@@ -18,9 +18,12 @@ def _shape(value: Any) -> str:
 def _choice(value: Any) -> str:
     if not isinstance(value, dict):
         return "word"
-    return "refused" if value.get("type") in ("custom", "allowed_tools") else "function"
+    kind = value.get("type")
+    return "refused" if isinstance(kind, str) and kind in REFUSED_TOOLS else "function"
 
 
+REFUSED_TOOLS = frozenset({"custom", "allowed_tools"})
+"""Types of tools, of their calls and of choices among them that OpenAI has and this service lacks."""
 MOST_TOOLS = 128
 """Of a request, and calls of a message, as with OpenAI."""
 
@@ -288,5 +291,3 @@ REFUSED = (
 REFUSED_OF_ASSISTANT = ("function_call", "audio")
 REFUSED_KINDS = frozenset({"input_audio", "file", "refusal", "function"})
 """Types of parts, and a role, that OpenAI has and this service lacks."""
-REFUSED_TOOLS = frozenset({"custom", "allowed_tools"})
-"""Types of tools, of their calls and of choices among them, likewise."""

@@ -16,7 +16,10 @@ _WITHOUT_TOOLS = {"developer": "system", "tool": "user"}  # to whom no tool is k
 _WITH_TOOLS = {"developer": "system"}
 _LIMITS = ("max_completion_tokens", "max_tokens")
 _NEW_LIMIT = frozenset({"vllm", "sglang", "sightline", "openai"})
-"""Servers that take `max_completion_tokens`. Others may drop it without a word: Ollama and llama-cpp-python do."""
+"""Servers that take `max_completion_tokens`. Others may drop it without a word.
+
+Source: Ollama's issue 7125, llama-cpp-python's 1907.
+"""
 _MARK = b"\0"  # in no JSON
 _LEAST_TOP_P = 1e-6
 """vLLM refuses 0, which OpenAI takes; either way the likeliest token alone is left."""

@@ -9,13 +9,13 @@ from typing import get_args
 import msgspec
 from msgspec.structs import replace
 
-from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest
+from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest, ToolCall
 from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Reply, Sending, Unreachable
 from sightline.engines.upstream.failures import Failure, of_status
 from sightline.engines.upstream.reckoning import ImagesLost, Reckoning
 from sightline.engines.upstream.server import Exchange, Served, Server
-from sightline.engines.upstream.wire import Calls, Choice, Content, EventStream, UsageBody, decoder, logprobs_of
+from sightline.engines.upstream.wire import Calls, Choice, EventStream, UsageBody, decoder, logprobs_of
 
 _CHARACTERS_A_TOKEN = 4
 _LONG_CHARACTERS = 20_000
@@ -168,7 +168,7 @@ class Conversation:
             raise Failure("cut")
         self._pieces += bool(self._end.delta.content)
         self._call_pieces += bool(self._end.delta.tool_calls)
-        return self._last(self._end.delta, self._end, self._said)
+        return self._last(self._end.delta.content, self._calls.of(self._end.delta), self._end, self._said)
 
     def whole(self, body: bytes) -> Delta:
         """A plain answer, which is one piece.
@@ -184,7 +184,7 @@ class Conversation:
         choice = answer.choices[0]
         self._pieces = int(bool(choice.message.content))
         try:
-            return self._last(choice.message, choice, answer.usage)
+            return self._last(choice.message.content, self._calls.whole(choice.message), choice, answer.usage)
         except Failure as failure:
             if failure.instead is not None:
                 texts = (failure.instead.text, *(call.arguments for call in failure.instead.tool_calls))
@@ -208,7 +208,7 @@ class Conversation:
         usage = self._reckoning.checked(said, self._pieces) if said else self._reckoning.own(own)
         return Delta(choice.delta.content or "", logprobs_of(choice), None, usage, tool_calls=calls)
 
-    def _last(self, content: Content, choice: Choice, said: UsageBody | None) -> Delta:
+    def _last(self, text: str | None, calls: tuple[ToolCall, ...], choice: Choice, said: UsageBody | None) -> Delta:
         """The last piece, with the usage of all.
 
         Raises:
@@ -219,8 +219,7 @@ class Conversation:
         if reason is None:
             raise Failure("lying")
         own = self._reckoning.own(self._pieces + self._call_pieces)
-        calls = self._calls.whole(content) if content is choice.message else self._calls.of(content)
-        made = Delta(content.content or "", logprobs_of(choice), reason, own, timings, calls)
+        made = Delta(text or "", logprobs_of(choice), reason, own, timings, calls)
         try:
             if said is None:
                 raise Failure("lying")

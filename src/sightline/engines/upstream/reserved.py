@@ -47,9 +47,11 @@ class Reserved:
 
     def json(self, text: str) -> bytes:
         """Return JSON whose strings and names have no control spelling left."""
-        if "\\" not in text and self._neutralise.is_neutral(text):
-            return text.encode()
-        return msgspec.json.encode(self._value(msgspec.json.decode(text)))
+        return text.encode() if self._is_neutral(text) else msgspec.json.encode(self._value(msgspec.json.decode(text)))
+
+    def _is_neutral(self, text: str) -> bool:
+        """Whether there is surely nothing to break in JSON: an escape may hide it."""
+        return "\\" not in text and self._neutralise.is_neutral(text)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -65,12 +67,17 @@ class Reserved:
         return replace(call, id=self._neutralise(call.id or ""), name=name, arguments=arguments)
 
     def _arguments(self, text: str) -> str:
-        """An earlier call's arguments; `{}` for what is no JSON object, at which vLLM and llama.cpp fail."""
+        """An earlier call's arguments; `{}` for what is no JSON object, to which servers are reported to answer 500.
+
+        Source: llama.cpp's issue 25510, vLLM's 43995.
+        """
         try:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
             return "{}"
-        return self.json(text).decode() if isinstance(value, dict) else "{}"
+        if not isinstance(value, dict):
+            return "{}"
+        return text if self._is_neutral(text) else msgspec.json.encode(self._value(value)).decode()
 
     def _message(self, message: Message) -> Message:
         parts = message.parts
