@@ -40,6 +40,7 @@ def _plain(tokens: int) -> bytes:
     return _response(json.dumps({**_HEAD, "object": "chat.completion", "choices": [choice], "usage": usage}).encode())
 
 
+_ONE_TOKEN = (b'"max_tokens":1}', b'"max_completion_tokens":1}')
 PLAIN, SHORT = _plain(CHUNKS), _plain(1)
 _ENTRY = {"object": "model", "created": 1, "owned_by": "bench", "max_model_len": 8192}
 _ENTRIES = [{"id": name, **_ENTRY} for name in (MODEL, PACED)]
@@ -80,7 +81,7 @@ class StandIn(asyncio.Protocol):
         body = b"".join(self._pieces)
         outside = body[:200] + body[-400:]
         if b'"stream":true' not in outside.replace(b" ", b""):
-            self._transport.write(SHORT if b'"max_completion_tokens":1}' in outside else PLAIN)
+            self._transport.write(SHORT if outside.endswith(_ONE_TOKEN) else PLAIN)
         elif PACED.encode() in outside:
             self._pacing = asyncio.create_task(self._paced())
         else:
