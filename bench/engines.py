@@ -219,7 +219,7 @@ class Transformers:
 def _sightline() -> Iterator[Side]:
     """The bundled model as it is, but that nothing is read to it: the others have no transcriber."""
     shipped = Path(sightline.__file__).parent / "bundled" / BUNDLED[MODEL]
-    card = json.loads((shipped / "sightline.json").read_text()) | {"read_characters": 0}
+    card = json.loads((shipped / "sightline.json").read_text()) | {"read_characters": 0, "repeats_question": False}
     with tempfile.TemporaryDirectory() as folder:
         for file in shipped.iterdir():
             if file.name != "sightline.json":

@@ -167,7 +167,8 @@ def main() -> None:
     processor = json.loads((options.folder / "preprocessor_config.json").read_text())
     closer = any(name.startswith("pan_and_scan_") for name in processor)
     mix = Mix(config["image_size"], config["image_size"] // config["patch_size"], kinds or None, letters=closer)
-    characters = int(json.loads((options.folder / "sightline.json").read_text()).get("read_characters", 0))
+    card = json.loads((options.folder / "sightline.json").read_text())
+    characters = int(card.get("read_characters", 0))
     reads = transcriber() if characters or (options.transcriber and set(kinds) != {SCENES}) else None
     beside = reads if options.transcriber and set(kinds) != {SCENES} else None
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -179,6 +180,7 @@ def main() -> None:
             most_pictures=options.most_pictures,
             transcribe=reads,
             characters=characters,
+            again=card.get("repeats_question", False),
             drew=lambda: progress.advance(drawing),
         )
         progress.update(drawing, visible=False)

@@ -58,12 +58,13 @@ def items(
     most_pictures: int,
     transcribe: Transcribe | None = None,
     characters: int = 0,
+    again: bool = False,
     drew: Callable[[], None] = lambda: None,
 ) -> list[Item]:
     """Draw pictures until every skill met has `asked` questions, or `most_pictures` are drawn.
 
     Where the model has pictures read, `characters` of what `transcribe` reads on them stand beside them, as the
-    service puts them. `drew` is called after every picture.
+    service puts them; `again`: questions in front of them are said once more. `drew` is called after every picture.
     """
     chosen: list[Item] = []
     counts: Counter[str] = Counter()
@@ -75,7 +76,8 @@ def items(
             readings = tuple(whole_lines(transcribe(image), characters) for image in originals(drawn, index, seed, mix))
         for turn in sorted(fitting, key=lambda turn: counts[skill_of(turn)])[:MOST_A_PICTURE]:
             counts[skill_of(turn)] += 1
-            chosen.append(Item(index, drawn.kind, turn, replace(ask_of(drawn, turn), readings=readings)))
+            ask = replace(ask_of(drawn, turn), readings=readings, again=again)
+            chosen.append(Item(index, drawn.kind, turn, ask))
         drew()
         if index > 200 and min(counts.values()) >= asked:
             break

@@ -47,6 +47,7 @@ CARD = {
     "context_length": 4096,
     "max_images": 2,
     "read_characters": MOST_CHARACTERS,
+    "repeats_question": True,
     "characters_per_token": 1,
     "license": "Apache-2.0",
 }

@@ -21,7 +21,7 @@ from tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, IMAGE, PAD, START_OF_IMAGE
 from tokenizers import Tokenizer
 from views import spell_views
 
-from sightline.quoting import quoted
+from sightline.quoting import quoted, repeated
 
 PICTURE = f"\n\n{START_OF_IMAGE}{END_OF_IMAGE}\n\n"
 UNSEEN = "\n\n"
@@ -141,7 +141,7 @@ class RowWriter:
         common = [self.bos] * doubled + self.encode(head if after else head + pictures)
         waiting: deque[Written] = deque()
         for turn in sample.turns:
-            asked = turn.question + (pictures if after else "")
+            asked = turn.question + (pictures + repeated(turn.question) if after else "")
             if sample.layout == "talk" and waiting:
                 asked = f"\n{START_OF_TURN}user\n{asked}"
             answer = [(token, taught) for text, taught in turn.pieces if text for token in self.encode(text)]

@@ -17,7 +17,7 @@ import openvino
 import openvino_genai
 from views import Pixels, spell_views
 
-from sightline.quoting import quoted
+from sightline.quoting import quoted, repeated
 
 MOST_TOKENS = 1024
 """Of an answer: more than any right one has. A caller who sets no limit gets as many as the context holds."""
@@ -26,7 +26,10 @@ IN_FLIGHT = 32
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One first-turn request: images as their views, the text read on each; `schema` forces JSON by grammar."""
+    """One first-turn request: images as their views, the text read on each; `schema` forces JSON by grammar.
+
+    `again`: a question in front of its images is said once more behind them, as the service does for this model.
+    """
 
     images: tuple[tuple[Pixels, ...], ...]
     question: str
@@ -34,6 +37,7 @@ class Ask:
     layout: str = "before"
     schema: dict[str, Any] | None = None
     readings: tuple[str, ...] = ()
+    again: bool = False
 
     @property
     def views(self) -> list[Pixels]:
@@ -47,7 +51,9 @@ def prompt_of(ask: Ask, tag: str = "<ov_genai_image_{}>") -> str:
         tags = [tag.format(number + i) for i in range(len(views))]
         number += len(views)
         pictures += spell_views(tags) + quoted(reading)
-    text = ask.question + pictures if ask.layout == "after" else pictures + ask.question
+    text = pictures + ask.question
+    if ask.layout == "after":
+        text = ask.question + pictures + (repeated(ask.question) if ask.again else "")
     system = f"{ask.system}\n\n" if ask.system else ""
     return f"<start_of_turn>user\n{system}{text}<end_of_turn>\n<start_of_turn>model\n"
 

@@ -27,6 +27,7 @@ from sightline.metering.booking import Booking
 from sightline.metering.count import Meter
 from sightline.metering.ledger import Ending, Entry, Ledger, Once
 from sightline.metering.prices import Cost, Prices
+from sightline.repeating import again
 
 TOKENS_A_MESSAGE = 8
 TOKENS_A_CALL = 16
@@ -257,7 +258,8 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     read = model.read_characters + model.read_there
     characters = read * 2 * len(request.images)  # the lines' numbers and letters, and ranks, come on top
     around = 0
-    for message in request.messages:
+    messages = again(request.messages) if model.repeats_question or model.repeated_there else request.messages
+    for message in messages:
         characters += sum(map(len, message.texts()))
         around += TOKENS_A_MESSAGE + TOKENS_A_CALL * len(message.tool_calls)
     characters += len(request.sampling.response_format.schema or "")

@@ -306,6 +306,8 @@ class ModelInfo:
 
     Up to `read_characters` of each picture's text, read by the transcriber, stand beside it in the prompt; 0: none.
     `read_there` as many are read by the server that has the model, another Sightline, which counts them as text.
+    `repeats_question`: a text in front of images is said again behind them, in the prompt; `repeated_there`: by the
+    server that has the model.
     `characters_per_token` is what a text is taken to have before it is counted: 4, or fewer where a tokenizer spells.
     `temperature` is that of a request which states none.
     """
@@ -320,6 +322,8 @@ class ModelInfo:
     supported_parameters: frozenset[str]
     read_characters: int = 0
     read_there: int = 0
+    repeats_question: bool = False
+    repeated_there: bool = False
     characters_per_token: int = 4
     temperature: float = 1.0
 

@@ -1,10 +1,11 @@
-"""The text read on a picture → how it stands in the prompt: in quotes, every line with its number.
+"""What a small model is told around a picture: the text read on it, in quotes, and a question said again.
 
 In: lines as the transcriber gives them, cells parted by tabs. Out: the quote. Small models do not count lines and tabs;
 so lines say which they are, and in lines of three cells or more each cell says its column, as in a spreadsheet. Empty
 cells are left out then. Nor do they compare numbers well: of labels with a number each, as charts have them, a plus
 follows the largest, +2 the next and so on, and a minus the smallest. Check boxes stand behind their labels, wherever
-they were drawn. Knows no other module, so that training writes its prompts with the same code.
+they were drawn. A question in front of its pictures is read before there is anything to look for, so it is said once
+more behind them. Knows no other module, so that training writes its prompts with the same code.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ QUOTES = '"""'
 LEAST_CELLS = 3
 """Cells of a line that are given letters; two are told apart by being first and last."""
 LETTERS = 26
+MOST_REPEATED = 1000
+"""Characters of what is said again; instructions of pages would cost more than they bring."""
 LABELLED = 2
 LEAST_COMPARED, MOST_RANKS = 3, 12
 FIGURE = re.compile(r"(~?[$€£]?)(-?\d{1,3}(?:,\d{3})+|-?\d{1,4}(?:\.\d)?)( ?[%kKM]?)")
@@ -46,6 +49,14 @@ def quoted(text: str) -> str:
     rows = _marked([[_labelled(cell) for cell in line.split("\t")] for line in text.split("\n")])
     lines = "\n".join(f"{number} {_lettered(row)}" for number, row in enumerate(rows, 1))
     return f"{QUOTES}\n{lines}\n{QUOTES}"
+
+
+def repeated(text: str) -> str:
+    """Return what is said again behind pictures of all the text in front of them: the whole, or nothing of a long one.
+
+    Source: "Prompt Repetition Improves Non-Reasoning LLMs" (Google Research, 2025), which repeats whole prompts.
+    """
+    return text if text.strip() and len(text) <= MOST_REPEATED else ""
 
 
 def whole_lines(text: str, most: int) -> str:

@@ -25,6 +25,7 @@ from sightline.images.receipt import ImageReceipt
 from sightline.images.viewer import Viewer
 from sightline.metering.prices import Cost
 from sightline.reading import Reader, beside
+from sightline.repeating import again, images_followed
 
 _MOST_PIXEL_BYTES = 32 << 20
 """That the answers to one request may take to their engine at once."""
@@ -147,8 +148,10 @@ class Service:
             receipts = tuple([one.receipt for one in seen])
             images = tuple([one.shown for one in seen if not isinstance(one.shown, ImageFile)])
             files = tuple([one.shown for one in seen if isinstance(one.shown, ImageFile)])
+            if model.repeats_question:
+                messages, receipts = _repeat(messages, receipts)
             if model.read_characters:
-                messages, receipts = await self._read(request, receipts, model.read_characters, call)
+                messages, receipts = await self._read(request, messages, receipts, model.read_characters, call)
         sampling = request.sampling
         if model.temperature != sampling.temperature and "temperature" not in request.params_sent:
             sampling = replace(sampling, temperature=model.temperature)
@@ -167,7 +170,12 @@ class Service:
         return work, receipts
 
     async def _read(
-        self, request: ChatRequest, receipts: tuple[ImageReceipt, ...], most: int, call: Call
+        self,
+        request: ChatRequest,
+        messages: tuple[Message, ...],
+        receipts: tuple[ImageReceipt, ...],
+        most: int,
+        call: Call,
     ) -> tuple[tuple[Message, ...], tuple[ImageReceipt, ...]]:
         """Put the text of each image beside it; the receipts say how much that is."""
         told = [
@@ -177,7 +185,7 @@ class Service:
             for number, (image, receipt) in enumerate(zip(request.images, receipts, strict=True), start=1)
         ]
         receipts = tuple([receipt.reading(*one) for receipt, one in zip(receipts, told, strict=True)])
-        return beside(request.messages, [one.text for one in told]), receipts
+        return beside(messages, [one.text for one in told]), receipts
 
 
 def _lack(request: ChatRequest, model: ModelInfo) -> InvalidRequest | None:
@@ -187,6 +195,15 @@ def _lack(request: ChatRequest, model: ModelInfo) -> InvalidRequest | None:
     except InvalidRequest as error:
         return error
     return None
+
+
+def _repeat(
+    messages: tuple[Message, ...], receipts: tuple[ImageReceipt, ...]
+) -> tuple[tuple[Message, ...], tuple[ImageReceipt, ...]]:
+    """Say what stands in front of images again behind them; the receipts say where."""
+    before = images_followed(messages)
+    receipts = tuple([receipt.followed() if at in before else receipt for at, receipt in enumerate(receipts)])
+    return again(messages), receipts
 
 
 class _Turns:

@@ -140,7 +140,8 @@ class UpstreamModel:
     """A model of an upstream: its id there, and what is not to be asked of the upstream or cannot be.
 
     `image` is how it turns pictures into tokens, or the name of a family that is known (`IMAGE_RULES` of the engine).
-    Up to `read_characters` of each picture's text are read here and stand beside it in the prompt.
+    Up to `read_characters` of each picture's text are read here and stand beside it in the prompt; `repeats_question`
+    says a text in front of pictures again behind them.
     """
 
     __pydantic_config__ = _STRICT
@@ -152,6 +153,7 @@ class UpstreamModel:
     supported_parameters: frozenset[str] | None = None
     description: str = ""
     read_characters: Annotated[int, Field(ge=0, le=10_000)] = 0
+    repeats_question: bool = False
 
 
 @dataclass(frozen=True, slots=True)

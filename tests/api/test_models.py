@@ -23,6 +23,7 @@ SCRIPTED = {
     "context_length": 4096,
     "max_images": 2,
     "read_characters": 0,
+    "repeats_question": False,
     "characters_per_token": 4,
     "architecture": {
         "input_modalities": ["text", "image"],

@@ -26,6 +26,7 @@ key_env = "SIGHTLINE_UPSTREAM_KEY"
 [upstreams.models."house/reader"]
 id = "sightline/scripted"
 read_characters = 60
+repeats_question = true
 """
 
 
@@ -39,7 +40,7 @@ def test_the_text_of_a_picture_goes_out_beside_it(tmp_path: Path, monkeypatch: p
         wait_for(lambda: front.log.count("upstream_ready") == 1)
         headers = {"authorization": f"Bearer {front.api_key}"}
         http = stack.enter_context(httpx2.Client(base_url=front.url, headers=headers, timeout=60))
-        body = question(image(PAGE.read_bytes()), "What is it?", model="house/reader")
+        body = question("What is it?", image(PAGE.read_bytes()), model="house/reader")
         preview = http.post("/v1/chat/completions/input_tokens", json=body).json()
         answer = http.post("/v1/chat/completions", json=body).json()
 
@@ -47,24 +48,30 @@ def test_the_text_of_a_picture_goes_out_beside_it(tmp_path: Path, monkeypatch: p
     numbered = text.split('"""')[1].strip("\n").split("\n")
     read = "\n".join(line.split(" ", 1)[1] for line in numbered)
     assert 20 < len(read) <= 60
+    assert text.startswith("What is it? [")
     assert text.endswith('""" What is it?')
     assert answer["sightline"]["images"][0]["read_characters"] == len(read)
     assert preview["images"][0]["read_characters"] == len(read)
     assert preview["input_tokens"] == answer["usage"]["prompt_tokens"]
 
 
-def test_offline_figures_are_the_services_where_pictures_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", ["picture", "question"])
+def test_offline_figures_are_the_services_where_pictures_are_read(tmp_path: Path, first: str) -> None:
     folder = with_pictures(tmp_path / "reading")
     card = json.loads((folder / "sightline.json").read_text())
     (folder / "sightline.json").unlink()
-    (folder / "sightline.json").write_text(json.dumps(card | {"id": "a/b", "read_characters": 300}))
+    (folder / "sightline.json").write_text(
+        json.dumps(card | {"id": "a/b", "read_characters": 300, "repeats_question": True})
+    )
+    parts = [image(PAGE.read_bytes()), {"type": "text", "text": "What is it?"}]
+    parts = parts if first == "picture" else parts[::-1]
     with LocalService("--model", str(folder), "--model", TRANSCRIBER) as service:
         headers = {"authorization": f"Bearer {service.api_key}"}
         with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as http:
-            body = question(image(PAGE.read_bytes()), "What is it?", model="a/b", max_tokens=4)
+            body = question(*parts, model="a/b", max_tokens=4)
             preview = http.post("/v1/chat/completions/input_tokens", json=body).json()
             answer = http.post("/v1/chat/completions", json=body).json()
-    (offline,) = sightline.estimate([PAGE], model=str(folder), prompt="What is it?").requests
+    (offline,) = sightline.estimate(messages=[{"role": "user", "content": parts}], model=str(folder)).requests
 
     assert 200 < answer["sightline"]["images"][0]["read_characters"] <= 300
     assert offline.input_tokens == preview["input_tokens"] == answer["usage"]["prompt_tokens"]

@@ -108,3 +108,4 @@ def test_pictures_stand_before_or_after_the_question() -> None:
 
     assert "user\n<ov_genai_image_0>Why?<end" in prompt_of(Ask(((view,),), "Why?"))
     assert "Why?<ov_genai_image_0><end" in prompt_of(Ask(((view,),), "Why?", layout="after"))
+    assert "Why?<ov_genai_image_0>Why?<end" in prompt_of(Ask(((view,),), "Why?", layout="after", again=True))

@@ -106,14 +106,15 @@ def test_a_turn_sees_its_picture_and_no_other_turn() -> None:
     assert allowed[6] == [0, 0, 0, 0, 0, 0, 1]
 
 
-def test_a_first_turn_is_written_as_the_server_asks_it(runs: Path, recipe: Recipe) -> None:
+@pytest.mark.parametrize("layout", ["before", "after"])
+def test_a_first_turn_is_written_as_the_server_asks_it(runs: Path, recipe: Recipe, layout: str) -> None:
     from served import Ask, prompt_of
 
     writer = writer_for(recipe)
-    drawn = one_sample(recipe.mix)
+    drawn = replace(one_sample(recipe.mix), layout=layout)
     rows = writer.write([drawn], 1, np.random.default_rng(3)).columns[0]
     images = tuple(tuple(view.pixels for view in views) for views in drawn.images)
-    ask = Ask(images, drawn.turns[0].question, drawn.system, drawn.layout, readings=drawn.readings)
+    ask = Ask(images, drawn.turns[0].question, drawn.system, drawn.layout, readings=drawn.readings, again=True)
     prompt = prompt_of(ask, tag="\n\n<start_of_image>\n\n")
 
     first = [

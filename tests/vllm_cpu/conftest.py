@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 
 from sightline.local import LocalService
 from support.live import PEEK
-from support.models import BUNDLED_FOLDER, IMAGE_TOKENS, READ_CHARACTERS, SIDE_PX
+from support.models import BUNDLED_FOLDER, CARD, IMAGE_TOKENS, SIDE_PX
 from support.programs import lacking
 from support.sockets import free_ports
 from vllm_cpu.checkpoint import write_checkpoint
@@ -43,7 +44,8 @@ urls = ["{url}"]
 [upstreams.models."{model}"]
 id = "peek"
 image = {{kind = "square", size_px = {side_px}, tokens = {tokens}}}
-read_characters = {characters}
+read_characters = {read_characters}
+repeats_question = {repeats_question}
 """
 
 
@@ -92,9 +94,8 @@ def is_up(url: str) -> bool:
 def through(vllm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
     """Sightline in front of vLLM."""
     config = tmp_path_factory.mktemp("config") / "sightline.toml"
-    config.write_text(
-        CONFIG.format(url=vllm, model=PEEK, side_px=SIDE_PX, tokens=IMAGE_TOKENS, characters=READ_CHARACTERS)
-    )
+    told = {name: json.dumps(CARD.get(name, False)) for name in ("read_characters", "repeats_question")}
+    config.write_text(CONFIG.format(url=vllm, model=PEEK, side_px=SIDE_PX, tokens=IMAGE_TOKENS, **told))
     with LocalService("--config", str(config)) as service:
         yield Side(service, client_of(service))
 

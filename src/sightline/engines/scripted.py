@@ -36,7 +36,15 @@ class ScriptedEngine:
     A text that contains `<crash>` ends the process, `<fail>` raises.
     """
 
-    def __init__(self, *, step_s: float = 0.0, answer: str = "", model: str = MODEL, read_characters: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        step_s: float = 0.0,
+        answer: str = "",
+        model: str = MODEL,
+        read_characters: int = 0,
+        repeats_question: bool = False,
+    ) -> None:
         self.step_s = step_s
         self.steps = 0
         self.running = 0
@@ -53,6 +61,7 @@ class ScriptedEngine:
                 {"max_tokens", "seed", "stop", "temperature", "logprobs", "top_logprobs", "response_format"}
             ),
             read_characters=read_characters,
+            repeats_question=repeats_question,
         )
         self._up = False
 

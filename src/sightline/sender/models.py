@@ -20,6 +20,7 @@ from sightline.engines.transcribe.model import WITHOUT_PICTURES
 from sightline.errors import InvalidRequest
 from sightline.images.tokens import Views, views
 from sightline.reading import beside
+from sightline.repeating import again
 from sightline.sender.reading import read_picture
 from sightline.settings import USUAL, engine_spec
 
@@ -75,7 +76,7 @@ class KnownModel:
             return self.image_tokens(request)
         self._tools = self._tools or _load_tools(self._model)
         writer, counter = self._tools
-        messages = request.messages
+        messages = again(request.messages) if self.info.repeats_question and request.images else request.messages
         if most := self.info.read_characters:
             messages = beside(
                 messages, [read_picture(one, number, most) for number, one in enumerate(request.images, 1)]

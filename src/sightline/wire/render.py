@@ -165,6 +165,7 @@ def model_body(model: ModelInfo) -> dict[str, Any]:
         "context_length": model.context_length,
         "max_images": model.max_images,
         "read_characters": model.read_characters + model.read_there,
+        "repeats_question": model.repeats_question or model.repeated_there,
         "characters_per_token": model.characters_per_token,
         "architecture": {"input_modalities": ["text", "image"] if model.image else ["text"], "image": model.image},
         "supported_parameters": sorted(model.supported_parameters),

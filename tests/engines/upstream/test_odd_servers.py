@@ -180,7 +180,7 @@ async def test_prompt_may_have_its_schema_in_it_and_what_a_template_begins_with(
 
 @pytest.mark.parametrize("reads", [0, 640])
 async def test_prompt_may_have_in_it_what_a_sightline_reads_on_the_pictures(reads: int) -> None:
-    server = Counting(read_characters=reads, characters_per_token=1)
+    server = Counting(read_characters=reads, characters_per_token=1, repeats_question=bool(reads))
     server.tokens = 600
     await server.start()
     try:
@@ -191,6 +191,7 @@ async def test_prompt_may_have_in_it_what_a_sightline_reads_on_the_pictures(read
             deltas = [delta async for delta in engine.generate(ask(images=2))]
 
             assert (model.read_characters, model.read_there, model.characters_per_token) == (0, reads, 1)
+            assert (model.repeats_question, model.repeated_there) == (False, bool(reads))
             assert deltas[-1].usage is not None
             assert (deltas[-1].usage.prompt_tokens == server.tokens) == bool(reads)
             assert engine.pool.servers[0].is_in == bool(reads)

@@ -90,6 +90,7 @@ class Listed(msgspec.Struct):
     context_length: int | None = None
     max_images: int | None = None
     read_characters: int | None = None
+    repeats_question: bool | None = None
     characters_per_token: int | None = None
     architecture: _Architecture | None = None
     supported_parameters: frozenset[str] | None = None
@@ -231,6 +232,8 @@ class Discovery:
             supported_parameters=_supported(model, entry),
             read_characters=model.read_characters if image else 0,
             read_there=min(max(0, entry.read_characters or 0), _MOST_STATED) if image else 0,
+            repeats_question=model.repeats_question,
+            repeated_there=bool(entry.repeats_question),
             characters_per_token=min(max(1, entry.characters_per_token or 4), _MOST_STATED),
             temperature=_temperature(entry),
         )
