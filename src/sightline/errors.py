@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 SMALLER_IMAGES = "Send smaller images: resize them, save them as JPEG or WebP, or run `sightline fit`."
 
@@ -73,7 +74,7 @@ class InvalidRequest(ServiceError):
         self.details = tuple(details)
 
     @classmethod
-    def of(cls, problems: Sequence[Problem]) -> InvalidRequest:
+    def of(cls, problems: Sequence[Problem]) -> Self:
         """Report several problems at once: the first leads, all are listed."""
         first = problems[0]
         return cls(first.message, param=first.param, code=first.code, details=problems)
@@ -83,8 +84,12 @@ class InvalidRequest(ServiceError):
         """Several refusals as one that lists them all; a single one as it is."""
         if len(refusals) == 1:
             return refusals[0]
-        of_each = [one.details or [Problem(one.message, one.param, one.code)] for one in refusals]
-        return cls.of([problem for problems in of_each for problem in problems])
+        return cls.of([problem for refusal in refusals for problem in refusal.problems])
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """All of them, a single one as well."""
+        return self.details or (Problem(self.message, self.param, self.code),)
 
 
 class UnsupportedParameter(InvalidRequest):

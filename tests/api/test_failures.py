@@ -70,6 +70,25 @@ async def test_bad_request_is_400_and_names_the_place(
     assert "retry-after" not in error
 
 
+@pytest.mark.parametrize(
+    ("body", "params"),
+    [
+        (chat(image(png_header(9000, 9000)), top_p=0.5), ["messages.[0].content.[0].image_url.url", "top_p"]),
+        (chat("a", stream_options={"include_usage": True}, top_p=0.5), ["stream_options", "top_p"]),
+        (chat(image(), image(), image(), model="nobody/knows"), ["messages", "model"]),
+        (chat("a", logit_bias={"5": 1}, top_p=0.5), ["logit_bias", "top_p"]),
+    ],
+)
+async def test_what_the_model_lacks_is_named_with_what_is_wrong_with_the_body(
+    client: httpx2.AsyncClient, body: Any, params: list[str]
+) -> None:
+    response = await post(client, body)
+
+    error = response.json()["error"]
+    assert (response.status_code, error["param"]) == (400, params[0])
+    assert [problem["param"] for problem in error["details"]] == params
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_fails_before_the_first_piece_is_a_plain_error(client: httpx2.AsyncClient, stream: bool) -> None:
     response = await client.post(CHAT, json=chat(image(picture()[:60]), stream=stream))

@@ -16,17 +16,19 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from sightline.account import Call
+from sightline.admission.keys import ApiKey
 from sightline.admission.limits import LimitReached
 from sightline.api.answer import EVENT_STREAM_TYPE, collect, frames, preview_body
 from sightline.api.body import header, headers, read_json_body
 from sightline.api.caller import allow_model, caller
 from sightline.api.runtime import Runtime, runtime_of
 from sightline.core import ChatRequest
-from sightline.errors import InvalidRequest
+from sightline.engines.catalogue import check
+from sightline.errors import InvalidRequest, ServiceError
 from sightline.ids import new_id
 from sightline.images.source import open_image
 from sightline.metering.ledger import Once, Replay
-from sightline.wire.parse import parse_chat
+from sightline.wire.parse import RefusedChat, parse_chat
 from sightline.wire.render import Head, encode
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -86,10 +88,28 @@ async def _read(runtime: Runtime, scope: Scope, receive: Receive, *, runs: bool 
         call.requests = reached.window
         raise
     body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)
-    chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
+    try:
+        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
+    except RefusedChat as refused:
+        raise _with_lacks(runtime, scope, key, refused) from None
     allow_model(scope, key, chat.model)
     call.once = _once(scope, body)
     return chat, call
+
+
+def _with_lacks(runtime: Runtime, scope: Scope, key: ApiKey, refused: RefusedChat) -> InvalidRequest:
+    """What is wrong with a body, and what its model lacks of what can be read of it: all in one answer."""
+    if (draft := refused.draft) is not None:
+        try:
+            allow_model(scope, key, draft.model)
+            check(draft, runtime.service.catalogue.find(draft.model, key.models)[1])
+        except InvalidRequest as lacks:
+            named = {problem.param for problem in refused.problems}
+            more = [problem for problem in lacks.problems if problem.param not in named]
+            return InvalidRequest.of([*refused.problems, *more])
+        except ServiceError:
+            pass  # of a model that the key may not use, or that cannot be asked now, there is nothing to say
+    return refused
 
 
 def _once(scope: Scope, body: bytes) -> Once | None:

@@ -13,6 +13,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -71,11 +72,18 @@ class _Placed(NamedTuple):
     part: ImageContent | UsualImage | None
 
 
+class RefusedChat(InvalidRequest):
+    """A body that is no request; `draft` is what it would be without what cannot be read of it, where that is one."""
+
+    draft: ChatRequest | None = None
+
+
 def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     """Parse the body of `POST /v1/chat/completions`.
 
     Raises:
-        InvalidRequest: not JSON, or not a request this service takes; `details` lists every problem.
+        InvalidRequest: not JSON, or too much to judge.
+        RefusedChat: not a request this service takes; `details` lists every problem.
     """
     nonce = secrets.token_hex(8) if _BASE64 in body else ""
     small, runs = _cut(body, nonce) if nonce else (body, [])
@@ -96,7 +104,9 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     images, image_problems = _open_all(placed, nonce if runs else None, runs, open_image)
     problems += image_problems
     if wire is None or problems:
-        raise InvalidRequest.of(problems[:_MOST_PROBLEMS])
+        refused = RefusedChat.of(problems[:_MOST_PROBLEMS])
+        refused.draft = None if wire is None else _request(wire, images)
+        raise refused
     return _request(wire, images)
 
 
@@ -309,7 +319,7 @@ def _open_all(
 
 
 def _request(wire: Wire, images: list[EncodedImage]) -> ChatRequest:
-    numbers = iter(range(len(images)))
+    numbers = count()
     sent = wire.model_fields_set
     return ChatRequest(
         model=wire.model,
