@@ -30,6 +30,10 @@ from typing import Self
 SMALLER_IMAGES = "Send smaller images: resize them, save them as JPEG or WebP, or run `sightline fit`."
 
 
+MOST_PROBLEMS = 100
+"""That one answer lists: a body can hold a hundred thousand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a request. `param` is OpenAI's spelling of where, e.g. `messages.[1].content`."""
@@ -75,9 +79,9 @@ class InvalidRequest(ServiceError):
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> Self:
-        """Report several problems at once: the first leads, all are listed."""
+        """Report several problems at once: the first leads, `MOST_PROBLEMS` are listed."""
         first = problems[0]
-        return cls(first.message, param=first.param, code=first.code, details=problems)
+        return cls(first.message, param=first.param, code=first.code, details=problems[:MOST_PROBLEMS])
 
     @classmethod
     def together(cls, refusals: Sequence[InvalidRequest]) -> InvalidRequest:

@@ -32,7 +32,7 @@ from sightline.core import (
     ToolCall,
     Tools,
 )
-from sightline.errors import ImageError, InvalidRequest, Problem
+from sightline.errors import MOST_PROBLEMS, ImageError, InvalidRequest, Problem
 from sightline.wire.problems import describe, refusals
 from sightline.wire.protocol import REFUSED, CalledTool, ChatBody, ChatMessage, ImageContent, JsonSchemaFormat
 from sightline.wire.usual import UsualBody, UsualImage, UsualMessage, read_usual
@@ -45,7 +45,6 @@ OpenImage = Callable[[ImageReference, int], EncodedImage]
 _BASE64 = b";base64,"
 _BLANKED = bytes(max(code, ord(" ")) for code in range(256))
 _SHORTEST_CUT = 256
-_MOST_PROBLEMS = 100  # a body can hold a hundred thousand
 _MOST_ENTRIES = 2048
 """Messages and parts together; half a million of them, as fit into a body, would take seconds to judge."""
 _MOST_NAMES = 8192  # of all these objects, and entries of other lists: each that is unknown is a problem
@@ -104,7 +103,7 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     images, image_problems = _open_all(placed, nonce if runs else None, runs, open_image)
     problems += image_problems
     if wire is None or problems:
-        refused = RefusedChat.of(problems[:_MOST_PROBLEMS])
+        refused = RefusedChat.of(problems)
         refused.draft = None if wire is None else _request(wire, images)
         raise refused
     return _request(wire, images)
@@ -189,7 +188,7 @@ def _validate(raw: Any, size_bytes: int) -> tuple[ChatBody | None, list[Problem]
     try:
         wire = ChatBody.model_validate(raw)
     except ValidationError as error:
-        found = error.errors(include_url=False)[:_MOST_PROBLEMS]
+        found = error.errors(include_url=False)[:MOST_PROBLEMS]
         return None, [describe(item, raw) for item in found] + problems + _at_odds(raw)
     return wire, problems + _at_odds(raw)
 
