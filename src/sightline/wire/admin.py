@@ -18,13 +18,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError, from_json
 
 from sightline.core import USUAL_PERMISSIONS, KeyLimits, NewKey, Period, Permission, SpendingLimit
-from sightline.errors import InvalidRequest, Problem
+from sightline.errors import MOST_PROBLEMS, InvalidRequest, Problem
 from sightline.wire.problems import SAID, describe
 
 T = TypeVar("T", bound=BaseModel)
 _DOLLARS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 KEY_ID = re.compile(r"key_[0-9a-f]{28}")
-_MOST_PROBLEMS = 100
 
 
 def _printable(text: str) -> str:
@@ -144,7 +143,7 @@ def _check(kind: type[T], raw: dict[str, Any], problems: list[Problem]) -> T | N
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        found = error.errors(include_url=False)[:_MOST_PROBLEMS]
+        found = error.errors(include_url=False)[:MOST_PROBLEMS]
         problems += [describe(item, raw) for item in found]
         return None
 
