@@ -87,7 +87,7 @@ def test_every_message_keeps_its_parts_and_says_its_own_again() -> None:
 
 @pytest.mark.parametrize("where", ["repeats_question", "repeated_there"])
 def test_it_is_set_aside(where: str) -> None:
-    text = "What is it? " * 8
+    text = "What is it?!" * 8
     plain = ScriptedEngine()._info
 
     more, less = (

@@ -41,7 +41,9 @@ def asks(count: int, mix: Mix) -> list[tuple[Ask, str]]:
         drawn = sample("watch", index, 7, mix)
         images = tuple(tuple(view.pixels for view in views) for views in drawn.images)
         turn = drawn.turns[0]
-        chosen.append((Ask(images, turn.question, drawn.system, drawn.layout, readings=drawn.readings), turn.answer))
+        chosen.append(
+            (Ask(images, turn.question, drawn.system, drawn.layout, readings=drawn.readings, again=True), turn.answer)
+        )
     return chosen
 
 

@@ -19,8 +19,8 @@ QUOTES = '"""'
 LEAST_CELLS = 3
 """Cells of a line that are given letters; two are told apart by being first and last."""
 LETTERS = 26
-MOST_REPEATED = 1000
-"""Characters of what is said again; instructions of pages would cost more than they bring."""
+MOST_REPEATED = 500
+"""Characters of what is said again: questions are shorter; longer instructions would fill a small model's context."""
 LABELLED = 2
 LEAST_COMPARED, MOST_RANKS = 3, 12
 FIGURE = re.compile(r"(~?[$€£]?)(-?\d{1,3}(?:,\d{3})+|-?\d{1,4}(?:\.\d)?)( ?[%kKM]?)")
@@ -56,7 +56,8 @@ def repeated(text: str) -> str:
 
     Source: "Prompt Repetition Improves Non-Reasoning LLMs" (Google Research, 2025), which repeats whole prompts.
     """
-    return text if text.strip() and len(text) <= MOST_REPEATED else ""
+    text = text.strip()
+    return text if len(text) <= MOST_REPEATED else ""
 
 
 def whole_lines(text: str, most: int) -> str:

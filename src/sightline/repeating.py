@@ -1,8 +1,8 @@
 """A question in front of its images, said again behind them: for models that say they want it.
 
-In: a request's messages. Out: the same, every part in its place, and a text that a message has in front of its last
-part, an image, once more behind it. A model reads such a question before there is anything to look for; a small one
-answers better when it comes again. Part of the prompt as if its sender had typed it: counted, previewed and paid for.
+In: a request's messages. Out: the same, every part in its place, and the text that a message has in front of its last
+part, an image, once more behind it. A model reads such a question before there is anything to look for. What is said
+again is part of the prompt as if its sender had typed it: counted, previewed and paid for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sightline.quoting import repeated
 
 
 def again(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Return the messages with the text of each that ends with an image said again at its end.
+    """Return the messages with all text of each that ends with an image said again at its end, as one part.
 
     A message that ends with text asks there what it asks; a long text is not repeated.
     """
@@ -30,12 +30,12 @@ def images_followed(messages: Sequence[Message]) -> frozenset[int]:
 
 
 def _extended(message: Message) -> Message:
-    more = _said_again(message.parts)
-    return replace(message, parts=(*message.parts, *more)) if more else message
+    text = _said_again(message.parts)
+    return replace(message, parts=(*message.parts, TextPart(text))) if text else message
 
 
-def _said_again(parts: Sequence[Part]) -> tuple[TextPart, ...]:
+def _said_again(parts: Sequence[Part]) -> str:
     if not parts or not isinstance(parts[-1], ImagePart):
-        return ()
-    texts = tuple([part for part in parts if isinstance(part, TextPart)])
-    return texts if repeated("".join([text.text for text in texts])) else ()
+        return ""
+    # Templates put the texts of parts that stand side by side together without a blank.
+    return repeated(" ".join([part.text.strip() for part in parts if isinstance(part, TextPart)]))

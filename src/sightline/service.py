@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
@@ -148,8 +148,10 @@ class Service:
             receipts = tuple([one.receipt for one in seen])
             images = tuple([one.shown for one in seen if not isinstance(one.shown, ImageFile)])
             files = tuple([one.shown for one in seen if isinstance(one.shown, ImageFile)])
+            if model.repeats_question or model.repeated_there:
+                receipts = _followed(receipts, images_followed(messages))
             if model.repeats_question:
-                messages, receipts = _repeat(messages, receipts)
+                messages = again(messages)
             if model.read_characters:
                 messages, receipts = await self._read(request, messages, receipts, model.read_characters, call)
         sampling = request.sampling
@@ -197,13 +199,9 @@ def _lack(request: ChatRequest, model: ModelInfo) -> InvalidRequest | None:
     return None
 
 
-def _repeat(
-    messages: tuple[Message, ...], receipts: tuple[ImageReceipt, ...]
-) -> tuple[tuple[Message, ...], tuple[ImageReceipt, ...]]:
-    """Say what stands in front of images again behind them; the receipts say where."""
-    before = images_followed(messages)
-    receipts = tuple([receipt.followed() if at in before else receipt for at, receipt in enumerate(receipts)])
-    return again(messages), receipts
+def _followed(receipts: tuple[ImageReceipt, ...], images: Collection[int]) -> tuple[ImageReceipt, ...]:
+    """The receipts, those of `images` with what is said again behind these."""
+    return tuple([receipt.followed() if at in images else receipt for at, receipt in enumerate(receipts)])
 
 
 class _Turns:

@@ -218,6 +218,16 @@ async def test_key_for_some_models_sees_and_uses_these_alone(
         assert "It is for gpt-4o" in error["message"]
 
 
+async def test_key_for_other_models_learns_nothing_of_this_one(
+    anyone: httpx2.AsyncClient, make_key: Callable[..., str]
+) -> None:
+    theirs = {"authorization": f"Bearer {make_key(models=frozenset({'gpt-4o'}))}"}
+
+    response = await anyone.post(CHAT, json=chat("a", logit_bias={"5": 1}, top_p=0.5), headers=theirs)
+
+    assert [problem["param"] for problem in response.json()["error"]["details"]] == ["logit_bias"]
+
+
 async def test_key_for_an_alias_may_use_the_model_by_all_its_names(
     app: Starlette, anyone: httpx2.AsyncClient, keys: Keys
 ) -> None:

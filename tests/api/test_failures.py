@@ -18,7 +18,7 @@ from sightline.api.failures import response_of
 from sightline.api.runtime import Runtime
 from sightline.app import create_app
 from sightline.engines.scripted import ScriptedEngine
-from sightline.errors import RateLimitExceeded
+from sightline.errors import MOST_PROBLEMS, RateLimitExceeded
 from sightline.log import complete
 from sightline.service import Service
 from sightline.settings import ServerSettings, Settings
@@ -77,6 +77,9 @@ async def test_bad_request_is_400_and_names_the_place(
         (chat("a", stream_options={"include_usage": True}, top_p=0.5), ["stream_options", "top_p"]),
         (chat(image(), image(), image(), model="nobody/knows"), ["messages", "model"]),
         (chat("a", logit_bias={"5": 1}, top_p=0.5), ["logit_bias", "top_p"]),
+        (chat("a", temperature="hot", banana=1, top_p=0.5), ["temperature", "banana", "top_p"]),
+        (chat("a", tool_choice="auto"), ["tool_choice", "tool_choice"]),
+        (chat(1, top_p=0.5), ["messages.[0].content.[0]"]),  # of no request, nothing more can be said
     ],
 )
 async def test_what_the_model_lacks_is_named_with_what_is_wrong_with_the_body(
@@ -87,6 +90,26 @@ async def test_what_the_model_lacks_is_named_with_what_is_wrong_with_the_body(
     error = response.json()["error"]
     assert (response.status_code, error["param"]) == (400, params[0])
     assert [problem["param"] for problem in error["details"]] == params
+
+
+async def test_images_that_are_refused_count_for_the_model_too(client: httpx2.AsyncClient, app: Starlette) -> None:
+    [engine] = app.runtime.service.catalogue._engines
+    engine._info = replace(engine._info, max_images=1)
+    far = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
+
+    error = (await post(client, chat(image(), far))).json()["error"]
+
+    assert [problem["code"] for problem in error["details"]] == ["image_url_not_supported", "too_many_images"]
+    assert "takes 1 image a request, 2 were sent" in error["details"][1]["message"]
+
+
+async def test_a_hundred_problems_are_listed_at_most(client: httpx2.AsyncClient) -> None:
+    calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    messages = [{"role": "assistant", "tool_calls": calls}] * 150
+
+    response = await post(client, {"model": "sightline/scripted", "messages": messages})
+
+    assert len(response.json()["error"]["details"]) == MOST_PROBLEMS
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pebble import ProcessExpired
 
 from sightline.core import EncodedImage, ImageEncoding
 from sightline.errors import EngineOverloaded, ImageUndecodable
@@ -46,6 +47,28 @@ async def test_damaged_picture_is_refused_and_named(pool: ImagePool) -> None:
         await pool.decode(encoded(picture()[:70]), SQUARE, 2)
 
     assert caught.value.param == "messages.[0].content.[0].image_url.url"
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (TimeoutError(), "takes longer than the limit of 10 seconds"),
+        (MemoryError(), "needs more memory to decode than the limit of 2 GB"),
+        (ProcessExpired("died", code=-11), "does not decode: it begins like a png and is cut short or damaged"),
+    ],
+)
+async def test_what_takes_too_much_is_not_called_damaged(
+    pool: ImagePool, monkeypatch: pytest.MonkeyPatch, failure: Exception, reason: str
+) -> None:
+    async def fails(*_: object) -> Future[Decoded]:
+        future: Future[Decoded] = Future()
+        future.set_exception(failure)
+        return future
+
+    monkeypatch.setattr(pool, "_begin", fails)
+
+    with pytest.raises(ImageUndecodable, match=f"image 2 {reason}"):
+        await pool.decode(encoded(picture()), SQUARE, 2)
 
 
 async def test_cancelled_picture_leaves_the_pool_working(pool: ImagePool) -> None:

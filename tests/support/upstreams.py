@@ -224,8 +224,8 @@ def ask(text: str = "What is it?", *, images: int = 0, stream: bool = True, **sa
 async def engine_over(servers: list[Rude], **settings: object) -> AsyncIterator[UpstreamEngine]:
     """An engine over these servers, all of them in; `settings` are those of `[[upstreams]]`."""
     urls = tuple(server.url for server in servers)
-    models = {MODEL: UpstreamModel(MODEL, image=RULE)}
-    engine = UpstreamEngine(UpstreamSettings(urls, models=models, **settings))  # type: ignore[arg-type]
+    usual = {"models": {MODEL: UpstreamModel(MODEL, image=RULE)}}
+    engine = UpstreamEngine(UpstreamSettings(urls, **(usual | settings)))  # type: ignore[arg-type]
     await engine.start()
     await until(lambda: all(server.is_in for server in engine.pool.servers))
     try:

@@ -24,7 +24,7 @@ from sightline.api.caller import allow_model, caller
 from sightline.api.runtime import Runtime, runtime_of
 from sightline.core import ChatRequest
 from sightline.engines.catalogue import check
-from sightline.errors import InvalidRequest, ServiceError
+from sightline.errors import InvalidRequest, ServiceError, UnsupportedParameter
 from sightline.ids import new_id
 from sightline.images.source import open_image
 from sightline.metering.ledger import Once, Replay
@@ -104,7 +104,8 @@ def _with_lacks(runtime: Runtime, scope: Scope, key: ApiKey, refused: RefusedCha
             allow_model(scope, key, draft.model)
             check(draft, runtime.service.catalogue.find(draft.model, key.models)[1])
         except InvalidRequest as lacks:
-            named = {problem.param for problem in refused.problems}
+            # What no model takes is refused already.
+            named = {problem.param for problem in refused.problems if problem.code == UnsupportedParameter.code}
             more = [problem for problem in lacks.problems if problem.param not in named]
             return InvalidRequest.of([*refused.problems, *more])
         except ServiceError:

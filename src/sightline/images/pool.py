@@ -19,7 +19,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from sightline.allocator import give_back
 from sightline.core import EncodedImage, ImageEncoding
-from sightline.errors import ConfigError, EngineOverloaded
+from sightline.errors import ConfigError, EngineOverloaded, ImageUndecodable
 from sightline.images.decode import Decoded, Undecodable, decode
 from sightline.images.recode import recode
 from sightline.images.source import undecodable
@@ -28,6 +28,8 @@ _DECODE_S = 10.0
 _WAIT_S = 60.0
 """For a picture to be decoded, with those before it."""
 _BEHIND = "Pictures are decoded too slowly at this moment; send the request again in a while."
+_TOO_SLOW = f"takes longer than the limit of {_DECODE_S:g} seconds to decode"
+_TOO_LARGE = "needs more memory to decode than the limit of 2 GB"
 _LARGE_PX = 4_000_000
 _MOST_PICTURES = 2_000
 _ADDRESS_SPACE_BYTES = 2 << 30
@@ -92,7 +94,7 @@ class ImagePool:
                 if future is not None:
                     future.cancel()
                 raise EngineOverloaded(_BEHIND, retry_after_s=10) from error
-            raise undecodable(image, number) from error
+            raise _refusal(error, image, number) from error
         return decoded
 
     async def _begin(self, image: EncodedImage, encoding: ImageEncoding) -> ProcessFuture:
@@ -156,3 +158,11 @@ def _bound_memory() -> None:
 
 def _ready() -> None:
     """Do nothing: shows that a process is up."""
+
+
+def _refusal(error: Exception, image: EncodedImage, number: int) -> ImageUndecodable:
+    """Say why image `number` does not decode; that it is damaged only where nothing else is known."""
+    if not isinstance(error, PoolTimeout | MemoryError):
+        return undecodable(image, number)
+    reason = _TOO_SLOW if isinstance(error, PoolTimeout) else _TOO_LARGE
+    return ImageUndecodable(f"image {number} {reason}; make it smaller, or save it anew as PNG.", param=image.param)

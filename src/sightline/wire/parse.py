@@ -72,7 +72,10 @@ class _Placed(NamedTuple):
 
 
 class RefusedChat(InvalidRequest):
-    """A body that is no request; `draft` is what it would be without what cannot be read of it, where that is one."""
+    """A body that is no request; `draft` is one without the fields that cannot be read, where that is one.
+
+    Images that are refused stand in it as far as they are known.
+    """
 
     draft: ChatRequest | None = None
 
@@ -174,7 +177,7 @@ def _not_json(text: bytes, reason: str) -> InvalidRequest:
 
 
 def _validate(raw: Any, size_bytes: int) -> tuple[ChatBody | None, list[Problem]]:
-    """Judge a body; None where it is no request.
+    """Judge a body; where it has problems, what is left without the fields that do, and None where that is nothing.
 
     Raises:
         InvalidRequest: it has too many entries to judge each.
@@ -185,12 +188,22 @@ def _validate(raw: Any, size_bytes: int) -> tuple[ChatBody | None, list[Problem]
     if size_bytes > _COUNTED_BYTES and (problem := _too_much(raw)) is not None:
         raise InvalidRequest.of([problem])
     problems = refusals(raw)
+    wire: ChatBody | None
     try:
         wire = ChatBody.model_validate(raw)
     except ValidationError as error:
-        found = error.errors(include_url=False)[:MOST_PROBLEMS]
-        return None, [describe(item, raw) for item in found] + problems + _at_odds(raw)
+        found = error.errors(include_url=False)
+        problems = [describe(item, raw) for item in found[:MOST_PROBLEMS]] + problems
+        wire = _without(raw, {item["loc"][0] for item in found})
     return wire, problems + _at_odds(raw)
+
+
+def _without(raw: dict[str, Any], fields: set[int | str]) -> ChatBody | None:
+    """The request that a body is without some of its fields; None where it is none."""
+    try:
+        return ChatBody.model_validate({name: value for name, value in raw.items() if name not in fields})
+    except ValidationError:
+        return None
 
 
 def _at_odds(raw: dict[str, Any]) -> list[Problem]:
@@ -300,6 +313,7 @@ def _open_all(
         if role in _WITHOUT_IMAGES:
             message = f"image {number} is in {_WITHOUT_IMAGES[role]} message; images go in user messages only."
             problems.append(Problem(message, param + ".type", "invalid_image_role"))
+            opened.append(EncodedImage(b"", "", "", 1, 1, "auto", param + ".image_url.url"))
             continue
         if part is None:
             continue
@@ -311,6 +325,7 @@ def _open_all(
         try:
             opened.append(open_image(reference, number))
         except ImageError as error:
+            opened.append(EncodedImage(b"", "", "", 1, 1, detail, reference.param))
             problem = Problem(error.message, error.param, error.code)
             if problem not in problems[-1:]:  # each image beyond the number allowed says the same
                 problems.append(problem)

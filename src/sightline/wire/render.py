@@ -149,8 +149,8 @@ def error_body(error: ServiceError) -> dict[str, Any]:
         "param": error.param,
         "code": error.code,
     }
-    if isinstance(error, InvalidRequest) and error.details:
-        body["details"] = error.details
+    if isinstance(error, InvalidRequest):
+        body["details"] = error.problems
     return {"error": body}
 
 

@@ -61,6 +61,7 @@ MANY_RANGES = {
         ({"type": []}, "type must be one or several of"),
         ({"type": "string", "pattern": "("}, "pattern is not supported"),
         ({"type": "string", "minimum": 1}, "minimum needs a type that has it"),
+        ({"type": "number", "minimum": 0}, "minimum is not supported"),
         ({"type": "object", "properties": {"a": {"multipleOf": 2}}}, "properties.a.multipleOf is not supported"),
         ({"type": "object", "properties": {"a": 1}}, "properties.a must be a JSON object"),
         ({"type": "object", "properties": []}, "properties must be a JSON object"),

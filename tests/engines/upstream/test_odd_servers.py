@@ -13,7 +13,7 @@ from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import EngineError, EngineOverloaded
 from sightline.settings import UpstreamModel, UpstreamSettings
 from support.asgi import until
-from support.upstreams import MODEL, Rude, ask, engine_over
+from support.upstreams import MODEL, RULE, Rude, ask, engine_over
 
 pytestmark = pytest.mark.anyio
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
@@ -180,7 +180,7 @@ async def test_prompt_may_have_its_schema_in_it_and_what_a_template_begins_with(
 
 @pytest.mark.parametrize("reads", [0, 640])
 async def test_prompt_may_have_in_it_what_a_sightline_reads_on_the_pictures(reads: int) -> None:
-    server = Counting(read_characters=reads, characters_per_token=1, repeats_question=bool(reads))
+    server = Counting(read_characters=reads, characters_per_token=1)
     server.tokens = 600
     await server.start()
     try:
@@ -191,10 +191,43 @@ async def test_prompt_may_have_in_it_what_a_sightline_reads_on_the_pictures(read
             deltas = [delta async for delta in engine.generate(ask(images=2))]
 
             assert (model.read_characters, model.read_there, model.characters_per_token) == (0, reads, 1)
-            assert (model.repeats_question, model.repeated_there) == (False, bool(reads))
             assert deltas[-1].usage is not None
             assert (deltas[-1].usage.prompt_tokens == server.tokens) == bool(reads)
             assert engine.pool.servers[0].is_in == bool(reads)
+    finally:
+        await server.stop()
+
+
+@pytest.mark.parametrize("repeats", [False, True])
+async def test_prompt_may_have_its_text_twice_where_a_sightline_says_it_again(repeats: bool) -> None:
+    server = Counting(repeats_question=repeats)
+    server.tokens = 600
+    await server.start()
+    try:
+        async with engine_over([server]) as engine:
+            server.tokens = 32 + 9_000
+            (model,) = engine.models()
+
+            deltas = [delta async for delta in engine.generate(ask("a" * 2_000, images=2))]
+
+            assert (model.repeats_question, model.repeated_there) == (False, repeats)
+            assert deltas[-1].usage is not None
+            assert (deltas[-1].usage.prompt_tokens == server.tokens) == repeats
+            assert engine.pool.servers[0].is_in == repeats
+    finally:
+        await server.stop()
+
+
+async def test_what_is_read_here_is_said_again_here() -> None:
+    """The server would find no message that ends with a picture."""
+    server = Rude(repeats_question=True)
+    await server.start()
+    try:
+        models = {MODEL: UpstreamModel(MODEL, image=RULE, read_characters=100)}
+        async with engine_over([server], models=models) as engine:
+            (model,) = engine.models()
+
+            assert (model.repeats_question, model.repeated_there) == (True, False)
     finally:
         await server.stop()
 

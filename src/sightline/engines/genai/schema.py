@@ -44,6 +44,8 @@ _KEYWORDS = {
     "boolean": frozenset(),
     "null": frozenset(),
 }
+_OF_INTEGERS = frozenset({"minimum", "maximum"})
+"""Which numbers have as well, and this service lacks."""
 _ALL_TYPED = frozenset().union(*_KEYWORDS.values())
 _BOUNDS = (("minItems", "maxItems"), ("minLength", "maxLength"), ("minimum", "maximum"))
 _LIMITS = {
@@ -105,7 +107,7 @@ class _Checker:
         allowed = _STRUCTURAL | _ANNOTATIONS | frozenset().union(*(_KEYWORDS[name] for name in types))
         for keyword in schema:
             if keyword not in allowed:
-                if keyword in _ALL_TYPED:
+                if keyword in _ALL_TYPED and not (keyword in _OF_INTEGERS and "number" in types):
                     raise _invalid(f"{place}.{keyword}", "needs a type that has it")
                 raise _unsupported(f"{place}.{keyword}", "is not supported")
         leading = [word for word in ("type", "enum", "const", "anyOf", "$ref") if word in schema]

@@ -221,6 +221,7 @@ class Discovery:
             return None
         if image is None:
             log.warning("upstream_model_takes_text_only", upstream=server.name, model=ours, reason="state its image")
+        reads, repeats = image is not None and model.read_characters > 0, bool(entry.repeats_question)
         info = ModelInfo(
             id=ours,
             owned_by=entry.owned_by or "upstream",
@@ -232,8 +233,9 @@ class Discovery:
             supported_parameters=_supported(model, entry),
             read_characters=model.read_characters if image else 0,
             read_there=min(max(0, entry.read_characters or 0), _MOST_STATED) if image else 0,
-            repeats_question=model.repeats_question,
-            repeated_there=bool(entry.repeats_question),
+            # Behind a picture whose text we put there, the server finds no message that ends with a picture.
+            repeats_question=model.repeats_question or (repeats and reads),
+            repeated_there=repeats and not reads and not model.repeats_question,
             characters_per_token=min(max(1, entry.characters_per_token or 4), _MOST_STATED),
             temperature=_temperature(entry),
         )
