@@ -43,11 +43,12 @@ Watched = list[tuple[Chunk, list[Span]]]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where it runs: the device, drawing processes, whether layers are compiled."""
+    """Where it runs: the device, drawing processes, whether layers are compiled, whether products are taken in bf16."""
 
     device: torch.device
     workers: int
     compiled: bool
+    bf16: bool = True
 
 
 class Learner:
@@ -60,7 +61,7 @@ class Learner:
         self.net.start(recipe.seed)
         self.net.to(machine.device)
         self.heads.to(machine.device)
-        self.device = machine.device
+        self.device, self.bf16 = machine.device, machine.bf16
         both = torch.nn.ModuleDict({"net": self.net, "heads": self.heads})
         self.both = both
         self.optimiser, self.mean = Optimiser(both.named_parameters()), Mean(both)
@@ -70,8 +71,11 @@ class Learner:
     def parts(self) -> dict[str, Stateful]:
         return {"both": self.both, "optimiser": self.optimiser, "mean": self.mean}
 
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
+
     def losses(self, chunk: Chunk, lesson: Lesson) -> dict[str, Tensor]:
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with self.autocast():
             patches, tokens = self.net.see(chunk["pictures"])
             found = self.heads.losses(patches, tokens, chunk)
             if lesson.speaks:
@@ -120,7 +124,7 @@ class Learner:
         right: dict[str, int] = defaultdict(int)
         asked: dict[str, int] = defaultdict(int)
         self.mean.swap()
-        with torch.compiler.set_stance("force_eager"), torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with torch.compiler.set_stance("force_eager"), self.autocast():
             for chunk, spans in watched:
                 moved = {name: value.to(self.device) for name, value in chunk.items()}
                 patches, tokens = self.net.see(moved["pictures"])
@@ -293,7 +297,12 @@ def machine_of(options: argparse.Namespace) -> Machine:
     if shutil.disk_usage("/dev/shm").free < 4 * 2**30:
         os.environ["CHUNKS_BY_PIPE"] = "1"
     compiled = options.compile if options.compile is not None else name == "cuda"
-    return Machine(device, workers, compiled)
+    return Machine(device, workers, compiled, bf16=device.type != "cpu" or multiplies_bf16())
+
+
+def multiplies_bf16() -> bool:
+    """Say whether a processor has tiles for bf16; without them its products take longer than those of float32."""
+    return "amx_bf16" in Path("/proc/cpuinfo").read_text()
 
 
 def main() -> None:
