@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
-from pebble import ProcessExpired
+from pebble import ProcessExpired, ProcessFuture
 
 from sightline.core import EncodedImage, ImageEncoding
 from sightline.errors import EngineOverloaded, ImageUndecodable
@@ -163,6 +163,20 @@ async def test_processes_killed_while_they_have_nothing_to_do_are_replaced() -> 
 
         results = await asyncio.gather(*(pool.decode(encoded(picture()), SQUARE, 1) for _ in range(4)))
         assert {result.width for result in results} == {32}
+
+
+async def test_what_is_queued_in_a_pool_that_was_given_up_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ImagePool(workers=1) as pool:
+        await pool.decode(encoded(picture()), SQUARE, 1)
+        given_up = pool._pool
+        # As when all processes have died: the thread that would hand it on has ended, and nobody says so.
+        monkeypatch.setattr(given_up, "schedule", lambda *_, **__: ProcessFuture())
+        waiting = asyncio.create_task(pool.decode(encoded(picture()), SQUARE, 1))
+        await asyncio.sleep(0.1)
+        given_up.stop()
+        monkeypatch.undo()
+
+        assert (await asyncio.wait_for(waiting, 20)).width == 32
 
 
 ENDS_SOON = """

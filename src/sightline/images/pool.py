@@ -27,6 +27,8 @@ from sightline.images.source import undecodable
 _DECODE_S = 10.0
 _WAIT_S = 60.0
 """For a picture to be decoded, with those before it."""
+_LOOK_S = 1.0
+"""How often a picture that waits looks whether anybody will decode it."""
 _BEHIND = "Pictures are decoded too slowly at this moment; send the request again in a while."
 _TOO_SLOW = f"takes longer than the limit of {_DECODE_S:g} seconds to decode"
 _TOO_LARGE = "needs more memory to decode than the limit of 2 GB"
@@ -43,6 +45,7 @@ class ImagePool:
         self._pool = _processes(self._workers)
         # Two at once would be twice the memory; small ones go past them on the other processes.
         self._large = asyncio.Semaphore(1)
+        self._is_over = False
 
     async def __aenter__(self) -> ImagePool:
         # The first task starts the processes, half a second that no request should wait, nor anything else.
@@ -61,6 +64,7 @@ class ImagePool:
             raise ConfigError(f"The processes that decode pictures cannot be started: {error}") from error
 
     async def __aexit__(self, *_: object) -> None:
+        self._is_over = True
         self._pool.stop()
         await asyncio.to_thread(self._pool.join)
 
@@ -84,7 +88,7 @@ class ImagePool:
         try:
             async with asyncio.timeout(_WAIT_S) as waiting:
                 future = await self._begin(image, encoding)
-                decoded: Decoded = await asyncio.shield(asyncio.wrap_future(future))
+                decoded = await self._outcome(future)
         except asyncio.CancelledError:
             if future is not None and not future.running():
                 future.cancel()
@@ -96,6 +100,23 @@ class ImagePool:
                 raise EngineOverloaded(_BEHIND, retry_after_s=10) from error
             raise _refusal(error, image, number) from error
         return decoded
+
+    async def _outcome(self, future: ProcessFuture) -> Decoded:
+        """Wait for what was just handed over.
+
+        Raises:
+            BrokenProcessPool: its pool was given up: pebble answers what it has handed on, not what is still queued.
+        """
+        pool, waited = self._pool, asyncio.shield(asyncio.wrap_future(future))
+        try:
+            while not (await asyncio.wait([waited], timeout=_LOOK_S))[0]:
+                if not pool.active and not self._is_over and not future.done():
+                    future.cancel()
+                    raise BrokenProcessPool
+            decoded: Decoded = await waited
+            return decoded
+        finally:
+            waited.cancel()  # what nobody waits for any more may fail unheard
 
     async def _begin(self, image: EncodedImage, encoding: ImageEncoding) -> ProcessFuture:
         """Hand a picture to the processes; a large one when no other large one is there."""
