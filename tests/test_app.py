@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from decimal import Decimal
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from sightline.app import create_app
 from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import ConfigError
-from sightline.settings import EngineSpec, Settings
+from sightline.settings import EngineSpec, PriceSettings, Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -55,3 +57,21 @@ async def test_engine_that_can_never_start_is_reported(settings: Settings) -> No
 
     async with app.router.lifespan_context(app):
         assert await reported.get() == "no such model"
+
+
+async def test_prices_and_aliases_of_models_that_are_not_here_are_said(settings: Settings) -> None:
+    ready = asyncio.Event()
+    price = PriceSettings(Decimal("0.1"))
+    prices = {"sightline/scripted": price, "sightline/scirpted": price}
+    aliases = {"gpt-4o": "sightline/scripted", "gpt-4": "sightline/other"}
+    app = create_app(replace(settings, prices=prices, aliases=aliases), engines=[ScriptedEngine()], on_ready=ready.set)
+
+    with capture_logs() as logs:
+        async with app.router.lifespan_context(app):
+            await ready.wait()
+
+    said = [(line["event"], line["id"], line["models"]) for line in logs if line["log_level"] == "warning"]
+    assert said == [
+        ("price_of_no_model", "sightline/scirpted", ["sightline/scripted"]),
+        ("alias_of_no_model", "sightline/other", ["sightline/scripted"]),
+    ]

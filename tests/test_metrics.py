@@ -100,6 +100,15 @@ def test_each_metric_is_documented() -> None:
     assert [name for name in names if f"| `{name}` |" not in DOCUMENTED] == []
 
 
+@pytest.mark.parametrize("metric", [metrics.request_seconds, metrics.in_flight], ids=lambda metric: metric.name)
+def test_what_is_easily_misread_says_what_the_documentation_says(metric: metrics.Histogram | metrics.Gauge) -> None:
+    words = metric.help[0].lower() + metric.help[1:].removesuffix(".")
+
+    assert any(
+        row.startswith(f"| `{metric.name}` |") and row.endswith(f"| {words} |") for row in DOCUMENTED.split("\n")
+    )
+
+
 def test_counting_costs_microseconds() -> None:
     """A hundred times slower than it is would still pass: this is about not growing a lock or a lookup."""
     usage, began = Usage(12, 5, 8, 1), time.process_time()

@@ -70,6 +70,21 @@ async def test_pictures_decoded_for_one_detail_are_not_taken_for_another(service
     assert [(one.views, one.cache_hit) for one in receipts] == [(1, False), (4, False), (1, True), (4, True)]
 
 
+async def test_the_receipt_says_that_a_server_elsewhere_may_read_the_picture(
+    settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
+) -> None:
+    engine._info = replace(engine._info, read_there=1000)
+    service, request = build(settings, engine), chat("a", image())
+
+    preview = await service.preview(request, call())
+    *_, last = await events(service, request)
+
+    assert isinstance(last, Completed)
+    assert "its server may read up to 1,000 characters of its text to the model" in last.images[0].actions
+    assert last.images[0].read_characters == 0
+    assert preview.images[0].actions == last.images[0].actions
+
+
 async def test_cost_is_at_the_price_of_the_model(
     settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
 ) -> None:
@@ -229,6 +244,16 @@ async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_
     assert isinstance(completed, Completed)
     assert completed.timings.queue_s > 0
     assert admission.in_flight == 0
+
+
+async def test_each_answer_of_a_request_has_a_place(service: Service, admission: Admission) -> None:
+    stream = service.run(chat("a b", n=3), call())
+    await anext(stream)
+    taken = admission._lines[SCRIPTED].running
+    await stream.aclose()
+
+    assert taken == 3
+    assert admission.has_room(SCRIPTED, places=4)
 
 
 async def test_place_is_given_back_when_an_image_does_not_decode(service: Service, admission: Admission) -> None:

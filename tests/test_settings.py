@@ -166,6 +166,14 @@ def test_price_of_an_alias_is_refused_for_nobody_would_be_charged_it() -> None:
         settings_of({"aliases": {"mine": "a/b"}, "prices": {"mine": {"prompt": "0.1"}}})
 
 
+def test_limits_by_which_no_body_can_be_held_are_refused() -> None:
+    """Each body would be answered with 503, for ever."""
+    with pytest.raises(ConfigError, match=r"server\.max_held_bytes: 50,331,648 .* \(100,000,000\); allow 114,285,715"):
+        load_settings({"server.max_body_bytes": 100_000_000}, environ={})
+
+    load_settings({"server.max_body_bytes": 100_000_000, "server.max_held_bytes": 114_285_715}, environ={})
+
+
 @pytest.mark.parametrize(("limits", "running"), [({}, 16), ({"max_running": 64}, 64)])
 def test_a_vision_model_runs_as_many_requests_as_the_line_before_it_lets_through(
     limits: dict[str, int], running: int

@@ -19,7 +19,7 @@ from sightline.admission.buckets import Window
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import LimitReached, RateLimits
 from sightline.core import ChatRequest, Delta, ModelInfo, Usage, tenths_of_ms
-from sightline.errors import ServiceError
+from sightline.errors import EngineUnavailable, ServiceError
 from sightline.ids import new_id
 from sightline.images.receipt import ImageReceipt
 from sightline.images.tokens import views
@@ -31,6 +31,16 @@ from sightline.repeating import again
 
 TOKENS_A_MESSAGE = 8
 TOKENS_A_CALL = 16
+_STOPPED = EngineUnavailable("the service stopped before the answer was complete")
+
+
+class Client(msgspec.Struct):
+    """Who waits for an answer.
+
+    `has_left` is None where the server does not tell: then a request that is cancelled is taken to have been left.
+    """
+
+    has_left: bool | None = None
 
 
 class Call(msgspec.Struct):
@@ -48,6 +58,7 @@ class Call(msgspec.Struct):
     requests: Window | None = None
     tokens: Window | None = None
     traceparent: str = ""
+    client: Client = msgspec.field(default_factory=Client)
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -219,20 +230,29 @@ class Account:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give back what was set aside if the request came to nothing; charge a leaver for what was made."""
+        """Give back what was set aside if the request came to nothing; charge a leaver for what was made.
+
+        A request that was cancelled for any other reason, as when the service is told to stop at once, costs nothing.
+        """
         if error is not None and not self._is_complete:
             await self._end(error)
 
     async def _end(self, error: BaseException) -> None:
         usage = Usage(0, 0)
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        is_cut = isinstance(error, asyncio.CancelledError | GeneratorExit)
+        is_cancelled = is_cut and _is_cancelled()
+        has_left = self._call.client.has_left
+        if is_cut and (is_cancelled if has_left is None else has_left):
             usage = self._meter.usage()
             cost = self._prices.cost(self._model.id, usage)
             metrics.answered(self._model.id, usage, cost.total_nanos)
             if self._booking is not None:
                 self._booking.cancel(usage, cost, _digests(self._receipts))
-        elif self._booking is not None:
-            self._booking.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
+        else:
+            if is_cut:  # by a stop, or by what reads the answer, which failed
+                error = _STOPPED if is_cancelled else ServiceError("internal error")
+            if self._booking is not None:
+                self._booking.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
         self._end_trace(usage, error)
         await self._settle_tokens(usage.total_tokens)
 
@@ -269,6 +289,11 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     longest = max(model.context_length - image_tokens, 1)  # What is not counted yet leaves the answer no less room.
     answer = min(request.sampling.max_tokens or assumed_tokens, longest)
     return Usage(prompt, answer * request.n, image_tokens)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _digests(receipts: Sequence[ImageReceipt]) -> list[dict[str, str | int]]:

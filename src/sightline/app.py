@@ -72,7 +72,7 @@ def create_app(
             stack.push_async_callback(counting.close)
             service = compose(settings, running, pool, admission, counting, ledger)
             application.runtime = Runtime(settings, Keys(database), admission, counting, service, database)
-            starting = asyncio.create_task(_start(pool, running, on_ready, on_failure))
+            starting = asyncio.create_task(_start(settings, pool, running, on_ready, on_failure))
             try:
                 yield
             finally:
@@ -138,7 +138,11 @@ def compose(
 
 
 async def _start(
-    pool: ImagePool, engines: Sequence[Engine], on_ready: Callable[[], None], on_failure: Callable[[str], None]
+    settings: Settings,
+    pool: ImagePool,
+    engines: Sequence[Engine],
+    on_ready: Callable[[], None],
+    on_failure: Callable[[str], None],
 ) -> None:
     try:
         await asyncio.gather(pool.ready(), *(engine.start() for engine in engines))
@@ -146,4 +150,17 @@ async def _start(
         log.error("engine_cannot_start", reason=str(error))
         on_failure(str(error))
     else:
+        _warn_of_unknown_models(settings, [model.id for engine in engines for model in engine.models()])
         on_ready()
+
+
+def _warn_of_unknown_models(settings: Settings, ids: Sequence[str]) -> None:
+    """Name the prices and aliases whose model is not here: a mistyped price leaves its model free without a word."""
+    for name in settings.prices:
+        if name not in ids:
+            meaning = "no model here has this id, so this price is never charged; a model without a price is free"
+            log.warning("price_of_no_model", id=name, meaning=meaning, models=ids)
+    for alias, name in settings.aliases.items():
+        if name not in ids:
+            meaning = "no model here has this id, so requests for its alias are refused"
+            log.warning("alias_of_no_model", alias=alias, id=name, meaning=meaning, models=ids)

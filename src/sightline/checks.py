@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from urllib.parse import urlsplit
+
+LARGE_SHARE = 7 / 8
+"""Of what may be held of bodies, for those that are not small: a burst of them leaves room for small ones."""
+
+
+def least_held_bytes(max_body_bytes: int) -> int:
+    """How much must be allowed to be held for one body of so many bytes to be taken."""
+    return math.ceil(max_body_bytes / LARGE_SHARE)
 
 
 def address(url: str) -> str:

@@ -37,6 +37,11 @@ def configure_logging(*, json: bool | None = None) -> None:
     )
 
 
+def silence() -> None:
+    """Log nothing in this process: by itself structlog writes to standard output."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+
+
 def get_logger(name: str) -> Any:
     """A logger whose events carry `name` as `module`."""
     return structlog.get_logger(module=name)

@@ -97,7 +97,10 @@ _COMMIT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.
 
 requests = Counter("sightline_requests", "Requests that have ended; 499: the client left.", ("route", "status"))
 request_seconds = Histogram(
-    "sightline_request_duration_seconds", "From a request's first byte to its answer's last.", _ANSWER_S, ("route",)
+    "sightline_request_duration_seconds",
+    "From a request's head, when it has arrived, to its answer's last byte.",
+    _ANSWER_S,
+    ("route",),
 )
 first_token_seconds = Histogram(
     "sightline_time_to_first_token_seconds", "From admission to an answer's first piece.", _ANSWER_S, ("model",)
@@ -107,7 +110,7 @@ model_tokens = Counter(
 )
 model_cost = Counter("sightline_cost_dollars", "What was charged, in US dollars.", ("model",))
 image_bytes = Counter("sightline_image_bytes", "Bytes of images as they were sent.")
-in_flight = Gauge("sightline_requests_in_flight", "Requests that hold a place now.")
+in_flight = Gauge("sightline_requests_in_flight", "Requests that run or wait now, previews too.")
 waiting = Gauge("sightline_requests_waiting", "Requests that wait for an engine now.")
 engine_restarts = Counter(
     "sightline_engine_restarts", "Engine processes that ended and were started again.", ("engine",)

@@ -86,7 +86,8 @@ class Service:
         engine, model = self.catalogue.find(request.model, call.key.models)
         check(request, model)
         asked = time.monotonic()
-        async with self._admission.admit(model.id, call.key.id, call.key.limits.max_in_flight) as place:
+        most = call.key.limits.max_in_flight
+        async with self._admission.admit(model.id, call.key.id, most, places=request.n) as place:
             began = time.monotonic()
             async with self._accounts.open(request, model, call) as account:
                 looked = time.monotonic()
@@ -148,6 +149,8 @@ class Service:
             receipts = tuple([one.receipt for one in seen])
             images = tuple([one.shown for one in seen if not isinstance(one.shown, ImageFile)])
             files = tuple([one.shown for one in seen if isinstance(one.shown, ImageFile)])
+            if model.read_there:
+                receipts = tuple([receipt.read_there(model.read_there) for receipt in receipts])
             if model.repeats_question or model.repeated_there:
                 receipts = _followed(receipts, images_followed(messages))
             if model.repeats_question:

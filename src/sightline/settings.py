@@ -270,6 +270,10 @@ def settings_of(tree: Mapping[str, Any]) -> Settings:
         raise ConfigError("\n".join(lines)) from error
     for name in settings.prices.keys() & settings.aliases.keys():
         raise ConfigError(f"prices.{name}: is an alias; what is charged is the price of {settings.aliases[name]}")
+    body, held = settings.server.max_body_bytes, settings.server.max_held_bytes
+    if held < (least := checks.least_held_bytes(body)):
+        message = f"{held:,} bytes cannot hold a body of server.max_body_bytes ({body:,}); allow {least:,} or more"
+        raise ConfigError(f"server.max_held_bytes: {message}")
     return settings
 
 
@@ -297,10 +301,14 @@ def upstream_pool(urls: str, environ: Mapping[str, str] = os.environ) -> Upstrea
     """The pool for an `--upstream URL[,URL…]` argument; its key, if it needs one, is in `SIGHTLINE_UPSTREAM_KEY`.
 
     Raises:
-        ConfigError: not addresses.
+        ConfigError: not addresses, or no key. What stands before an @ may be a password, and is not shown.
     """
     entry = {"urls": urls.split(","), "key_env": UPSTREAM_KEY if UPSTREAM_KEY in environ else ""}
-    return load_settings({"upstreams": [entry]}, environ={UPSTREAM_KEY: environ.get(UPSTREAM_KEY, "")}).upstreams[0]
+    _add_keys({"upstreams": [entry]}, environ)
+    with suppress(ValidationError):
+        return TypeAdapter(UpstreamSettings).validate_python(entry)
+    shown = urls.rpartition("@")[2]
+    raise ConfigError(f"--upstream {shown}: give addresses like http://10.0.0.1:8000, parted by commas.")
 
 
 def tree_of(settings: Settings) -> dict[str, Any]:

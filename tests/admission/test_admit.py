@@ -12,40 +12,11 @@ from hypothesis import strategies as st
 
 from sightline.admission.admit import Admission
 from sightline.errors import EngineOverloaded, RateLimitExceeded
+from support.places import Request, end_all, turns
 from support.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
 always = settings(max_examples=200, derandomize=True, deadline=None)
-
-
-class Request:
-    """A request in a task of its own, which runs until it is told to end."""
-
-    def __init__(self, admission: Admission, key: str = "key", model: str = "model") -> None:
-        self.key = key
-        self.has_place = False
-        self._end = asyncio.Event()
-        self._failure: Exception | None = None
-        self.task = asyncio.create_task(self._run(admission, model))
-
-    async def _run(self, admission: Admission, model: str) -> None:
-        async with admission.admit(model, self.key):
-            self.has_place = True
-            try:
-                await self._end.wait()
-                if self._failure:
-                    raise self._failure
-            finally:
-                self.has_place = False
-
-    def end(self, failure: Exception | None = None) -> None:
-        self._failure = failure
-        self._end.set()
-
-
-async def turns(count: int = 5) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 async def fill(admission: Admission, *keys: str) -> list[Request]:
@@ -61,15 +32,6 @@ async def refused_at_once(admission: Admission, key: str = "key", model: str = "
     with pytest.raises(EngineOverloaded) as caught:
         admission.admit(model, key).__aenter__().send(None)  # type: ignore[attr-defined]
     return caught.value
-
-
-async def end_all(admission: Admission, requests: list[Request]) -> None:
-    for request in requests:
-        request.end()
-    await asyncio.gather(*(request.task for request in requests), return_exceptions=True)
-    assert admission.in_flight == 0
-    assert all(line.running == line.waiting == 0 for line in admission._lines.values())
-    assert not admission._of_key
 
 
 async def test_place_is_given_back_after_use_and_after_failure() -> None:

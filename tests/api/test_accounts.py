@@ -181,6 +181,21 @@ async def test_money_has_all_its_digits_and_adds_up(
     assert nanos == [row.prompt_nanos, row.completion_nanos, row.prompt_nanos + row.completion_nanos]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_very_long_answer_is_not_kept(
+    client: httpx2.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    head = {"idempotency-key": "k"}
+    monkeypatch.setattr("sightline.api.answer.MOST_KEPT_BYTES", 1000)
+
+    answers = [await client.post(CHAT, json=chat("a " * 500, stream=stream), headers=head) for _ in range(2)]
+    monkeypatch.setattr("sightline.api.answer.MOST_KEPT_BYTES", 1_000_000)
+    answers += [await client.post(CHAT, json=chat("a " * 500, stream=stream), headers=head) for _ in range(2)]
+
+    assert [answer.headers.get("idempotent-replayed") for answer in answers] == [None, None, None, "true"]
+    assert [row.outcome for row in rows(database)] == ["completed"] * 3
+
+
 async def test_idempotency_key_of_another_body_or_a_running_twin_is_409(
     client: httpx2.AsyncClient, engine: ScriptedEngine
 ) -> None:
@@ -244,13 +259,20 @@ async def test_an_answer_that_cannot_be_settled_does_not_go_out(
     await until(lambda: [(row.outcome, row.prompt_nanos) for row in rows(database)] == [("failed", 0)])
 
 
-async def test_a_leaver_pays_for_what_was_made(
-    app: Starlette, make_key: Make, engine: ScriptedEngine, database: Database
-) -> None:
+async def half_answered(app: Starlette, key: str, engine: ScriptedEngine, *, tells: bool, stream: bool = True) -> Call:
+    """A request of seven pieces, of which three are made."""
     engine.step_s = 0.02
-    call = Call(app, CHAT, [("authorization", f"Bearer {make_key()}")])
-    call.body(raw("a b c d e f g", stream=True))
+    call = Call(app, CHAT, [("authorization", f"Bearer {key}")], tells=tells)
+    call.body(raw("a b c d e f g", stream=stream))
     await until(lambda: engine.steps == 3)
+    return call
+
+
+@pytest.mark.parametrize("tells", [False, True])
+async def test_a_leaver_pays_for_what_was_made(
+    app: Starlette, make_key: Make, engine: ScriptedEngine, database: Database, tells: bool
+) -> None:
+    call = await half_answered(app, make_key(), engine, tells=tells)
     call.leave()
     await call.task
 
@@ -258,3 +280,31 @@ async def test_a_leaver_pays_for_what_was_made(
     (row,) = rows(database)
     assert (row.status, row.prompt_tokens, row.completion_tokens) == (499, 7, 3)
     assert row.prompt_nanos + row.completion_nanos == 7_000 + 6_000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_request_that_the_service_cuts_off_costs_nothing(
+    app: Starlette, make_key: Make, engine: ScriptedEngine, database: Database, stream: bool
+) -> None:
+    """As when it is told to stop at once: the client is still there, and gets no answer or a part of one."""
+    call = await half_answered(app, make_key(), engine, tells=True, stream=stream)
+    call.task.cancel()
+    await asyncio.wait([call.task])
+
+    await until(lambda: [row.outcome for row in rows(database)] == ["failed"])
+    (row,) = rows(database)
+    assert (row.status, row.error, row.completion_tokens) == (503, "engine_unavailable", 0)
+    assert row.prompt_nanos + row.completion_nanos == 0
+    assert engine.running == 0
+
+
+async def test_an_answer_that_cannot_be_written_costs_nothing(
+    client: httpx2.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightline.api.answer.completion", lambda *_: 1 / 0)
+
+    answer = await client.post(CHAT, json=chat("a b"))
+
+    assert_error(answer, 500, None)
+    assert "Nothing was charged" in answer.text
+    await until(lambda: [(row.outcome, row.prompt_nanos) for row in rows(database)] == [("failed", 0)])

@@ -154,6 +154,7 @@ async def test_single_requests_are_newest_first_in_three_forms(own: httpx2.Async
         ("start=yesterday", "invalid_value", "start", "RFC 3339"),
         ("end=2026-11-21T00:00:00", "invalid_value", "end", "with its zone"),
         ("start=", "invalid_value", "start", "unix seconds"),
+        ("start=20261121", "invalid_value", "start", "unix seconds (nine digits or more), a day (2026-11-21)"),
         ("limit=0", "invalid_value", "limit", "from 1 to 1000"),
         ("limit=1001", "invalid_value", "limit", "from 1 to 1000"),
         ("limit=%D9%A3", "invalid_value", "limit", "from 1 to 1000"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 
-from sightline.admission.keys import Keys
+from sightline.admission.keys import ApiKey, Keys
 from sightline.cli.greeting import greet_first
 from sightline.errors import StoreUnavailable
 from sightline.settings import load_settings, merge_settings
+from sightline.store.database import Database
+from support.databases import KINDS
 
 
 def test_a_database_that_fails_keeps_nobody_from_being_told_the_address(
@@ -60,3 +64,25 @@ def test_the_usual_folder_needs_no_flag(
     told = capsys.readouterr().err
     assert "keys create NAME)" in told
     assert "export SIGHTLINE_BASE_URL=http://127.0.0.1:8001/v1" in told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_two_first_starts_at_once_one_makes_a_key(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = request.getfixturevalue("empty_postgres") if kind == "postgres" else None
+    settings = load_settings({"data": tmp_path, "database": url}, environ={})
+    look, have_looked = Keys.all, Barrier(2, timeout=10)
+
+    def look_together(keys: Keys) -> list[ApiKey]:
+        found = look(keys)
+        have_looked.wait()
+        return found
+
+    database = Database.open(tmp_path, url or "")
+    with monkeypatch.context() as patch, ThreadPoolExecutor(2) as starts:
+        patch.setattr(Keys, "all", look_together)
+        list(starts.map(lambda port: greet_first(settings, port), (8001, 8002)))
+
+    assert [key.name for key in Keys(database).all()] == ["first"]
+    database.close()

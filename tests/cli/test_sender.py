@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_estimate_shows_sizes_tokens_and_price(folder: Path) -> None:
     result = run("estimate", "small.png", "--model", MODEL, "--price", "0.00001")
 
     assert result.exit_code == 0, result.output
-    *_, row, price = (line.split() for line in result.output.splitlines())
+    _, row, price, *_ = (line.split() for line in result.output.splitlines())
     size = f"{len(picture(width=640, height=480)):,}"
     assert row == ["small.png", "png", "640", "×", "480", size, "1,830", f"{IMAGE_TOKENS}", "yes"]
     assert price == [f"${IMAGE_TOKENS / 100_000:.5f}"]
@@ -48,7 +49,22 @@ def test_estimate_takes_prices_from_the_services_file_without_its_secrets(folder
     result = run("estimate", "small.png", "--model", MODEL, "--config", "service.toml")
 
     assert result.exit_code == 0, result.output
-    assert result.output.splitlines()[-1].split() == [f"${IMAGE_TOKENS / 100_000:.5f}"]
+    assert result.output.splitlines()[2].split() == [f"${IMAGE_TOKENS / 100_000:.5f}"]
+
+
+def test_estimate_says_whose_tokens_are_not_all(folder: Path) -> None:
+    """The service reads the text in a picture for some models, which only a count of a whole request holds."""
+    with_pictures(folder / "unread")
+
+    usual, unread, whole = (
+        run("estimate", "small.png", *flags) for flags in ((), ("--model", "unread"), ("--prompt", "What is it?"))
+    )
+
+    *_, gap, sentence = usual.output.splitlines()
+    said = re.escape("; --prompt TEXT counts a whole request exactly.")
+    assert gap == ""
+    assert re.fullmatch(f"{MODEL} is also read the text in a picture, up to [0-9,]+ characters of it{said}", sentence)
+    assert "is also read" not in unread.output + whole.output
 
 
 def test_estimate_counts_closer_views(folder: Path) -> None:
@@ -123,6 +139,34 @@ def test_fit_never_overwrites_an_input_or_another_result(folder: Path) -> None:
     assert (folder / "large.fit.png").read_bytes() == picture()
     names = sorted(path.name for path in folder.glob("large*.png"))
     assert names == ["large.fit-2.png", "large.fit-3.png", "large.fit.fit.png", "large.fit.png", "large.png"]
+
+
+def test_fit_keeps_to_the_limits_of_the_services_file(folder: Path) -> None:
+    (folder / "service.toml").write_text(
+        "[images]\nmax_pixels = 100000\nmax_images = 3\n[server]\nmax_body_bytes = 20000\n"
+        '[[upstreams]]\nurls = ["http://127.0.0.1:9"]\nkey_env = "NOWHERE_KEY"\n'
+    )
+
+    result = run("fit", "small.png", "--images", "3", "--config", "service.toml")
+    again = run("estimate", "small.fit.png", "--config", "service.toml")
+
+    assert result.exit_code == 0, result.output
+    assert "small.fit.png" in result.output
+    assert again.exit_code == 0, again.output
+    assert len((folder / "small.fit.png").read_bytes()) * 4 / 3 * 3 < 20_000
+
+
+def test_fit_refuses_more_pictures_than_a_request_has(folder: Path) -> None:
+    result = run("fit", "small.png", "--images", "3")
+
+    assert result.exit_code == 1
+    assert "--images 3: a request has 2 at most (images.max_images)." in " ".join(result.output.split())
+
+
+def test_fit_says_what_is_wrong_with_a_file(folder: Path) -> None:
+    (folder / "service.toml").write_text("[images]\nmax_pixels = 0\n")
+
+    assert "images.max_pixels" in run("fit", "small.png", "--config", "service.toml").output
 
 
 def test_fit_goes_on_after_what_cannot_be_fitted(folder: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 from msgspec.structs import replace
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from sightline.admission.keys import Keys
@@ -145,7 +146,7 @@ def test_so_many_days_begin_at_midnight(tmp_path: Path, monkeypatch: pytest.Monk
     assert [json.loads(line)["requests"] for line in result.stdout.splitlines()] == [1]
 
 
-@pytest.mark.parametrize("arguments", [[], ["--requests"], ["--by", "key"]])
+@pytest.mark.parametrize("arguments", [[], ["--requests"], ["--by", "key"], ["--model", "a/model"]])
 def test_an_empty_ledger_is_a_friendly_line(tmp_path: Path, arguments: list[str]) -> None:
     Database.in_folder(tmp_path).close()
 
@@ -162,6 +163,7 @@ def test_an_empty_ledger_is_a_friendly_line(tmp_path: Path, arguments: list[str]
         (["--until", "2026-11-21T00:00:00"], "--until 2026-11-21T00:00:00: give 7d"),
         (["--since", "20261121"], "--since 20261121: give 7d"),
         (["--key", "Bob"], "No key has the name or id Bob"),
+        (["--model", "gpt-4o"], "no request of a model gpt-4o. It has a/model, b/[bold]; an alias counts as"),
         (["--database", "mysql://x"], "postgresql://"),
     ],
 )
@@ -172,6 +174,30 @@ def test_what_cannot_be_done_is_a_sentence(run: Run, arguments: list[str], sente
     assert sentence in result.stderr
 
 
+def test_a_database_that_fails_is_a_sentence_beside_the_answer(run: Run, failing: Callable[[str], None]) -> None:
+    failing("store.read=error")
+
+    result = run("--format", "csv")
+
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 1, "more than the heading"
+    assert result.stderr == "error: The database cannot be used at this moment: injected at store.read\n"
+
+
+@pytest.mark.parametrize("command", [["usage"], ["ledger", "check"], ["keys", "list"]])
+def test_database_of_an_older_version_stays_as_it_is(command: list[str], tmp_path: Path) -> None:
+    database = Database.in_folder(tmp_path)
+    database.transaction(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '0003'")))
+
+    result = CliRunner().invoke(app, [*command, "--data", str(tmp_path)])
+
+    version = database.read(lambda connection: connection.execute(text("SELECT * FROM alembic_version")).scalar())
+    database.close()
+    assert result.exit_code != 0
+    assert "is of an older Sightline" in result.stderr
+    assert version == "0003"
+
+
 def test_a_folder_without_database_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["usage", "--data", str(tmp_path / "none")])
 
@@ -180,9 +206,9 @@ def test_a_folder_without_database_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("command", [["usage"], ["ledger", "check"]])
+@pytest.mark.parametrize(("command", "status"), [(["usage"], 1), (["ledger", "check"], 2)])
 def test_database_of_the_environment_is_the_one_that_is_read(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: list[str], status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the service does: another ledger than that of the service proves nothing."""
     Database.in_folder(tmp_path).close()
@@ -190,7 +216,7 @@ def test_database_of_the_environment_is_the_one_that_is_read(
 
     result = CliRunner().invoke(app, [*command, "--data", str(tmp_path)])
 
-    assert result.exit_code == 1
+    assert result.exit_code == status
     assert "nobody@127.0.0.1:1" in result.stderr
 
 

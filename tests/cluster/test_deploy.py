@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -65,6 +66,20 @@ def test_application_can_be_built_from_the_config(name: str) -> None:
 
     assert build(args)
     assert deployments <= {"front", "genai", "transcribe"}
+
+
+def test_front_that_a_config_may_multiply_is_refused_without_shared_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray import serve
+
+    from sightline.cluster.front import Front
+
+    monkeypatch.delenv("SIGHTLINE_DATABASE")
+    scaled = SimpleNamespace(autoscaling_config=SimpleNamespace(max_replicas=4))
+    context = SimpleNamespace(app_name="sightline", world_size=1, _deployment_config=scaled)
+    monkeypatch.setattr(serve, "get_replica_context", lambda: context)
+
+    with pytest.raises(ConfigError, match="4 front replicas"):
+        Front({})
 
 
 def test_vllm_application_takes_what_ray_serve_llm_takes() -> None:

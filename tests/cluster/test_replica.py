@@ -37,7 +37,9 @@ async def test_engine_that_hangs_or_has_stopped_fails_the_health_check() -> None
     await asyncio.sleep(0.2)
     replica.check_health()  # idle is not silent
     async with aclosing(replica.generate(encoder.encode(pack_request(0, work, only_count=True)), raw)) as messages:
+        await asyncio.sleep(0.2)
         counted = to_parent.decode(await anext(messages))
+        replica.check_health()  # what counts is at work
     await replica.__del__()
 
     assert isinstance(piece, Piece)

@@ -10,14 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
 from sightline.local import LocalService
+from sightline.store.database import Database
+from sightline.store.tables import ledger
 from support.bodies import events
 from support.live import LONG_TEXT, PEEK, question, recitation, wait_for
 
 pytestmark = pytest.mark.e2e
 
 STREAMS = 4
+NOT_CHARGED = {("failed", 0), ("interrupted", 0), ("reserved", 0)}  # the last until the next start
 
 
 @pytest.fixture
@@ -46,6 +50,26 @@ def test_sigterm_lets_streams_finish_and_takes_no_more(own: LocalService) -> Non
     ]
     assert [json.loads(text) for text in texts] == [LONG_TEXT] * STREAMS
     assert status == 0
+
+
+def test_what_a_second_sigterm_cuts_off_is_not_charged(own: LocalService) -> None:
+    assert own.process is not None
+    begun = threading.Barrier(STREAMS + 1, timeout=60)
+
+    with ThreadPoolExecutor(STREAMS) as threads:
+        streams = [threads.submit(stream, own, begun) for _ in range(STREAMS)]
+        begun.wait()
+        own.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(own))
+        own.process.send_signal(signal.SIGTERM)
+        own.process.wait(60)
+        failures = [one.exception() for one in streams]
+
+    database = Database.in_folder(own.data)
+    rows = database.read(lambda connection: connection.execute(select(ledger)).all())
+    database.close()
+    assert any(failures)
+    assert {(row.outcome, row.completion_tokens) for row in rows if row.outcome != "completed"} <= NOT_CHARGED
 
 
 def stream(service: LocalService, begun: threading.Barrier) -> list:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx2
@@ -74,9 +77,9 @@ def _command(process: psutil.Process) -> str:
 
 
 @contextmanager
-def two_workers(folder: Path) -> Iterator[Workers]:
+def two_workers(folder: Path, toml: str = "") -> Iterator[Workers]:
     database = Database.in_folder(folder / "data")
-    with Running(folder, step_s=0.01, toml=SETTINGS, arguments=["--workers", "2"]) as service:
+    with Running(folder, step_s=0.01, toml=SETTINGS + toml, arguments=["--workers", "2"]) as service:
         yield Workers(service, database)
     database.close()
 
@@ -212,6 +215,47 @@ def test_engine_that_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> No
 
     assert service.end() == 1
     assert "does not take these options" in service.said
+
+
+class Upstream(BaseHTTPRequestHandler):
+    """Answers "yes", until its server `refuses`."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._send({"data": [{"id": "them/model", "owned_by": "vllm", "max_model_len": 4096}]})
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        choice = {"message": {"content": "yes"}, "finish_reason": "stop"}
+        self._send({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 1}})
+
+    def _send(self, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(401 if getattr(self.server, "refuses", False) else 200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_worker_that_cannot_start_again_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    toml = f'[[upstreams]]\nurls = ["http://127.0.0.1:{upstream.server_port}"]\n'
+    try:
+        with two_workers(tmp_path, toml=toml) as workers:
+            victim = workers.processes()[0]
+            upstream.refuses = True  # type: ignore[attr-defined]
+            victim.kill()
+            workers.service.wait_for("refuses the key.*worker_cannot_start")
+
+            assert [workers.ask().status_code for _ in range(8)] == [200] * 8
+    finally:
+        upstream.shutdown()
+        upstream.server_close()
 
 
 def test_port_that_another_service_shares_is_not_taken(workers: Workers, tmp_path: Path) -> None:

@@ -237,17 +237,18 @@ def test_nothing_to_read_is_no_rows() -> None:
 
 
 def test_a_label_on_its_side_leaves_a_table_its_cells() -> None:
-    """A heading of rows at the left edge, written upwards: ten times as high as wide."""
+    """A heading of rows at the left edge, written upwards, eight times as high as wide: a line of its own."""
     table = [
         (f"{row}{column}", 120.0 + 200 * column, 100.0 + STEP_PX * row, 80.0) for row in range(9) for column in range(4)
     ]
     boxes = [[(x, y), (x + wide, y), (x + wide, y + LINE_PX), (x, y + LINE_PX)] for _, x, y, wide in table]
     label = [(40, 150), (64, 150), (64, 350), (40, 350)]
 
-    rows = reading_order(np.array([*boxes, label], np.float64))
+    rows = [row.cells for row in reading_order(np.array([*boxes, label], np.float64))]
 
-    assert [len(row.cells) for row in rows] == [4] * 9
-    assert all(len(cell) == 1 for row in rows for cell in row.cells[1:])
+    heading = [[len(boxes)], [], [], []]
+    assert rows.count(heading) == 1
+    assert [row for row in rows if row != heading] == [[[4 * row + at] for at in range(4)] for row in range(9)]
 
 
 def test_a_sheet_of_thousands_of_numbers_is_read_row_by_row() -> None:

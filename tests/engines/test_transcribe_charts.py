@@ -108,6 +108,21 @@ def test_a_title_close_above_is_no_part_of_a_bar(networks: Networks) -> None:
     assert measured(transcribe(networks, canvas.pixels())) == TRUE
 
 
+@pytest.mark.parametrize("title", ["Tons", "Sales in tons", "Temperature in Rome"])
+@pytest.mark.parametrize("turn", [90, -90])
+def test_the_title_of_an_axis_runs_up_or_down_beside_it(networks: Networks, title: str, turn: int) -> None:
+    canvas = Canvas()
+    bars(canvas)
+    name = Image.new("RGB", (300, 40), "white")
+    ImageDraw.Draw(name).text((150, 20), title, "black", canvas.face, "mm")
+    canvas.image.paste(name.rotate(turn, expand=True), (14, (TOP + FOOT) // 2 - 150))
+
+    text = transcribe(networks, canvas.pixels())
+
+    assert title in text.split("\n")
+    assert measured(text) == TRUE
+
+
 def test_points_of_a_line_are_measured(networks: Networks) -> None:
     canvas = Canvas()
     canvas.curve(VALUES)

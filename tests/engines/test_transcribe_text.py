@@ -25,6 +25,8 @@ def test_degrees_are_written_as_two_signs_and_their_ring_once() -> None:
         ("15.II.2024, 12/II/5, O:45, lo:8080", "15.II.2024, 12/II/5, O:45, lo:8080"),
         ("I-95, no.10, H2O, v1.0.l", "I-95, no.10, H2O, v1.0.l"),
         ("10.l.example", "10.l.example"),
+        ("6.2l of 0,75l, a 2.0I engine", "6.2l of 0,75l, a 2.0I engine"),
+        ("$6.2l, 6.l2, 1.25.l", "$6.21, 6.12, 1.25.l"),
     ],
 )
 def test_letters_in_figures_are_digits(read: str, meant: str) -> None:

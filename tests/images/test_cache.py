@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from sightline.core import ImageEncoding
+import hashlib
+
+import pytest
+
+from sightline.core import EncodedImage, ImageEncoding
 from sightline.images.cache import CacheKey, ImageCache
 from sightline.images.decode import Decoded
+from sightline.images.pool import ImagePool
+from sightline.images.viewer import Viewer
 
 PAGE = ImageEncoding("page", 64)
 
@@ -29,3 +35,24 @@ def test_what_is_larger_than_the_whole_is_not_kept_and_pushes_nothing_out() -> N
 
     assert cache.get(key(1)) is not None
     assert cache.get(key(2)) is None
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_shown_is_not_held() -> None:
+    """The next request would fail at it too, without a word of the decoder."""
+
+    class Amiss(ImagePool):
+        """Its decoder gives pixels of another number than it says."""
+
+        def __init__(self) -> None: ...
+
+        async def decode(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
+            return Decoded(b"12", 1, 1, ())
+
+    cache = ImageCache(1_000_000)
+    image = EncodedImage(b"x", "image/png", "png", 1, 1, "low", "messages")
+
+    with pytest.raises(ValueError, match="reshape"):
+        await Viewer(Amiss(), cache).look([image], PAGE, "key")
+
+    assert cache.get(CacheKey(hashlib.sha256(b"x").hexdigest(), PAGE, "low", "key")) is None

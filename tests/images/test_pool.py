@@ -71,6 +71,26 @@ async def test_what_takes_too_much_is_not_called_damaged(
         await pool.decode(encoded(picture()), SQUARE, 2)
 
 
+async def test_a_picture_whose_process_is_killed_is_decoded_by_the_next(
+    pool: ImagePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, failures = pool._begin, [ProcessExpired("killed", code=-signal.SIGKILL)]
+
+    async def killed(*image: Any) -> Future[Decoded]:
+        if not failures:
+            return await begin(*image)
+        future: Future[Decoded] = Future()
+        future.set_exception(failures.pop())
+        return future
+
+    monkeypatch.setattr(pool, "_begin", killed)
+
+    assert (await pool.decode(encoded(picture()), SQUARE, 1)).width == 32
+    failures += [ProcessExpired("killed", code=-signal.SIGKILL)] * 2
+    with pytest.raises(EngineOverloaded, match="was killed twice"):
+        await pool.decode(encoded(picture()), SQUARE, 1)
+
+
 async def test_cancelled_picture_leaves_the_pool_working(pool: ImagePool) -> None:
     tasks = [asyncio.create_task(pool.decode(encoded(picture()), SQUARE, at)) for at in range(10)]
     await asyncio.sleep(0)
@@ -144,11 +164,8 @@ async def test_process_that_is_killed_is_replaced() -> None:
 
         os.kill(worker.pid, signal.SIGKILL)
 
-        results = await asyncio.gather(
-            *(pool.decode(encoded(picture()), SQUARE, 1) for _ in range(4)), return_exceptions=True
-        )
-        assert all(isinstance(result, ImageUndecodable | Decoded) for result in results)
-        assert (await pool.decode(encoded(picture()), SQUARE, 1)).width == 32
+        results = await asyncio.gather(*(pool.decode(encoded(picture()), SQUARE, 1) for _ in range(4)))
+        assert {result.width for result in results} == {32}
 
 
 async def test_processes_killed_while_they_have_nothing_to_do_are_replaced() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from sightline.core import ImageEncoding
 from sightline.images.decode import decode
-from support.pictures import BLUE, GREEN, RED, WHITE, Colour, assert_close, corners, encoded, quarters
+from support.pictures import BLUE, GREEN, RED, WHITE, Colour, assert_close, corners, encoded, png, quarters
+from vectors.containers import grey_profile, rgb_profile
+from vectors.scenes import DISPLAY_P3
 
 PAGE = ImageEncoding("page", 64)
 QUARTERS = [RED, GREEN, BLUE, WHITE]
@@ -69,3 +74,37 @@ def test_profile_of_no_use_is_ignored_and_said_so(kind: str, profile: bytes) -> 
 
     assert_close(colours, QUARTERS, tolerance=4)
     assert actions == ("colour profile unreadable, ignored",)
+
+
+@pytest.mark.parametrize(("colour_type", "samples"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_16_bits_with_a_profile_are_seen_as_8_bits_are(colour_type: int, samples: int) -> None:
+    stored = np.random.default_rng(1).integers(0, 256, (16, 16, samples))
+    if colour_type >= 4:
+        stored[:8, :, -1], stored[8:, :, -1] = 255, 128
+    profile = rgb_profile("Display P3", DISPLAY_P3) if samples >= 3 else grey_profile("Gamma 1.8", 1.8)
+    chunk = (b"iCCP", b"profile\0\0" + zlib.compress(profile))
+
+    eight = decode(png(16, 16, 8, colour_type, stored.astype(np.uint8).tobytes(), chunk), "png", PAGE)
+    sixteen = decode(png(16, 16, 16, colour_type, (stored * 257).astype(">u2").tobytes(), chunk), "png", PAGE)
+
+    assert len(sixteen.data) == len(eight.data) == 16 * 16 * 3
+    differences = np.frombuffer(sixteen.data, np.uint8).astype(int) - np.frombuffer(eight.data, np.uint8)
+    assert np.abs(differences).max() <= 3
+    assert sixteen.actions == ("16-bit to 8-bit", *eight.actions)
+    assert "colour profile to sRGB" in sixteen.actions
+
+
+def test_large_profiles_are_not_kept() -> None:
+    """Nothing of a picture stays behind in the process that decodes it."""
+    files = [encoded(quarters(), "webp", icc_profile=SRGB + bytes([at]) * 1_000_000) for at in range(4)]
+    decode(files[0], "webp", PAGE)
+
+    tracemalloc.start()
+    try:
+        for file in files:
+            decode(file, "webp", PAGE)
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held_bytes < 500_000

@@ -80,7 +80,13 @@ def test_a_picture_on_its_side_has_as_many_views(width: int, height: int) -> Non
     assert (one.count, one.tokens) == (other.count, other.tokens)
 
 
-@pytest.mark.parametrize("size", [(3000, 1000), (1000, 3000), (4000, 1100), (2000, 2000)])
+def page_of(encoding: ImageEncoding, width: int, height: int) -> tuple[int, int]:
+    """What `recode` and `fit` make of a picture: they hand on the longer side."""
+    whole = views(ImageEncoding("page", max(useful_size(encoding, width, height))), width, height, "high").whole
+    return whole.width, whole.height
+
+
+@pytest.mark.parametrize("size", [(3000, 1000), (1000, 3000), (4000, 1100), (2000, 2000), (1200, 1000), (2500, 1000)])
 @pytest.mark.parametrize("rules", [RULES, PanAndScan(min_crop_px=500), None])
 def test_useful_size_keeps_every_view_and_what_it_shows(size: tuple[int, int], rules: PanAndScan | None) -> None:
     encoding = ImageEncoding("square", 56, 4, rules)
@@ -91,3 +97,57 @@ def test_useful_size_keeps_every_view_and_what_it_shows(size: tuple[int, int], r
     before, after = views(encoding, *size, "high"), views(encoding, *useful, "high")
     assert after.count == before.count
     assert all(min(crop.box.width, crop.box.height) >= 2 * 56 - 1 for crop in after.crops)
+
+
+@pytest.mark.parametrize(
+    ("size_px", "size", "count"),
+    [
+        (896, (3600, 3000), 3),  # 6:5
+        (896, (6160, 2464), 4),  # 5:2
+        (896, (7175, 2050), 5),  # 7:2
+        (288, (1750, 700), 4),
+        (288, (2345, 670), 5),
+    ],
+)
+def test_useful_size_keeps_the_views_of_a_ratio_on_a_boundary(size_px: int, size: tuple[int, int], count: int) -> None:
+    """The shorter side is rounded, and the ratio with it."""
+    encoding = ImageEncoding("square", size_px, 16, PanAndScan())
+
+    useful = useful_size(encoding, *size)
+
+    assert max(useful) < max(size)
+    assert views(encoding, *size, "high").count == views(encoding, *useful, "high").count == count
+    assert page_of(encoding, *size) == useful
+
+
+@given(ratio=st.sampled_from([(6, 5), (5, 2), (7, 2), (1, 1)]), times=st.integers(1, 900), more=st.integers(-1, 1))
+@pytest.mark.parametrize("size_px", [56, 288, 896])
+def test_useful_size_keeps_the_number_of_views_near_every_boundary(
+    size_px: int, ratio: tuple[int, int], times: int, more: int
+) -> None:
+    encoding = ImageEncoding("square", size_px, 16, PanAndScan())
+    size = max(1, ratio[0] * times + more), ratio[1] * times
+
+    useful = useful_size(encoding, *size)
+
+    assert views(encoding, *useful, "high").count == views(encoding, *size, "high").count
+    assert page_of(encoding, *size) == useful
+    assert useful_size(encoding, *reversed(size)) == tuple(reversed(useful))
+
+
+@pytest.mark.parametrize(
+    ("most", "size", "seen"),
+    [
+        (12_845_056, (3838, 3838), (127 * 28, 127 * 28)),
+        (12_845_056, (4559, 4559), (127 * 28, 127 * 28)),
+        (12_845_056, (4312, 4312), (128 * 28, 128 * 28)),
+        (12_845_056, (8624, 2156), (256 * 28, 64 * 28)),
+        (1_003_520, (2840, 2272), (1120, 896)),
+    ],
+)
+def test_patches_are_those_of_the_models_own_processor(most: int, size: tuple[int, int], seen: tuple[int, int]) -> None:
+    """Sizes that Transformers' `smart_resize` gives, where a product rounds otherwise than its quotient."""
+    whole = views(ImageEncoding("patches", 28, min_pixels=3_136, max_pixels=most), *size, "low").whole
+
+    assert (whole.width, whole.height) == seen
+    assert whole.tokens == seen[0] * seen[1] // 28**2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,11 +16,11 @@ from sightline.metering import leases
 from sightline.metering.audit import check
 from sightline.metering.booking import Booking
 from sightline.metering.books import open_ledger
-from sightline.metering.ledger import Entry, Once
+from sightline.metering.ledger import Once
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from support.asgi import until
-from support.ledgers import DONE, FAILED, LIMIT, Process, crowd, entry, granted
+from support.ledgers import DONE, FAILED, LIMIT, Process, crowd, entry, granted, promise_that_is_gone
 
 pytestmark = pytest.mark.anyio
 
@@ -30,22 +29,6 @@ pytestmark = pytest.mark.anyio
 def no_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is given back unless a test says so."""
     monkeypatch.setattr(leases, "TICK_S", 1000)
-
-
-@pytest.fixture
-async def process(any_database: Database) -> AsyncIterator[Process]:
-    process = Process(any_database)
-    process.writer.start()
-    yield process
-    await process.stop()
-
-
-@pytest.fixture
-async def other(any_database: Database) -> AsyncIterator[Process]:
-    other = Process(any_database)
-    other.writer.start()
-    yield other
-    await other.stop()
 
 
 def discrepancies(process: Process) -> tuple[str, ...]:
@@ -223,17 +206,6 @@ async def test_promise_of_a_request_whose_writing_failed_by_a_bug_is_ended(
 
 def fail_by_a_bug(_: object) -> None:
     raise ValueError("a bug")
-
-
-async def promise_that_is_gone(process: Process, other: Process) -> Entry:
-    """A request that `process` has granted; then `other` takes it for dead, and spends what its lease held."""
-    limit = SpendingLimit(20_000, "total")
-    await crowd(process, 3, limit=limit)
-    (promised,) = granted(process, 1, limit=limit)
-    other.presence.dead = lambda numbers: {process.presence.number}  # type: ignore[method-assign]
-    other.ledger.clear()
-    await other.ledger.reserve(entry(limit=limit, estimated_nanos=19_500))
-    return promised
 
 
 async def test_answer_that_is_not_covered_any_more_is_nobody_elses_refusal(process: Process, other: Process) -> None:

@@ -14,7 +14,7 @@ from sightline import image_part
 from sightline.errors import ImageFormatUnsupported, ImageTooLarge, ImageUndecodable, RequestTooLarge
 from sightline.images.source import open_image
 from sightline.sender.fit import fit
-from sightline.sender.picture import reference
+from sightline.sender.picture import content_part, reference
 from sightline.settings import BUNDLED, TRANSCRIBER, ImageLimits
 from support.models import SIDE_PX, with_pictures
 from support.pictures import corners, encoded, picture, png_header, quarters
@@ -99,6 +99,44 @@ def test_picture_over_the_pixel_limit_comes_within_it() -> None:
 
     assert (fitted.width, fitted.height) == (2048, 1707)
     assert (fitted.before.width, fitted.before.height) == (6000, 5000)
+
+
+@pytest.mark.parametrize(
+    ("limits", "width", "height"),
+    [
+        (ImageLimits(max_pixels=1_000_000), 1200, 900),
+        (ImageLimits(max_pixels=10_000), 600, 1000),
+        (ImageLimits(max_pixels=500), 3000, 2),
+        (ImageLimits(max_pixels=1), 30, 20),
+        (ImageLimits(max_side_px=333), 1000, 300),
+    ],
+)
+def test_other_limits_are_kept_and_used(limits: ImageLimits, width: int, height: int) -> None:
+    data = picture("png", width, height)
+
+    fitted = fit(data, limits=limits)
+
+    open_image(reference(fitted.data), 1, limits)
+    assert fitted.is_changed
+    larger = max(fitted.width, fitted.height) + 2
+    shorter = larger * min(width, height) / max(width, height)
+    assert larger > limits.max_side_px or larger * shorter > limits.max_pixels or larger > limits.max_pixels / 2
+
+
+def test_picture_of_exactly_as_many_pixels_as_may_be_is_left() -> None:
+    assert not fit(picture("png", 400, 250), limits=ImageLimits(max_pixels=100_000)).is_changed
+
+
+def test_smaller_body_is_kept_to() -> None:
+    fitted = fit(encoded(_noisy(300, 200)), images=2, body_bytes=60_000)
+
+    part = content_part(fitted.data)
+    assert _body_bytes([part, part]) < 60_000
+
+
+def test_body_in_which_no_picture_fits_is_a_refusal() -> None:
+    with pytest.raises(ImageTooLarge, match="less than 4,000 bytes has room for 2 of it"):
+        fit(picture(), images=2, body_bytes=4_000)
 
 
 def test_sideways_picture_is_turned_and_says_so() -> None:

@@ -7,7 +7,9 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -129,6 +131,51 @@ def test_absent_time_stays_absent(opened: Database) -> None:
 
     assert row.created_at == now
     assert row.revoked_at is None
+
+
+def test_times_are_utc_whatever_the_zone_of_the_session(empty_postgres: str) -> None:
+    opened = Database.at(f"{empty_postgres}&options=-c%20TimeZone%3DEurope%2FBerlin")
+    now = datetime.now(UTC)
+    values = {"id": "k", "name": "n", "sha256": b"x" * 32, "hint": "abcd", "created_at": now}
+    opened.transaction(lambda connection: connection.execute(insert(api_keys).values(values)))
+
+    row = opened.read(lambda connection: connection.execute(select(api_keys)).one())
+    zone = opened.read(lambda connection: connection.execute(text("SHOW TimeZone")).scalar())
+    opened.close()
+
+    assert zone == "Europe/Berlin"
+    assert row.created_at.isoformat() == now.isoformat()
+
+
+def test_sqlite_that_is_too_old_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+
+    with pytest.raises(ConfigError, match=r"has SQLite 3\.34\.1, Sightline needs 3\.35"):
+        Database.in_folder(tmp_path)
+
+
+def test_who_only_reads_changes_neither_an_older_database_nor_an_empty_one(empty_postgres: str) -> None:
+    with pytest.raises(ConfigError, match="has no tables of Sightline's yet"):
+        Database.at(empty_postgres, migrate=False)
+    _make_of_before(make_url(empty_postgres).set(drivername="postgresql+psycopg"))
+
+    with pytest.raises(ConfigError, match=r"is of an older Sightline.* sightline serve of this one"):
+        Database.at(empty_postgres, migrate=False)
+
+    with psycopg.connect(empty_postgres) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0003",)]
+
+
+def test_a_first_start_waits_for_another_that_migrates_longer_than_a_request_would(empty_postgres: str) -> None:
+    with psycopg.connect(empty_postgres) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (database._MIGRATION_LOCK,))
+        ending = Timer(1.4, other.rollback)
+        ending.start()
+
+        Database.at(empty_postgres).close()
+
+        ending.join()
 
 
 @pytest.mark.parametrize("kind", KINDS)

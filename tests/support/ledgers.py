@@ -25,6 +25,7 @@ from sightline.store.writer import Writer
 DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
 FAILED = Ending("failed", 500, error="engine_error")
 LIMIT = SpendingLimit(1_000_000, "total")
+FEW = SpendingLimit(20_000, "total")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _numbers = iter(range(1_000_000))
 
@@ -99,6 +100,16 @@ def granted(process: Process, many: int, **values: Any) -> list[Entry]:
     some = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
     assert all(process.ledger.grant(one) for one in some)
     return some
+
+
+async def promise_that_is_gone(process: Process, other: Process) -> Entry:
+    """A request that `process` has granted; then `other` takes it for dead, and spends what its lease held."""
+    await crowd(process, 3, limit=FEW)
+    (promised,) = granted(process, 1, limit=FEW)
+    other.presence.dead = lambda numbers: {process.presence.number}  # type: ignore[method-assign]
+    other.ledger.clear()
+    await other.ledger.reserve(entry(limit=FEW, estimated_nanos=19_500))
+    return promised
 
 
 @asynccontextmanager

@@ -253,8 +253,8 @@ def test_image_outside_of_a_user_message_is_refused(role: str) -> None:
         (b'{"model": NaN}', "at line 1 column"),
         (b'{"a": "\n", "temperature": NaN}', ""),
         (b'{"a": "\n", "temperature": Infinity}', ""),
-        (b"[" * 100_000, "at line 1 column"),
-        (b'{"a": "\n", "tools": ' + b"[" * 100_000, ""),
+        (b"[" * 50_000, "at line 1 column"),
+        (b'{"a": "\n", "tools": ' + b"[" * 4_000, ""),
         (b'{"a": "\n", "tools": ' + b"[" * 900 + b"]" * 900 + b"}", ""),
         (rb'{"model": "\ud800"}', "at line 1 column"),
         (b'{"a": "\n", "\\ud800": 1}', ""),
@@ -316,50 +316,3 @@ def test_hundred_thousand_problems_are_not_all_repeated() -> None:
     error = refused({**chat("a"), **{f"p{at}": 1 for at in range(60_000)}})
 
     assert len(error.details) <= 100
-
-
-LONG = {
-    "messages that are none": {"messages": [1] * 3000},
-    "messages": {"messages": [{"role": "user", "content": "a"}] * 2049},
-    "parts": chat(*["a"] * 2048),
-    "unknown names": chat("a") | {f"k{at}": 1 for at in range(9000)},
-    "unknown names in messages": {"messages": [{f"k{at}": 1 for at in range(50)}] * 2000},
-    "unknown names in an image": chat({"type": "image_url", "image_url": {f"k{at}": 1 for at in range(9000)}}),
-    "unknown names in a schema": chat("a") | {"response_format": {"json_schema": {f"k{at}": 1 for at in range(9000)}}},
-    "values of a list": chat("a") | {"modalities": [1] * 9000},
-}
-
-
-@pytest.mark.parametrize("name", LONG)
-def test_what_would_take_long_to_judge_is_refused_before(name: str) -> None:
-    problem = refused(LONG[name])
-
-    assert problem.code == "invalid_value"
-    assert "the limit is" in problem.message
-    assert len(problem.details) <= 1
-
-
-def test_two_thousand_messages_are_taken() -> None:
-    messages = [{"role": "user", "content": "a", "name": "b"}] * 2048
-
-    assert len(parsed(chat("a") | {"messages": messages}).messages) == 2048
-
-
-@pytest.mark.parametrize(
-    ("entries", "is_taken"), [(9_000, True), (9_990, True), (10_010, False), (70_000, False)], ids=str
-)
-def test_a_schema_is_taken_up_to_a_number_of_entries(entries: int, is_taken: bool) -> None:
-    """Each of the properties is an entry of one object and has one of its own."""
-    schema = {"type": "object", "properties": {f"p{at}": {"type": "null"} for at in range(entries)}}
-    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
-
-    if is_taken:
-        assert parsed(chat("a", response_format=form)).sampling.response_format.schema == to_text(schema)
-    else:
-        (problem,) = refused(chat("a", response_format=form)).details
-        assert problem.param == "response_format.json_schema.schema"
-        assert "more than 20,000 entries" in problem.message
-
-
-def to_text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))

@@ -30,6 +30,14 @@ def problems(body: Any) -> list[Problem]:
     return [describe(item, body) for item in caught.value.errors(include_url=False)]
 
 
+def test_no_more_of_a_long_value_is_looked_at_than_is_shown() -> None:
+    """Python quotes a text with an apostrophe otherwise; written out, a megabyte of control characters is four."""
+    (plain,) = problems(chat("a", modalities=["x" * 100]))
+    (apostrophe,) = problems(chat("a", modalities=["x" * 100 + "'" * 900_000]))
+
+    assert apostrophe.message == plain.message
+
+
 def refused(body: Any) -> list[Problem]:
     """What a whole body is refused with."""
     try:

@@ -66,6 +66,15 @@ def soon(work: Coroutine[Any, Any, AsyncExitStack]) -> asyncio.Task[AsyncExitSta
     return asyncio.create_task(work)
 
 
+async def test_answers_of_one_request_take_places_from_other_workers(office: Office) -> None:
+    one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
+    async with one.admit("model", "key", places=SETTINGS.max_running):
+        waiting = soon(enter(other))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+    await (await waiting).aclose()
+
+
 async def test_places_are_those_of_all_workers_together(office: Office) -> None:
     one, other = [RemoteAdmission(SETTINGS, await office.worker()) for _ in range(2)]
     first, second = await enter(one), await enter(other)

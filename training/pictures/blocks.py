@@ -16,8 +16,10 @@ from pictures.sheets import Shape, Sheet, lay
 
 PAGES = 0.3
 """Share of the texts whose lines are as long as a page's."""
-ECHOES = 0.35
+ECHOES = 0.5
 """Share of the texts learnt from whose lines say the same in their middle, behind which a model copies on wrongly."""
+LINE_WEIGHT, LEARNT_LINE_WEIGHT = 0.7, 1.6
+"""How often a text is asked for one of its lines."""
 SITE_BARS = 0.25
 """Share of the headed texts learnt from above which a page's bar stands, its icons read as signs."""
 BAR_SIGNS = ("=", "Q", "O", "x", "三", "<", ">", "A", "...", "+")
@@ -163,11 +165,16 @@ def texts(look: Look, number: int, wide: int, rng: np.random.Generator, split: S
 
 
 def echoing(rng: np.random.Generator, split: Split, number: int) -> list[str]:
-    """Return lines that differ in how they begin and end, with one of two middles of a few words."""
+    """Return up to twice so many lines that differ in how they begin and end, with one of two middles of a few words.
+
+    Some begin with what another ends with.
+    """
     middles = [words.phrase(rng, split, int(rng.integers(1, 5))) for _ in range(2)]
     made = []
-    for _ in range(number):
-        begin, middle, end = words.real(rng, split), middles[int(rng.random() < 0.25)], words.real(rng, split)
+    end = words.real(rng, split)
+    for _ in range(int(rng.integers(number, 2 * number + 1))):
+        begin = end if rng.random() < 0.2 else words.real(rng, split)
+        middle, end = middles[int(rng.random() < 0.25)], words.real(rng, split)
         made.append(f"{begin.capitalize()} {middle} {end}" + pick(rng, (".", ".", "")))
     return made
 
@@ -192,12 +199,13 @@ def facts_of(
 ) -> list[Fact]:
     facts: list[Fact] = []
     whole = "\n".join(shown)
+    weight = LEARNT_LINE_WEIGHT if split == "train" else LINE_WEIGHT
     if not titled:
         facts.append(Fact("block", WHAT["any"], whole, "", ("text",), weight=3))
         for place, i in {"first": 0, "last": -1, "second": 1, "third": 2}.items():
             if i < len(shown):
                 where = pick(rng, PLACES[place])
-                facts.append(Fact("block", [w.format(where) for w in AT], shown[i], weight=0.7))
+                facts.append(Fact("block", [w.format(where) for w in AT], shown[i], weight=weight))
         facts.append(Fact("count", COUNT, str(len(shown)), keys=("lines",), value=len(shown), weight=0.4))
         facts.append(nth_word(lines, look, rng))
     if look.style in ("list", "numbered"):

@@ -16,6 +16,7 @@ from pictures.fields import absent
 from pictures.fonts import GATHERED, SYSTEM
 from pictures.ground import ground
 from pictures.lines import sheet_size
+from pictures.matching import THERE, Signs, matching
 from pictures.page import Page
 from pictures.palette import pick_palette
 from pictures.symbols import DEJAVU, ICON_SETS
@@ -267,9 +268,11 @@ def facts_of(
         facts.append(
             Fact("count", asked, str(counted[name]), keys=(name.lower().replace(" ", "_"),), value=counted[name])
         )
-    for _ in range(4 if learnt else 2):
-        yes = bool(rng.random() < 0.5)
-        others = [n for n in known if n not in counted and not any(n in g and g & set(names) for g in ALIKE)]
+    others = [n for n in known if n not in counted and not any(n in g and g & set(names) for g in ALIKE)]
+    for _ in range(6 if learnt else 2):
+        yes = bool(rng.random() < (THERE if learnt else 0.5))
         name = pick(rng, names) if yes else pick(rng, others)
         facts.append(Fact("yes/no", [w.format(article(name)) for w in IS_THERE], "yes" if yes else "no", value=yes))
+    if learnt:
+        facts += matching(rng, Signs("pictogram", names, columns, others, article, "the {}".format))
     return facts

@@ -18,6 +18,7 @@ from pictures.fields import absent
 from pictures.fonts import GATHERED, pick_font
 from pictures.ground import ground
 from pictures.lines import sheet_size
+from pictures.matching import THERE, Signs, matching
 from pictures.page import Mark, Page
 from pictures.palette import Palette, pick_palette
 from pictures.wear import finish
@@ -116,8 +117,9 @@ def draw_digits(rng: np.random.Generator, split: Split) -> Picture:
     digits = [int(d) for d in rng.integers(0, 10, number)]
     write(page, digits, palette, rng, split)
     image, glyphs = finish(page, rng)
+    facts = facts_of(digits, rng, learnt=split == "train")
     lacking: list[Absent] = absent(["total", "date", "person", "email", "shop"])
-    return Picture("digits", (image,), (glyphs,), ask(rng, split, facts_of(digits, rng), lacking))
+    return Picture("digits", (image,), (glyphs,), ask(rng, split, facts, lacking))
 
 
 def write(page: Page, digits: list[int], palette: Palette, rng: np.random.Generator, split: Split) -> None:
@@ -138,7 +140,7 @@ def write(page: Page, digits: list[int], palette: Palette, rng: np.random.Genera
         x += side * 1.05
 
 
-def facts_of(digits: list[int], rng: np.random.Generator) -> list[Fact]:
+def facts_of(digits: list[int], rng: np.random.Generator, *, learnt: bool) -> list[Fact]:
     text, number = "".join(map(str, digits)), len(digits)
     told = f"There {'is 1 digit' if number == 1 else f'are {number} digits'}."
     facts = [Fact("count", COUNT, str(number), told, ("digits", "count"), number, 0.5)]
@@ -150,8 +152,16 @@ def facts_of(digits: list[int], rng: np.random.Generator) -> list[Fact]:
         for i in rng.permutation(number)[:2]:
             facts.append(Fact("digit", [w.format(ORDINALS[int(i)]) for w in NTH], text[int(i)]))
         facts.append(Fact("digit", [w.format("last") for w in NTH], text[-1], weight=0.5))
-    yes = bool(rng.random() < 0.5)
     others = [digit for digit in range(10) if digit not in digits]
-    asked = pick(rng, digits) if yes else pick(rng, others)
-    facts.append(Fact("yes/no", [w.format(asked) for w in IS_DIGIT], "yes" if yes else "no", value=yes))
+    for _ in range(5 if learnt else 1):
+        yes = bool(rng.random() < (THERE if learnt else 0.5))
+        asked = pick(rng, digits) if yes else pick(rng, others)
+        facts.append(Fact("yes/no", [w.format(asked) for w in IS_DIGIT], "yes" if yes else "no", value=yes))
+    if learnt:
+        signs = Signs("digit", list(text), number, [str(digit) for digit in others], numeral, "the {}".format)
+        facts += matching(rng, signs)
     return facts
+
+
+def numeral(digit: str) -> str:
+    return f"an {digit}" if digit == "8" else f"a {digit}"

@@ -45,9 +45,9 @@ class Admission:
         """How many requests stand in a line."""
         return sum(line.waiting for line in self._lines.values())
 
-    def has_room(self, model: str) -> bool:
-        """Whether a request for `model` would have its place at once."""
-        return self._lines[model].has_room()
+    def has_room(self, model: str, places: int = 1) -> bool:
+        """Whether a request for `model` would have its places at once."""
+        return self._lines[model].has_room(places)
 
     def is_any_full(self) -> bool:
         """Whether some model runs all it may, so that a request may have to wait or be refused."""
@@ -96,15 +96,15 @@ class Admission:
         finally:
             self.end(key_id)
 
-    def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> Place:
-        """Return one of `model`'s places, which a request holds for the length of an `async with`.
+    def admit(self, model: str, key_id: str, max_in_flight: int | None = None, *, places: int = 1) -> Place:
+        """Return `model`'s places, one for each answer, which a request holds for the length of an `async with`.
 
         A refusal comes at once, before anything waits, unless the request gives way to a key that has fewer.
 
         Raises (as it is entered):
             EngineOverloaded, RateLimitExceeded: as `hold`; or the model's line is full.
         """
-        return Place(self, self._lines[model], key_id, max_in_flight)
+        return Place(self, self._lines[model], key_id, max_in_flight, places)
 
     def begin(self, key_id: str, max_in_flight: int | None) -> None:
         """Count a request in, which `end` counts out.
@@ -136,21 +136,22 @@ class Admission:
 
 
 class Place:
-    """A request's place before and in a model; a class, for a generator that does it takes six times as long."""
+    """A request's places before and in a model; a class, for a generator that does it takes six times as long."""
 
-    __slots__ = ("_admission", "_began_s", "_key_id", "_line", "_max_in_flight")
+    __slots__ = ("_admission", "_began_s", "_key_id", "_line", "_max_in_flight", "_places")
 
-    def __init__(self, admission: Admission, line: Line, key_id: str, max_in_flight: int | None) -> None:
+    def __init__(self, admission: Admission, line: Line, key_id: str, max_in_flight: int | None, places: int) -> None:
         self._admission = admission
         self._line = line
         self._key_id = key_id
         self._max_in_flight = max_in_flight
+        self._places = places
         self._began_s: float | None = None
 
     async def __aenter__(self) -> Place:
         self._admission.begin(self._key_id, self._max_in_flight)
         try:
-            await self._line.enter(self._key_id)
+            await self._line.enter(self._key_id, self._places)
         except BaseException:
             self._admission.end(self._key_id)
             raise
@@ -158,10 +159,10 @@ class Place:
         return self
 
     def leave(self) -> None:
-        """The model is done with the request: the next in line has its place, while this one is written down."""
+        """The model is done with the request: the next in line has its places, while this one is written down."""
         began_s, self._began_s = self._began_s, None
         if began_s is not None:
-            self._line.leave(self._key_id, asyncio.get_running_loop().time() - began_s)
+            self._line.leave(self._key_id, asyncio.get_running_loop().time() - began_s, self._places)
 
     async def __aexit__(self, *_: object) -> None:
         self.leave()

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, String, and_, cast, insert, or_, select, update
+from sqlalchemy import Connection, Row, String, and_, cast, insert, or_, select, text, update
 
 from sightline.core import KeyLimits, NewKey, Permission, SpendingLimit
 from sightline.errors import (
@@ -86,14 +86,30 @@ class Keys:
 
     def create(self, new: NewKey) -> tuple[ApiKey, str]:
         """Make a key; the second value is the key itself, which nothing can show again."""
-        secret = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
+        secret = _new_secret()
+        return self.database.transaction(lambda connection: self._insert(connection, new, secret)), secret
+
+    def create_first(self, new: NewKey) -> str | None:
+        """Make a key where there is none and give the key itself, else None; of several that ask at once one makes it.
+
+        Where there are keys, it still waits for those that write.
+        """
+        secret = _new_secret()
+
+        def write(connection: Connection) -> bool:
+            if connection.dialect.name == "postgresql":  # SQLite lets one write at a time
+                connection.execute(text("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE"))
+            is_first = connection.execute(select(api_keys.c.id).limit(1)).first() is None
+            if is_first:
+                self._insert(connection, new, secret)
+            return is_first
+
+        return secret if self.database.transaction(write) else None
+
+    def _insert(self, connection: Connection, new: NewKey, secret: str) -> ApiKey:
         row = {"id": new_id("key_"), "sha256": _digest(secret), "hint": secret[-4:], "created_at": self._clock()}
-
-        def write(connection: Connection) -> ApiKey:
-            connection.execute(insert(api_keys).values({**row, **_terms(new)}))
-            return _key(connection.execute(select(api_keys).where(api_keys.c.id == row["id"])).one())
-
-        return self.database.transaction(write), secret
+        connection.execute(insert(api_keys).values({**row, **_terms(new)}))
+        return _key(connection.execute(select(api_keys).where(api_keys.c.id == row["id"])).one())
 
     def all(self) -> list[ApiKey]:
         """Every key ever made, oldest first."""
@@ -260,6 +276,10 @@ def _keep_an_admin(connection: Connection, key_id: str, now: datetime) -> None:
             "Make another one first, or revoke it with: sightline keys revoke ID",
             param="id",
         )
+
+
+def _new_secret() -> str:
+    return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
 
 
 def _digest(secret: str) -> bytes:

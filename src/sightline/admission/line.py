@@ -1,10 +1,10 @@
 """The line before one model: so many requests run, so many wait, and the keys that wait take turns.
 
-In comes a key, out comes a place for as long as a request runs. A key that sends a hundred times as much as others
-gets a longer row of its own, not more turns. Beside others its row gets no longer than the part of the line that is
-still free, so that there is room for who comes next: a refusal is to come at once, not to somebody who has waited. Only
-when the line is full all the same and a key with fewer places comes, the newest request of the key with the most gives
-way. Knows nothing of models or of limits of keys.
+In comes a key, out come places for as long as a request runs: one for each of its answers. A key that sends a hundred
+times as much as others gets a longer row of its own, not more turns. Beside others its row gets no longer than the part
+of the line that is still free, so that there is room for who comes next: a refusal is to come at once, not to somebody
+who has waited. Only when the line is full all the same and a key with fewer places comes, the newest request of the key
+with the most gives way. Knows nothing of models or of limits of keys.
 
 Source: Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998.
 """
@@ -22,9 +22,10 @@ _WEIGHT = 0.1
 
 
 class Turn:
-    """A request that waits: comes to an end with None, its turn, or with the refusal to raise."""
+    """A request that waits for its `places`: comes to an end with None, its turn, or with the refusal to raise."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int) -> None:
+        self.places = places
         self.outcome: asyncio.Future[EngineOverloaded | None] = asyncio.get_running_loop().create_future()
 
     def has_left(self) -> bool:
@@ -54,50 +55,57 @@ class Line:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a place; none do while one is free."""
+        """Requests that wait for places; none do while those that the first of them wants are free."""
         return sum(map(len, self._waiting.values()))
 
-    def has_room(self) -> bool:
-        """Whether a place is free, for which nobody waits then."""
-        return self.running < self._max_running
+    def has_room(self, places: int = 1) -> bool:
+        """Whether so many places are free and nobody waits for them."""
+        return not self._waiting and self._taken + self._part(places) <= self._max_running
 
     def wait_s(self) -> int:
         """How long one that came now would wait, in whole seconds: who is ahead, at the pace of late; at least 1."""
         return max(1, math.ceil((self.waiting + 1) * self.service_s / self._max_running))
 
-    def would_refuse(self, key: str) -> EngineOverloaded | None:
+    def would_refuse(self, key: str, places: int = 1) -> EngineOverloaded | None:
         """Why a request of `key` would be refused if it came now; None where it would run, wait or displace another."""
         free = self._max_waiting - self.waiting
-        if self._taken < self._max_running or (free > 0 and not self._has_its_part(key, free)):
+        if self.has_room(places) or (free > 0 and not self._has_its_part(key, free)):
             return None
         if free <= 0 and self._held(key) + 1 < self._held(self._greediest(key)):
             return None
         return self._refusal()
 
-    async def enter(self, key: str) -> None:
-        """Take a place, once it is this key's turn, which `leave` gives up. Cancelling withdraws at any moment.
+    async def enter(self, key: str, places: int = 1) -> None:
+        """Take places, once it is this key's turn, which `leave` gives up. Cancelling withdraws at any moment.
+
+        More than there are are all of them: so long nobody else runs.
 
         Raises:
             EngineOverloaded: the line is full, at once; or, later, gave way to a key with fewer places.
         """
-        if self._taken < self._max_running:
-            self._take(key)
+        places = self._part(places)
+        if self.has_room(places):
+            self._take(key, places)
         else:
-            await self._wait(key)
+            await self._wait(key, places)
 
-    def leave(self, key: str, took_s: float) -> None:
-        """Give up a place that was taken for `took_s`."""
+    def leave(self, key: str, took_s: float, places: int = 1) -> None:
+        """Give up places that were taken for `took_s`."""
         self.service_s += (took_s - self.service_s) * (_WEIGHT if self.service_s else 1)
-        self._free(key)
+        self._free(key, self._part(places))
 
-    async def _wait(self, key: str) -> None:
-        refusal = self.would_refuse(key)
+    def _part(self, places: int) -> int:
+        return min(places, self._max_running)
+
+    async def _wait(self, key: str, places: int) -> None:
+        refusal = self.would_refuse(key, places)
         if refusal is not None:
             raise refusal
         if self.waiting >= self._max_waiting:
             self._displace(self._greediest(key))
-        turn = Turn()
+        turn = Turn(places)
         self._waiting.setdefault(key, deque()).append(turn)
+        self._call()  # who gave way may have waited for more places than this
         has_place = False
         try:
             refusal = await turn.outcome
@@ -110,29 +118,38 @@ class Line:
 
     def _withdraw(self, key: str, turn: Turn) -> None:
         if turn.is_granted():  # cancelled in the same instant
-            self._free(key)
+            self._free(key, turn.places)
         elif turn in self._waiting.get(key, ()):
             self._remove(key, turn)
+            self._call()
 
-    def _free(self, key: str) -> None:
-        """Give up a place of `key`; the next in line has it at once, before anybody who comes."""
-        self._taken -= 1
-        self._running[key] -= 1
+    def _free(self, key: str, places: int) -> None:
+        """Give up places of `key`; the next in line has them at once, before anybody who comes."""
+        self._taken -= places
+        self._running[key] -= places
         if not self._running[key]:
             del self._running[key]
-        while self._waiting and self._taken < self._max_running:
+        self._call()
+
+    def _call(self) -> None:
+        """Give those whose turn it is their places, as long as they are free."""
+        while self._waiting:
             turn_of, turns = next(iter(self._waiting.items()))
             turn = turns[0]
+            if turn.has_left():
+                self._remove(turn_of, turn)
+                continue
+            if self._taken + turn.places > self._max_running:
+                return
             self._remove(turn_of, turn)
-            if not turn.has_left():
-                if turn_of in self._waiting:
-                    self._waiting.move_to_end(turn_of)
-                self._take(turn_of)
-                turn.outcome.set_result(None)
+            if turn_of in self._waiting:
+                self._waiting.move_to_end(turn_of)
+            self._take(turn_of, turn.places)
+            turn.outcome.set_result(None)
 
-    def _take(self, key: str) -> None:
-        self._taken += 1
-        self._running[key] += 1
+    def _take(self, key: str, places: int) -> None:
+        self._taken += places
+        self._running[key] += places
 
     def _has_its_part(self, key: str, free: int) -> bool:
         """Whether `key` has as many waiting as are free, beside others that run or wait; alone it may have them all."""

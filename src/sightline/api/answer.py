@@ -29,6 +29,8 @@ from sightline.wire.render import (
 )
 
 EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
+MOST_KEPT_BYTES = 4_000_000
+"""Of an answer that is kept for its Idempotency-Key: it is written in a commit that others wait for."""
 Events = AsyncGenerator[Pieces | Completed, None]
 
 _dollars = lru_cache(maxsize=4096)(dollars)  # of a model without a price it is always the same
@@ -43,7 +45,8 @@ async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> 
             if isinstance(event, Pieces):
                 answers[event.choice] += event.deltas
             else:
-                body = call.answer = encode(completion(head, answers, event.usage, extras(event)))
+                body = encode(completion(head, answers, event.usage, extras(event)))
+                call.answer = body if len(body) <= MOST_KEPT_BYTES else None
     finally:
         await events.aclose()
     return body
@@ -74,7 +77,7 @@ async def frames(
 
 
 class Stream:
-    """The events of one answer; where it `is_kept`, `whole` gives all of them again."""
+    """The events of one answer; where it `is_kept`, and no longer than is kept, `whole` gives all of them again."""
 
     def __init__(self, head: Head, chat: ChatRequest, *, is_kept: bool) -> None:
         self._head = head
@@ -83,6 +86,7 @@ class Stream:
         self._texts = [sse.TextFrames(head, choice, self._usage) for choice in range(chat.n)]
         self._last: dict[str, Any] | None = None
         self._sent: list[bytes] | None = [] if is_kept else None
+        self._sent_bytes = 0
 
     def opening(self) -> bytes:
         """Who speaks, of each choice."""
@@ -112,9 +116,9 @@ class Stream:
             chunks = [{**self._last, "sightline": extras(event)}]
         return self._keep(b"".join([sse.frame(one) for one in chunks]) + sse.DONE)
 
-    def whole(self) -> bytes:
-        """Everything so far."""
-        return b"".join(self._sent or ())
+    def whole(self) -> bytes | None:
+        """Everything so far; None where it is not kept."""
+        return None if self._sent is None else b"".join(self._sent)
 
     def _frame(self, choices: list[dict[str, Any]]) -> bytes:
         return sse.frame(chunk(self._head, choices, **self._usage))
@@ -122,6 +126,9 @@ class Stream:
     def _keep(self, made: bytes) -> bytes:
         if self._sent is not None:
             self._sent.append(made)
+            self._sent_bytes += len(made)
+            if self._sent_bytes > MOST_KEPT_BYTES:
+                self._sent = None
         return made
 
 

@@ -75,7 +75,9 @@ async def _read(runtime: Runtime, scope: Scope, receive: Receive, *, runs: bool 
     Lines that are full refuse what is to run, unless it may have had its answer.
     """
     key = await caller(scope, "inference")
-    call = scope["state"]["call"] = Call(scope["state"]["request_id"], key, traceparent=header(scope, b"traceparent"))
+    state = scope["state"]
+    traceparent = header(scope, b"traceparent")
+    call = state["call"] = Call(state["request_id"], key, traceparent=traceparent, client=state["client"])
     admission = runtime.admission
     models: tuple[str, ...] = ()
     if admission.is_any_full() and runs and not headers(scope, b"idempotency-key"):

@@ -11,6 +11,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sightline.checks import LARGE_SHARE
 from sightline.errors import RequestTimeout, UploadRefused
 
 _SILENT_S = 1.0
@@ -18,9 +19,6 @@ _SILENT_S = 1.0
 
 _SMALL_BYTES = 4096
 """An upload that holds less is not worth dropping: all the connections there may be hold less than the limit so."""
-
-_LARGE_SHARE = 7 / 8
-"""Of the limit, for uploads that hold more: a burst of them leaves room for small ones."""
 
 
 class Intake:
@@ -35,7 +33,7 @@ class Intake:
         self.held_bytes = 0
         self._app = app
         self._max_held_bytes = max_held_bytes
-        self._max_held_by_large_bytes = int(max_held_bytes * _LARGE_SHARE)
+        self._max_held_by_large_bytes = int(max_held_bytes * LARGE_SHARE)
         self._arriving: dict[Upload, None] = {}  # the one that has been silent for longest comes first
         self._begun: dict[Upload, None] = {}  # the one that is due first comes first: all have the same time
         self._timer: asyncio.TimerHandle | None = None

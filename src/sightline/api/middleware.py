@@ -13,6 +13,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline import metrics
+from sightline.account import Client
 from sightline.admission.limits import rate_headers
 from sightline.api.body import header
 from sightline.api.cycle import ON_LEAVE
@@ -84,10 +85,11 @@ class EndWithClient:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Taken out: the cycle holds the scope, and a ring of them would keep bodies until the collector comes by.
         watch = Watch(self._read, receive, (scope.get("extensions") or _NONE).pop(ON_LEAVE, None))
+        scope.setdefault("state", {})["client"] = watch.client
         try:
             await self._app(scope, watch.receive, send)
         except asyncio.CancelledError:
-            if not watch.client_left:
+            if not watch.client.has_left:
                 raise
             watch.request.uncancel()
         finally:
@@ -99,12 +101,12 @@ class Watch:
 
     __slots__ = (
         *("_is_over", "_is_read", "_on_leave", "_read", "_receive", "_watcher"),
-        *("client_left", "loop", "request"),
+        *("client", "loop", "request"),
     )
 
     def __init__(self, read: Later[Watch], receive: Receive, on_leave: OnLeave | None) -> None:
         self.loop = asyncio.get_running_loop()
-        self.client_left = False
+        self.client = Client(has_left=None if on_leave is None else False)
         self.request: asyncio.Task[None] = asyncio.current_task(self.loop)  # type: ignore[assignment]
         self._read = read
         self._receive = receive
@@ -147,5 +149,5 @@ class Watch:
         self._leave()
 
     def _leave(self) -> None:
-        self.client_left = True
+        self.client.has_left = True
         self.request.cancel()

@@ -155,7 +155,8 @@ def _time(value: str) -> datetime:
         return parse_time(value)
     except ValueError:
         raise ValueError(
-            "must be unix seconds, a day (2026-11-21) or RFC 3339 with its zone (2026-11-21T08:00:00Z)"
+            "must be unix seconds (nine digits or more), a day (2026-11-21) or RFC 3339 with its zone "
+            "(2026-11-21T08:00:00Z)"
         ) from None
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from sightline.cli.limits import Config, read_limits
 from sightline.cli.terminal import fail, out
 from sightline.core import Detail
 from sightline.errors import ConfigError
@@ -19,10 +20,7 @@ from sightline.metering.prices import dollars
 from sightline.sender.estimate import ImageEstimate, ImageTokens, RequestEstimate, estimate_image, estimate_request
 from sightline.sender.models import KnownModel, known_models
 from sightline.sender.picture import content_part, user_message
-from sightline.settings import PriceSettings, Settings, merge_settings, read_file
-
-_RUNNING = ("engines", "upstreams")
-"""Tables of a settings file that say what runs, not what it costs."""
+from sightline.settings import PriceSettings, Settings
 
 
 def estimate(
@@ -43,11 +41,12 @@ def estimate(
     price: Annotated[
         str | None, typer.Option(help="US dollars a prompt token, for every model. [the config's, or free]")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with the service's limits and prices.")] = None,
+    config: Config = None,
 ) -> None:
     """Say what pictures cost and whether they fit, without a service: exact tokens, the guide's estimate, the price.
 
-    Ends with status 1 if one does not fit.
+    For some models the service also reads the text in a picture; it counts towards the prompt, and only --prompt
+    counts it. Ends with status 1 if one does not fit.
     """
     try:
         models = known_models(model or [])
@@ -59,7 +58,9 @@ def estimate(
     out.print(_images_table(estimates, models))
     _print_problems((one.name, one.problem) for one in estimates)
     requests: list[RequestEstimate] = []
-    if prompt is not None:
+    if prompt is None:
+        _print_readers(models)
+    else:
         message = user_message([content_part(data, detail) for _, data in files], prompt)
         requests = [estimate_request([message], one, settings) for one in models]
         out.print()
@@ -70,9 +71,7 @@ def estimate(
 
 
 def _settings(config: Path | None, price: str | None, models: list[KnownModel]) -> Settings:
-    # Whoever estimates need not have the keys that upstreams take, which the service's environment alone may hold.
-    told = {name: value for name, value in read_file(config).items() if name not in _RUNNING} if config else {}
-    settings = merge_settings(told, {})
+    settings = read_limits(config)
     if price is None:
         return settings
     try:
@@ -126,6 +125,16 @@ def _print_problems(problems: Iterable[tuple[str, str | None]]) -> None:
     for name, problem in problems:
         if problem is not None:
             out.print(Text.assemble("\n", (name, "bold"), ": ", problem))
+
+
+def _print_readers(models: list[KnownModel]) -> None:
+    """Say of which models the tokens are not all, where no request is counted."""
+    for model in models:
+        if most := model.info.read_characters:
+            told = f" is also read the text in a picture, up to {most:,} characters of it; "
+            out.print(
+                Text.assemble("\n", (model.info.id, "bold"), told, "--prompt TEXT counts a whole request exactly.")
+            )
 
 
 def _short(model_id: str) -> str:

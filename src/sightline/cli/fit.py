@@ -11,10 +11,13 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from sightline.cli.limits import Config, read_limits
 from sightline.cli.terminal import err, fail, out
 from sightline.errors import ConfigError, ImageError
 from sightline.sender.fit import Fitted
 from sightline.sender.fit import fit as fit_picture
+from sightline.sender.picture import CLIENT_BODY_BYTES
+from sightline.settings import ServerSettings, Settings
 
 _EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "gif": ".gif"}
 _BAR_FROM = 3
@@ -25,16 +28,24 @@ def fit(
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder to write to, made if missing. [beside each picture]")
     ] = None,
-    per_request: Annotated[int, typer.Option("--images", min=1, max=2, help="How many pictures share a request.")] = 1,
+    per_request: Annotated[int, typer.Option("--images", min=1, help="How many pictures share a request.")] = 1,
     model: Annotated[
         str | None, typer.Option(help="Make them no larger than this model, or model folder, can use. [any model here]")
     ] = None,
+    config: Config = None,
 ) -> None:
     """Bring pictures within the limits: the largest size and best quality that fit, and no more than a model sees.
 
     Writes NAME.fit.EXT; what fits already is left as it is (with --out: copied). Originals are never overwritten.
+    The limits are those of a service without settings of its own, or of the one whose settings file --config names.
     Ends with status 1 if one cannot be brought to fit.
     """
+    try:
+        settings = read_limits(config)
+    except ConfigError as error:
+        fail(str(error))
+    if per_request > settings.images.max_images:
+        fail(f"--images {per_request}: a request has {settings.images.max_images} at most (images.max_images).")
     table = Table(box=None, pad_edge=False)
     for name in ("image", "before", "after", "written to"):
         table.add_column(name, overflow="fold")
@@ -42,7 +53,9 @@ def fit(
     failures = 0
     for path in _tracked(images):
         try:
-            fitted = fit_picture(path, images=per_request, model=model)
+            fitted = fit_picture(
+                path, images=per_request, model=model, limits=settings.images, body_bytes=_body_bytes(settings)
+            )
             written = targets.write(path, fitted)
         except ConfigError as error:
             fail(str(error))
@@ -57,6 +70,12 @@ def fit(
     out.print(table)
     if failures:
         raise typer.Exit(1)
+
+
+def _body_bytes(settings: Settings) -> int:
+    """What a body must stay below: what the service says, or where it says nothing, what all our clients keep to."""
+    told = settings.server.max_body_bytes
+    return CLIENT_BODY_BYTES if told == ServerSettings().max_body_bytes else told
 
 
 class _Targets:

@@ -58,7 +58,7 @@ def _first_key(settings: Settings) -> str | None:
     database = open_database(settings)
     try:
         keys = Keys(database)
-        return None if keys.all() else keys.create(NewKey("first", permissions=PERMISSIONS))[1]
+        return None if keys.all() else keys.create_first(NewKey("first", permissions=PERMISSIONS))
     finally:
         database.close()
 

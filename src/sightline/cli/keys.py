@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,26 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from sightline.admission.keys import ApiKey, Keys
-from sightline.cli.storage import Config, Data, find_database
+from sightline.cli.storage import Config, Data, open_database
 from sightline.cli.terminal import DatabaseUrl, err, fail, out
-from sightline.errors import InvalidRequest, StoreUnavailable
+from sightline.errors import InvalidRequest
 from sightline.metering.prices import dollars
 from sightline.metering.spending import Spent, spent_by
 from sightline.wire.admin import new_key
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 _FLAGS = {"name": "NAME", "expires_at": "--expires", "permissions": "--permission", "models": "--model"}
-
-
-@contextmanager
-def _keys(data: Path | None, url: str | None, config: Path | None, *, make: bool = False) -> Iterator[Keys]:
-    database = find_database(data, url, config, make=make)
-    try:
-        yield Keys(database)
-    except StoreUnavailable as error:
-        fail(f"The database cannot be used at this moment: {error.__cause__}".partition("\n")[0])
-    finally:
-        database.close()
 
 
 @app.command()
@@ -73,8 +60,8 @@ def create(
         new = new_key({field: value for field, value in fields.items() if value is not None})
     except InvalidRequest as error:
         fail("\n".join(_in_flags(problem.message, problem.param or "") for problem in error.details))
-    with _keys(data, database, config, make=True) as keys:
-        key, secret = keys.create(new)
+    with open_database(data, database, config, writes=True, make=True) as opened:
+        key, secret = Keys(opened).create(new)
     err.print(f"{key.id} for {key.name}; the key is shown this once:", markup=False)
     out.print(secret, markup=False)
 
@@ -83,10 +70,10 @@ def create(
 def list_(data: Data = None, database: DatabaseUrl = None, config: Config = None) -> None:
     """List all keys: who, until when, what each may do and has spent. The keys themselves cannot be shown."""
     now = datetime.now(UTC)
-    with _keys(data, database, config) as keys:
-        rows = keys.all()
+    with open_database(data, database, config) as opened:
+        rows = Keys(opened).all()
         limits = {key.id: key.spending for key in rows if key.spending}
-        spent = keys.database.read(lambda connection: spent_by(connection, limits, now))
+        spent = opened.read(lambda connection: spent_by(connection, limits, now))
     table = Table(box=None, pad_edge=False)
     for column in ("id", "name", "ends in", "created", "state", "may", "models", "limits", "spent"):
         table.add_column(column, no_wrap=True)
@@ -106,8 +93,8 @@ def revoke(
     config: Config = None,
 ) -> None:
     """Refuse a key from now on; a running service notices within a second."""
-    with _keys(data, database, config) as keys:
-        if not keys.revoke(key_id):
+    with open_database(data, database, config, writes=True) as opened:
+        if not Keys(opened).revoke(key_id):
             fail(f"No valid key has the id {key_id}. See: sightline keys list")
     err.print(f"{key_id} is revoked.", markup=False)
 
@@ -117,11 +104,15 @@ def _moment(text: str) -> int:
     try:
         if span := re.fullmatch(r"([0-9]{1,7})([dh])", text):
             hours = int(span[1]) * (24 if span[2] == "d" else 1)
-            return int((datetime.now(UTC) + timedelta(hours=hours)).timestamp())
-        moment = datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+            moment = datetime.now(UTC) + timedelta(hours=hours)
+        else:
+            moment = datetime.fromisoformat(text)
+        seconds = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         fail("--expires takes days or hours (30d, 12h) or a date (2027-01-31), before the year 10000.")
+    if seconds <= time.time():
+        fail(f"--expires {text} is past; give a later day, or a time from now like 30d.")
+    return seconds
 
 
 def _in_flags(message: str, param: str) -> str:

@@ -23,10 +23,14 @@ def ledger() -> None:
 def check(data: Data = None, database: DatabaseUrl = None, config: Config = None) -> None:
     """Prove that the ledger adds up: every row, every sum, and that nothing that has ended can be changed.
 
-    Ends with status 1 and names every discrepancy if it does not. The service may run meanwhile.
+    Ends with status 1 and names every discrepancy if it does not, with 2 if that could not be found out. The service
+    may run meanwhile.
     """
-    with open_database(data, database, config) as opened, closing(opened.presence()) as presence:
-        result = audit(opened, presence)
+    try:
+        with open_database(data, database, config) as opened, closing(opened.presence()) as presence:
+            result = audit(opened, presence)
+    except typer.Exit as unchecked:
+        raise typer.Exit(2) from unchecked
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in result.by_outcome.items())
     out.print(f"{result.rows:,} rows{f' ({outcomes})' if outcomes else ''}")
     out.print(f"{result.tokens:,} tokens, ${dollars(result.nanos)}")

@@ -7,7 +7,7 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -28,7 +28,7 @@ from sightline.cli.terminal import DatabaseUrl, err, fail
 from sightline.engines.base import Engine
 from sightline.errors import ConfigError
 from sightline.log import configure_logging, get_logger
-from sightline.settings import ServerSettings, Settings, engine_spec, load_settings, upstream_pool
+from sightline.settings import ServerSettings, Settings, engine_spec, merge_settings, read_file, upstream_pool
 from sightline.workers.parent import Parent, listen, program
 
 log = get_logger(__name__)
@@ -220,11 +220,7 @@ def serve(
         "aliases": _pairs(alias),
     }
     try:
-        settings = load_settings(flags, file=config)
-        if model:
-            settings = replace(settings, engines=tuple(engine_spec(name) for name in model))
-        if upstream:
-            settings = replace(settings, upstreams=tuple(upstream_pool(urls) for urls in upstream))
+        settings = _settings(config, flags, model or [], upstream or [])
         open_database(settings).close()
         RateLimits(settings.redis_url)  # connects nothing; what it cannot do is a sentence here
         if settings.traces:
@@ -281,6 +277,20 @@ def _is_failure(record: logging.LogRecord) -> bool:
     """Whether to log what uvicorn says: what a stop cut short, a request or the lifespan, is no failure of ours."""
     cut_short = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
     return not cut_short and "CancelledError" not in record.getMessage()
+
+
+def _settings(config: Path | None, flags: Mapping[str, Any], models: list[str], upstreams: list[str]) -> Settings:
+    """What runs by the command line runs instead of what the file says, which then need not be in order either."""
+    tree = read_file(config) if config else {}
+    for name, given in (("engines", models), ("upstreams", upstreams)):
+        if given:
+            tree.pop(name, None)
+    settings = merge_settings(tree, flags)
+    if models:
+        settings = replace(settings, engines=tuple(engine_spec(name) for name in models))
+    if upstreams:
+        settings = replace(settings, upstreams=tuple(upstream_pool(urls) for urls in upstreams))
+    return settings
 
 
 def _pairs(aliases: list[str] | None) -> dict[str, str] | None:

@@ -28,13 +28,11 @@ from sightline.metering.report import (
     total_body,
     total_columns,
 )
-from sightline.metering.usage import Group, Line, Selection, Total, every, key_ids, requests, totals
+from sightline.metering.usage import Group, Line, Selection, Total, every, key_ids, models_beside, requests, totals
 from sightline.store.database import Database
 
 Format = Literal["table", "json", "csv", "jsonl"]
 _SHOWN = 50
-_SECONDS_DIGITS = 9
-"""Of unix seconds, from 1973 on; a shorter number is meant otherwise."""
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -69,7 +67,9 @@ def usage(
     """
     groups: tuple[Group, ...] = tuple(dict.fromkeys(one.value for one in by or [By.day]))
     with open_database(data, database, config) as opened:
-        selection = Selection(_moment("--since", since), _moment("--until", until), _keys(opened, key), model)
+        selection = Selection(
+            _moment("--since", since), _moment("--until", until), _keys(opened, key), _model(opened, model)
+        )
         if each:
             lines = every(opened, lambda connection, after: requests(connection, selection, after=after))
             _print_lines(lines, form)
@@ -86,8 +86,6 @@ def _moment(option: str, text: str | None) -> datetime | None:
         if found := re.fullmatch(r"([0-9]{1,5})([hdw])", text):
             time = datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: int(found[1])})
             return time if found[2] == "h" else time.replace(hour=0, minute=0, second=0, microsecond=0)
-        if text.isdigit() and len(text) < _SECONDS_DIGITS:
-            raise ValueError(text)  # 20261121 is meant as a day, and would be one of 1970
         return parse_time(text)
     except (ValueError, OverflowError):
         fail(f"{option} {text}: give 7d, 2w, 12h, a day like 2026-11-21, or a time like 2026-11-21T08:00:00Z")
@@ -100,6 +98,16 @@ def _keys(database: Database, name_or_id: str | None) -> tuple[str, ...] | None:
     if not ids:
         fail(f"No key has the name or id {name_or_id}. See: sightline keys list")
     return ids
+
+
+def _model(database: Database, name: str | None) -> str | None:
+    """A model that the ledger knows; an empty one knows none, and says so itself."""
+    if name is not None and (others := database.read(partial(models_beside, name=name))):
+        shown = ", ".join(others[:_SHOWN])
+        fail(
+            f"The ledger has no request of a model {name}. It has {shown}; an alias counts as the model that answered."
+        )
+    return name
 
 
 def _print_totals(rows: Iterator[Total], by: Sequence[Group], form: Format) -> None:

@@ -49,8 +49,10 @@ class Front:
         self._handles = handles
         self._app_name = here.app_name
         self._settings = cluster_settings(self._args)
-        # A config may have changed the number of replicas since `build` looked at it.
-        check_shared(self._settings, here.world_size, one_machine=self._args.one_machine)
+        # A config may have changed the number of replicas since `build` looked at it; Ray tells in no other way.
+        scaled = here._deployment_config.autoscaling_config
+        most = max(here.world_size, scaled.max_replicas if scaled else 0)
+        check_shared(self._settings, most, one_machine=self._args.one_machine)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Called by Ray Serve, which runs the application's lifespan with this replica's."""

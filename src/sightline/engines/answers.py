@@ -29,13 +29,15 @@ async def answers(
     """Run one request. Closing this cancels.
 
     Of an answer that nobody reads before its end, what came within `PACE_S` is one piece: it says what was used so far,
-    for the case that its reader leaves. `on_work` is called at every piece that the engine gives.
+    for the case that its reader leaves. `on_work` is called at every piece or count that the engine gives.
     """
     request = unpack_request(message, raw)
     sent_s = time.monotonic()
     try:
         if message.only_count:
-            yield Counted(message.number, await engine.count(request))
+            usage = await engine.count(request)
+            on_work()
+            yield Counted(message.number, usage)
             return
         whole: list[Delta] = []
         async with aclosing(engine.generate(request)) as deltas:

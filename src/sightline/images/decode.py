@@ -38,6 +38,8 @@ _SRGB_NAMES = (b"sRGB", b"\x00s\x00R\x00G\x00B")
 _PROBE = np.array([[0, 0, 0], [55, 55, 55], [128, 64, 32], [40, 200, 90], [230, 20, 160], [255, 255, 255]], np.uint8)
 _AS_GOOD_AS_EQUAL = 3
 """By so much of 255 the usual profiles of sRGB differ from one another."""
+_LARGEST_KEPT_PROFILE_BYTES = 16_384
+"""What is known of a profile is kept with its bytes: those of cameras and screens have a few thousand."""
 _PROFILE_SPACES = {"cmyk": b"CMYK", "b-w": b"GRAY", "grey16": b"GRAY"}
 # Reduced by more than this, pixels are averaged first: the filter's rounded weights would darken the picture.
 _MOST_BY_FILTER = 4
@@ -171,7 +173,9 @@ def _small(stored: _Stored, parts: Sequence[_Part], actions: list[str]) -> list[
     if stored.gamma is not None:
         actions.append("gamma to sRGB")
         small = _with_usual_gamma(small, stored.gamma)
-    pixels = _on_white(_to_srgb(small, actions).numpy(), actions)
+    colours = _to_srgb(small, actions).numpy()
+    assert colours.dtype == np.uint8  # of other samples white is another number, and their bytes are no pixels
+    pixels = _on_white(colours, actions)
     if _is_column(parts):
         return np.split(pixels, np.cumsum([min(part.box.height, part.height) for part in parts])[:-1], axis=0)
     return np.split(pixels, np.cumsum([min(part.box.width, part.width) for part in parts])[:-1], axis=1)
@@ -271,7 +275,7 @@ def _to_srgb(image: pyvips.Image, actions: list[str]) -> pyvips.Image:
         try:
             if profile[16:20] != _PROFILE_SPACES.get(image.interpretation, b"RGB ") or profile[36:40] != b"acsp":
                 raise pyvips.Error("not a profile of this picture's colours")
-            converted = image.icc_transform("srgb", embedded=True).copy_memory()
+            converted = _converted(image).copy_memory()
         except pyvips.Error:
             actions.append("colour profile unreadable, ignored")
         else:
@@ -285,8 +289,20 @@ def _to_srgb(image: pyvips.Image, actions: list[str]) -> pyvips.Image:
     return image.colourspace("srgb")
 
 
-@lru_cache(maxsize=32)
+def _converted(image: pyvips.Image) -> pyvips.Image:
+    """Bring a picture from its profile's colours to sRGB's, at 8 bits a sample."""
+    if image.format != "ushort":
+        return image.icc_transform("srgb", embedded=True)
+    # In one step it would stay at 16 bits, and be read from a coarse table that is 15 of 255 off for strong colours.
+    return image.icc_import(embedded=True, pcs="xyz").icc_export(output_profile="srgb", pcs="xyz", depth=8)
+
+
 def _is_srgb(profile: bytes) -> bool:
+    """Whether a profile is that of sRGB, by name and by what it does."""
+    return _kept_probe(profile) if len(profile) <= _LARGEST_KEPT_PROFILE_BYTES else _probe(profile)
+
+
+def _probe(profile: bytes) -> bool:
     """Whether a profile calls itself sRGB and changes no colour: some that have the name have another curve."""
     if not any(name in profile for name in _SRGB_NAMES):
         return False
@@ -297,6 +313,9 @@ def _is_srgb(profile: bytes) -> bool:
     except pyvips.Error:
         return True  # its name is all that can be read of it
     return bool(np.abs(seen[0].astype(int) - _PROBE).max() <= _AS_GOOD_AS_EQUAL)
+
+
+_kept_probe = lru_cache(maxsize=32)(_probe)
 
 
 def _with_usual_gamma(image: pyvips.Image, gamma: int) -> pyvips.Image:

@@ -1,6 +1,7 @@
 """Decodes pictures in child processes: bounded in number, time and memory, off the event loop.
 
-A picture that kills or outlasts its process is that request's error alone; the pool replaces the process.
+A picture that kills or outlasts its process is that request's error alone; the pool replaces the process. A process
+that was killed from outside is no picture's fault.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import signal
 from concurrent.futures import TimeoutError as PoolTimeout
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -30,6 +32,10 @@ _WAIT_S = 60.0
 _LOOK_S = 1.0
 """How often a picture that waits looks whether anybody will decode it."""
 _BEHIND = "Pictures are decoded too slowly at this moment; send the request again in a while."
+_KILLED = (
+    "The process that decodes pictures was killed twice, as the system does for want of memory; send the request again "
+    "in a while."
+)
 _TOO_SLOW = f"takes longer than the limit of {_DECODE_S:g} seconds to decode"
 _TOO_LARGE = "needs more memory to decode than the limit of 2 GB"
 _LARGE_PX = 4_000_000
@@ -76,12 +82,16 @@ class ImagePool:
 
         Raises:
             ImageUndecodable: the bytes do not decode, or not within the time and memory allowed.
-            EngineOverloaded: too many others are before it.
+            EngineOverloaded: too many others are before it, or its process was killed, and so was the next.
         """
+        with suppress(BrokenProcessPool, ProcessExpired):
+            return await self._run(image, encoding, number)
         try:
             return await self._run(image, encoding, number)
-        except BrokenProcessPool:
-            return await self._run(image, encoding, number)
+        except (BrokenProcessPool, ProcessExpired) as error:
+            if isinstance(error, ProcessExpired) and error.exitcode != -signal.SIGKILL:
+                raise undecodable(image, number) from error
+            raise EngineOverloaded(_KILLED, retry_after_s=10) from error
 
     async def _run(self, image: EncodedImage, encoding: ImageEncoding, number: int) -> Decoded:
         future: ProcessFuture | None = None
@@ -93,7 +103,7 @@ class ImagePool:
             if future is not None and not future.running():
                 future.cancel()
             raise
-        except (Undecodable, PoolTimeout, ProcessExpired, MemoryError) as error:
+        except (Undecodable, PoolTimeout, MemoryError) as error:
             if waiting.expired():  # too many are before it, or the pool was given up with this one in its queue
                 if future is not None:
                     future.cancel()

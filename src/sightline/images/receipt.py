@@ -21,7 +21,8 @@ class ImageReceipt(msgspec.Struct, frozen=True):
     The model took `views` looks at it, each at the seen size: the whole (`detail` is `low`), or closer views as well
     (`high`), whatever was asked; `image_tokens` are those of all of them. `read_characters` of its text stood beside
     it in the prompt, for a model that has pictures read; the tokens of these are text tokens. `actions` say it where
-    the picture has more text than that, and where the question was said again behind it, which are text tokens too.
+    the picture has more text than that, where a server elsewhere reads it to its model, and where the question was said
+    again behind it, which are text tokens too.
     """
 
     sha256: str
@@ -44,6 +45,11 @@ class ImageReceipt(msgspec.Struct, frozen=True):
         """Return this receipt with what of the picture's text the model was given; `cut` if there was more."""
         told = f"the model was given the first {len(text)} characters of its text"
         return replace(self, read_characters=len(text), actions=(*self.actions, told) if cut else self.actions)
+
+    def read_there(self, most: int) -> ImageReceipt:
+        """Return this receipt with what the server that has the model does, of which it does not tell more."""
+        told = f"its server may read up to {most:,} characters of its text to the model"
+        return replace(self, actions=(*self.actions, told))
 
     def followed(self) -> ImageReceipt:
         """Return this receipt with the text in front of the picture said again behind it."""

@@ -21,6 +21,8 @@ from sightline.images.header import MOST_SCANS, Broken, Header, name_format, rea
 from sightline.settings import ImageLimits
 
 _SPACE = b" \t\r\n\f"
+_LONGEST_TYPE = 127
+"""Characters of a media type: a name may have as many (RFC 6838), and receipts repeat it."""
 _KEPT_WHOLE = {
     "jpeg": ("a progressive JPEG", "a baseline JPEG"),
     "png": ("an interlaced or a wide 16-bit PNG", "a plain PNG of 8 bits"),
@@ -37,7 +39,7 @@ def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> E
         sent = max(reference.of, number)
         message = f"The request has {sent} images, the limit is {limits.max_images}; send fewer a request."
         raise TooManyImages(message, param="messages")
-    data = _data(reference, number)
+    declared, data = _data(reference, number)
     try:
         header = read_header(data)
     except Broken as error:
@@ -49,7 +51,6 @@ def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> E
             "Convert it to one of these.",
             param=reference.param,
         )
-    declared = reference.head[5:].split(";", 1)[0].strip().lower()
     image = EncodedImage(
         data,
         declared,
@@ -73,21 +74,30 @@ def undecodable(image: EncodedImage, number: int) -> ImageUndecodable:
     )
 
 
-def _data(reference: ImageReference, number: int) -> bytes:
-    head = reference.head.lower()
+def _data(reference: ImageReference, number: int) -> tuple[str, bytes]:
+    """Return the media type that the sender declares, and the bytes."""
+    head = reference.head.strip().lower()
     if not head.startswith("data:"):
         raise ImageAddressUnsupported(
             f"image {number} is given by address; images are sent in the request itself, as a base64 data URI: "
             "data:image/png;base64,… (png, jpeg, webp or gif). Nothing is fetched from an address.",
             param=reference.param,
         )
-    if not head.endswith(";base64,"):
+    start, parted, last = head.removeprefix("data:").rpartition(";")
+    if not parted or not last.endswith(",") or last[:-1].strip() != "base64":
         raise ImageAddressUnsupported(
             f"image {number} is a data URI without base64; write it as data:image/png;base64,…",
             param=reference.param,
         )
+    declared = start.partition(";")[0].strip()
+    if len(declared) > _LONGEST_TYPE:
+        raise ImageAddressUnsupported(
+            f"image {number} is a data URI whose media type has {len(declared):,} characters, the limit is "
+            f"{_LONGEST_TYPE}; write it as data:image/png;base64,…",
+            param=reference.param,
+        )
     try:
-        return _decode(reference.payload)
+        return declared, _decode(reference.payload)
     except ValueError as error:
         message = f"image {number} is not valid base64; encode the file's bytes with the standard alphabet (+ and /)."
         raise ImageUndecodable(message, param=reference.param) from error

@@ -75,8 +75,7 @@ def views(encoding: ImageEncoding, width: int, height: int, detail: Detail) -> V
     if encoding.kind == "patches":
         across, down = _patches(encoding, width, height)
         return Views(View(whole, across * encoding.size_px, down * encoding.size_px, across * down))
-    scale = min(1.0, encoding.size_px / max(width, height))
-    seen_width, seen_height = max(1, round(width * scale)), max(1, round(height * scale))
+    seen_width, seen_height = _within(encoding.size_px, width, height)
     return Views(View(whole, seen_width, seen_height, documented_estimate(seen_width, seen_height)))
 
 
@@ -92,7 +91,19 @@ def useful_size(encoding: ImageEncoding, width: int, height: int) -> tuple[int, 
     smallest = min(min(view.box.width, view.box.height) for view in (seen.whole, *seen.crops))
     # A pixel more than the least part, so that rounding does not lose the closer views.
     needed = max(2 * encoding.size_px, encoding.pan_and_scan.min_crop_px + 1 if encoding.pan_and_scan else 0)
-    scale = min(1.0, needed / smallest)
+    longest = max(width, height)
+    # Whole pixels are not quite the picture's shape, and a ratio at which the closer views become others may lie in
+    # between: the next larger size of the same views is taken.
+    for longer in range(max(1, round(longest * min(1.0, needed / smallest))), longest):
+        size = _within(longer, width, height)
+        if views(encoding, *size, "high").count == seen.count:
+            return size
+    return width, height
+
+
+def _within(longest_px: int, width: int, height: int) -> tuple[int, int]:
+    """Reduce a size, its shape kept, until its longer side is at most `longest_px`."""
+    scale = min(1.0, longest_px / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
@@ -112,8 +123,9 @@ def _resized(encoding: ImageEncoding, width: int, height: int) -> tuple[int, int
     if encoding.min_pixels <= pixels <= encoding.max_pixels:
         return across, down
     if pixels > encoding.max_pixels:
-        scale = math.sqrt(encoding.max_pixels / (width * height))
-        return max(1, math.floor(width * scale / side)), max(1, math.floor(height * scale / side))
+        # Divided as the source divides: a product rounds to another whole number where sides come out even.
+        beta = math.sqrt(width * height / encoding.max_pixels)
+        return max(1, math.floor(width / beta / side)), max(1, math.floor(height / beta / side))
     scale = math.sqrt(encoding.min_pixels / (width * height))
     return math.ceil(width * scale / side), math.ceil(height * scale / side)
 

@@ -70,9 +70,10 @@ class Viewer:
             return Seen(_file(image, decoded, key), write_receipt(image, decoded, encoding, sha256=key.sha256))
         held = self._cache.get(key)
         decoded = held or await self._pool.decode(image, encoding, number)
-        self._cache.put(key, decoded)
+        shown = _file(image, decoded, key) if encoding.forwarded else _pixels(decoded)
+        self._cache.put(key, decoded)  # only now: what cannot be shown would fail again from the cache
         receipt = write_receipt(image, decoded, encoding, sha256=key.sha256, cache_hit=held is not None)
-        return Seen(_file(image, decoded, key) if encoding.forwarded else _pixels(decoded), receipt)
+        return Seen(shown, receipt)
 
 
 def _pixels(decoded: Decoded) -> ViewPixels:

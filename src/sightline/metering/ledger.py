@@ -109,7 +109,10 @@ class Settlement(Ended):
 
 
 class Whole(Ended):
-    """A row to be made and ended at once: its request has come to its end before it was reserved."""
+    """A row to be made and ended at once: its request has come to its end before it was reserved.
+
+    One that can wait is written even where its account does not have what it costs.
+    """
 
 
 class Replay(Exception):

@@ -207,6 +207,11 @@ class Moves:
         assert move.balance is not None
         return move.balance + move.asked - max(move.was - lease.needed(), 0)
 
+    def overdraw(self, entry: Entry, cost_nanos: int) -> None:
+        """A request that `cover` refused is to be settled all the same: who is asked for next finds that much less."""
+        assert entry.grant.lease is not None
+        self._moves[entry.grant.lease].asked += cost_nanos
+
     def reserve(self, entry: Entry) -> None:
         """A request's row has been made."""
         if entry.grant.lease is not None:

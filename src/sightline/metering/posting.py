@@ -132,8 +132,11 @@ class Posting:
             try:
                 moves.cover(write.entry)
             except (QuotaExceeded, StoreUnavailable):
-                write.error = StoreUnavailable()  # the work is done: it is no refusal, and for nobody else
-                continue
+                if not write.can_wait:
+                    write.error = StoreUnavailable()  # the work is done: it is no refusal, and for nobody else
+                    continue
+                # Nobody is left to be refused, and the account would refuse it every time: it is owed all the same.
+                moves.overdraw(write.entry, write.ending.cost.total_nanos)
             rows.append(self._row(write.entry) + self._ended(write))
             moves.settle(write.entry, write.ending.cost.total_nanos, was_reserved=False)
         if rows and self._write.each(connection, rows) != len(rows):

@@ -19,6 +19,8 @@ CURRENCY = "USD"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LAST = datetime(9999, 1, 1, tzinfo=UTC)
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_DIGITS = 9
+"""Of unix seconds, from 1973 on; a shorter number is meant otherwise: 20261121 as a day, and would be one of 1970."""
 
 
 def total_body(total: Total, by: Sequence[Group]) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def rfc3339(time: datetime) -> str:
 
 
 def parse_time(text: str) -> datetime:
-    """Read unix seconds, a day (its beginning in UTC) or RFC 3339 with its zone.
+    """Read unix seconds of nine digits or more, a day (its beginning in UTC) or RFC 3339 with its zone.
 
     Raises:
         ValueError: it is none of these, or not of the years 1970 to 9998.
@@ -109,6 +111,8 @@ def parse_time(text: str) -> datetime:
 
 def _read_time(text: str) -> datetime:
     if text.isascii() and text.isdigit():
+        if len(text) < _SECONDS_DIGITS:
+            raise ValueError(text)
         return _FIRST + timedelta(seconds=int(text[:13]))
     if len(text) > 6 and text[-6] == " " and "T" in text:  # the + of an address that was not escaped
         text = f"{text[:-6]}+{text[-5:]}"

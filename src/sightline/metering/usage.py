@@ -184,6 +184,14 @@ def key_ids(connection: Connection, name_or_id: str) -> tuple[str, ...]:
     return tuple(connection.execute(query.order_by(api_keys.c.id)).scalars())
 
 
+def models_beside(connection: Connection, name: str) -> tuple[str, ...]:
+    """Return every model of the ledger where `name` is none of them, else nothing."""
+    allow(connection, _PATIENCE_S)
+    if connection.execute(select(ledger.c.id).where(ledger.c.model == name).limit(1)).first() is not None:
+        return ()
+    return tuple(connection.execute(select(ledger.c.model).distinct().order_by(ledger.c.model)).scalars())
+
+
 def _chosen(selection: Selection) -> list[ColumnElement[bool]]:
     chosen: list[ColumnElement[bool]] = [ledger.c.outcome != "reserved"]
     if selection.since is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from sightline.core import EncodedImage, ImageEncoding
-from sightline.errors import ImageError
+from sightline.errors import ImageError, ImageTooLarge
 from sightline.images.decode import Undecodable, decode
 from sightline.images.source import open_image, undecodable
 from sightline.images.tokens import useful_size
@@ -25,6 +25,7 @@ from sightline.settings import ImageLimits
 _ANY_SIZE = ImageLimits(
     max_pixels=2_000_000_000, max_side_px=2_000_000_000, max_jpeg_scans=10_000, max_kept_bytes=10_000_000_000
 )
+_USUAL = ImageLimits()
 _QUESTION_BYTES = 4_000
 _BEST, _WORST = 95, 70
 # A picture too large at the worst quality becomes smaller by at least and at most so much before the next try.
@@ -53,19 +54,29 @@ class Fitted:
         return self.data is not self.before.data
 
 
-def fit(picture: Picture, *, images: int = 1, model: str | None = None) -> Fitted:
+def fit(
+    picture: Picture,
+    *,
+    images: int = 1,
+    model: str | None = None,
+    limits: ImageLimits = _USUAL,
+    body_bytes: int = CLIENT_BODY_BYTES,
+) -> Fitted:
     """Bring a picture within the limits of a request of `images` pictures, for `model` (None: for every model here).
 
+    `limits` and `body_bytes`, which a body must stay below, are those of a service that is set up as usual.
+
     Raises:
-        ImageError: not a picture in a supported format, or damaged.
+        ImageError: not a picture in a supported format, or damaged; or nothing is as small as it must be.
         OSError: the file cannot be read.
         ConfigError: there is no such model.
     """
     encodings = [eye for known in known_models([model] if model else []) for eye in known.eyes]
     before = open_image(reference(read(picture)), 1, _ANY_SIZE)
-    most_bytes = _most_bytes(images)
-    side = _largest_side(before, encodings)
-    if len(before.data) <= most_bytes and side == max(before.width, before.height) and _is_within_limits(before):
+    most_bytes = _most_bytes(images, body_bytes)
+    side = _largest_side(before, encodings, limits)
+    is_large = len(before.data) > most_bytes or side < max(before.width, before.height)
+    if not is_large and _is_within(limits, before.data):
         return Fitted(before.data, before.type, before.width, before.height, before)
     while True:
         picture_then, actions = _decode(before, side)
@@ -74,30 +85,36 @@ def fit(picture: Picture, *, images: int = 1, model: str | None = None) -> Fitte
             if len(data) <= most_bytes:
                 return Fitted(data, kind, picture_then.width, picture_then.height, before, quality, actions)
             smallest = len(data)
+        if side == 1:
+            raise ImageTooLarge(
+                f"no picture is so small that a body of less than {body_bytes:,} bytes has room for {images} of it; "
+                "raise server.max_body_bytes or send fewer a request."
+            )
         step = math.sqrt(most_bytes / smallest)
         side = max(1, int(side * min(_LEAST_STEP, max(_LARGEST_STEP, step))))
 
 
-def _most_bytes(images: int) -> int:
+def _most_bytes(images: int, body_bytes: int) -> int:
     """How large each of `images` equal pictures may be, base64 and the JSON around it counted, and a question."""
     around = len(write_body("m" * 100, [user_message([content_part(b"")] * images, "")])) + _QUESTION_BYTES
-    characters = (CLIENT_BODY_BYTES - 1 - around) // images
+    characters = max(0, body_bytes - 1 - around) // images
     return characters // 4 * 3
 
 
-def _largest_side(before: EncodedImage, encodings: Sequence[ImageEncoding]) -> int:
+def _largest_side(before: EncodedImage, encodings: Sequence[ImageEncoding], limits: ImageLimits) -> int:
     """The longer side beyond which the limits or every model have no use for more."""
-    longer = max(before.width, before.height)
-    # A row or column less, since the other side is rounded.
-    within = math.sqrt(min(1.0, (ImageLimits().max_pixels - longer) / (before.width * before.height)))
-    largest = max(1, int(longer * within))
-    largest = min(largest, ImageLimits().max_side_px)
+    largest = max(before.width, before.height)
+    if before.width * before.height > limits.max_pixels:
+        shape = min(before.width, before.height) / largest
+        # x (x shape + 1) pixels at most: a row or column more, since the other side is rounded.
+        largest = max(1, int((math.sqrt(1 + 4 * shape * limits.max_pixels) - 1) / (2 * shape)))
+    largest = min(largest, limits.max_side_px)
     return min(largest, max(max(useful_size(one, before.width, before.height)) for one in encodings))
 
 
-def _is_within_limits(before: EncodedImage) -> bool:
+def _is_within(limits: ImageLimits, data: bytes) -> bool:
     try:
-        open_image(reference(before.data), 1, ImageLimits())
+        open_image(reference(data), 1, limits)
     except ImageError:
         return False
     return True

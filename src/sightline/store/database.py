@@ -31,7 +31,12 @@ MOST_REPORTS = 16
 """At once, those that wait among them."""
 _REPORT_THREADS = 2
 _LOCK_S = 0.8
+_MIGRATION_S = 600.0
+"""For one of its steps, and for another process's migration to end."""
 _MIGRATION_LOCK = 7_305_810
+_OLDEST_SQLITE = (3, 35)
+"""The first with `RETURNING`."""
+_NEWER = "was made by a newer Sightline; upgrade this one"
 _POSTGRES = {"connect_timeout": 2, "tcp_user_timeout": 1000, "options": patience.OPTIONS}
 
 
@@ -42,9 +47,12 @@ def _postgres(url: URL) -> dict[str, Any]:
 
 
 class Database:
-    """A database that is migrated to this version. Every member may be called from any thread."""
+    """A database that is migrated to this version. Every member may be called from any thread.
 
-    def __init__(self, url: str | URL, folder: Path | None = None) -> None:
+    `was_empty` says that its tables were made just now. Without `migrate` an older one, or an empty one, is refused.
+    """
+
+    def __init__(self, url: str | URL, folder: Path | None = None, *, migrate: bool = True) -> None:
         self.folder = folder
         self.dialect = make_url(url).get_backend_name()
         # Asked before each use: connections to a server elsewhere end while they idle.
@@ -61,21 +69,25 @@ class Database:
         self._reports = ThreadPoolExecutor(_REPORT_THREADS, "reports")
         self._reports_asked = 0
         with self.engine.begin() as connection:
-            is_current = _is_current(connection)
-        if not is_current:
+            version = _version_of(connection)
+        self.was_empty = version is None
+        if version != VERSION:
+            if not migrate:
+                self.close()
+                raise _OtherVersion(_why_not(version))
             self._migrate()
 
     @classmethod
-    def open(cls, folder: Path, url: str = "") -> Database:
+    def open(cls, folder: Path, url: str = "", *, migrate: bool = True) -> Database:
         """Open the Postgres at `url`, or without one `sightline.db` in `folder`.
 
         Raises:
             ConfigError: it cannot be used; the message says why and carries no password.
         """
-        return cls.at(url) if url else cls.in_folder(folder)
+        return cls.at(url, migrate=migrate) if url else cls.in_folder(folder, migrate=migrate)
 
     @classmethod
-    def at(cls, url: str) -> Database:
+    def at(cls, url: str, *, migrate: bool = True) -> Database:
         """Open a Postgres, `postgresql://user:password@host/name`.
 
         Raises:
@@ -88,33 +100,39 @@ class Database:
             shown = parsed.set(query={}).render_as_string()
             if parsed.get_backend_name() != "postgresql":
                 raise ConfigError("--database takes postgresql://…; for SQLite leave it out and give --data.")
-            return cls(parsed.set(drivername="postgresql+psycopg"))
+            return cls(parsed.set(drivername="postgresql+psycopg"), migrate=migrate)
         except (ArgumentError, ValueError):
             raise ConfigError("--database is no URL; write postgresql://user@host/name") from None
         except DatabaseError as error:
             raise ConfigError(f"The database {shown} cannot be used: {error.orig}.") from error
-        except _TooNew as error:
-            raise ConfigError(f"The database {shown} was made by a newer Sightline; upgrade this one.") from error
+        except _OtherVersion as error:
+            raise ConfigError(f"The database {shown} {error}.") from error
 
     @classmethod
-    def in_folder(cls, folder: Path) -> Database:
+    def in_folder(cls, folder: Path, *, migrate: bool = True) -> Database:
         """Open `sightline.db` in `folder`, readable by its owner alone; both are made when absent.
 
         Raises:
-            ConfigError: the folder cannot be used, or what is in it is no database of this version or before.
+            ConfigError: the folder cannot be used, or what is in it is no database of this version or before; or the
+                SQLite of this Python is too old.
         """
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise ConfigError(
+                f"This Python has SQLite {sqlite3.sqlite_version}, Sightline needs 3.35 or newer. Use a Python with a "
+                "newer SQLite, or give a Postgres with --database."
+            )
         path = folder / "sightline.db"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)
             with _alone(folder):
-                return cls(URL.create("sqlite", database=str(path)), folder)
+                return cls(URL.create("sqlite", database=str(path)), folder, migrate=migrate)
         except OSError as error:
             raise ConfigError(f"The data folder {folder} cannot be used: {error.strerror}.") from error
         except DatabaseError as error:
             raise ConfigError(f"The database {path} cannot be used: {error.orig}.") from error
-        except _TooNew as error:
-            raise ConfigError(f"The database {path} was made by a newer Sightline; upgrade this one.") from error
+        except _OtherVersion as error:
+            raise ConfigError(f"The database {path} {error}.") from error
 
     @property
     def is_sqlite(self) -> bool:
@@ -131,13 +149,18 @@ class Database:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self._writing.begin() as connection:
             if not self.is_sqlite:
+                # A request's patience would end a step over a large ledger, or the wait for who migrates already.
+                patience.allow(connection, _MIGRATION_S)
                 connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+                # Requests of a running service wait behind who waits for a table.
+                connection.execute(text("SET LOCAL lock_timeout = '10s'"))
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
             except CommandError as error:
-                raise _TooNew from error
+                raise _OtherVersion(_NEWER) from error
 
     def presence(self) -> Presence:
         """A new sign that this process lives, for others that share the database to see.
@@ -147,7 +170,8 @@ class Database:
         """
         if self.is_sqlite:
             assert self.folder is not None
-            return FilePresence(self.folder / "servers")
+            with failing_as_unavailable():
+                return FilePresence(self.folder / "servers")
         return PostgresPresence(self.engine)
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
@@ -242,14 +266,28 @@ class _Kept(threading.local):
     connection: Connection | None = None
 
 
-class _TooNew(Exception):
-    """A later version has made the tables."""
+class _OtherVersion(Exception):
+    """The tables are not those of this version and cannot be, or are not to be, made so; its words say why."""
 
 
-def _is_current(connection: Connection) -> bool:
+def _version_of(connection: Connection) -> str | None:
+    """The newest migration that was made here; None of an empty database."""
     if not inspect(connection).has_table("alembic_version"):
-        return False
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == VERSION
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def _why_not(version: str | None) -> str:
+    """Why a database of another version is not read, and what to do."""
+    if version is None:
+        return "has no tables of Sightline's yet; sightline serve makes them"
+    if version > VERSION:
+        return _NEWER
+    return (
+        "is of an older Sightline, and reading does not change it. Read it with the version that serves it, or start "
+        "sightline serve of this one, which brings it up to date"
+    )
 
 
 def _durable(connection: Any, _: Any) -> None:

@@ -10,8 +10,8 @@ import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -53,14 +53,18 @@ class Presence(Protocol):
 
 
 class FilePresence:
-    """A locked file for each process on this machine."""
+    """A locked file for each process on this machine. Those of killed ones are cleared away when another starts."""
 
     def __init__(self, folder: Path) -> None:
         self.number = secrets.randbits(31)
         self._folder = folder
         folder.mkdir(mode=0o700, exist_ok=True)
-        self._file = os.open(self._path(self.number), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        with _alone(folder):  # a file that was made and is not locked yet looks as if its process were dead
+            self._file = os.open(self._path(self.number), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            for path in folder.glob("*.lock"):
+                with suppress(OSError):  # another user's
+                    _is_dead(path)
 
     def renew(self) -> None:
         """A file's lock is never lost."""
@@ -68,29 +72,43 @@ class FilePresence:
     def dead(self, numbers: Iterable[int]) -> set[int]:
         """See `Presence.dead`."""
         with failing_as_unavailable():
-            return {number for number in numbers if number != self.number and self._is_dead(number)}
+            return {number for number in numbers if number != self.number and _is_dead(self._path(number))}
 
     def close(self) -> None:
         """See `Presence.close`."""
-        self._path(self.number).unlink(missing_ok=True)
+        with suppress(OSError):  # in a folder that is not ours any more: without its lock the file says nothing
+            self._path(self.number).unlink(missing_ok=True)
         os.close(self._file)
-
-    def _is_dead(self, number: int) -> bool:
-        try:
-            file = os.open(self._path(number), os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return True
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(file)
-        self._path(number).unlink(missing_ok=True)
-        return True
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.lock"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time come into `folder`, or clear it."""
+    file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def _is_dead(path: Path) -> bool:
+    """Whether the process of this file is gone; then so is the file."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(file)
+    path.unlink(missing_ok=True)
+    return True
 
 
 class PostgresPresence:

@@ -23,7 +23,7 @@ metadata = MetaData()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A time that is UTC inside and out; SQLite forgets the zone, so it is put back on reading."""
+    """A time that is UTC inside and out: SQLite forgets the zone, Postgres gives that of its session."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -33,8 +33,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """From the database: with its zone."""
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        """From the database: in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 api_keys = Table(

@@ -33,8 +33,9 @@ from sightline.core import (
     Tools,
 )
 from sightline.errors import MOST_PROBLEMS, ImageError, InvalidRequest, Problem
+from sightline.wire.bounds import MOST_ENTRIES, too_many_values, too_much, values
 from sightline.wire.problems import describe, refusals
-from sightline.wire.protocol import REFUSED, CalledTool, ChatBody, ChatMessage, ImageContent, JsonSchemaFormat
+from sightline.wire.protocol import CalledTool, ChatBody, ChatMessage, ImageContent, JsonSchemaFormat
 from sightline.wire.usual import UsualBody, UsualImage, UsualMessage, read_usual
 
 Wire = ChatBody | UsualBody
@@ -45,13 +46,12 @@ OpenImage = Callable[[ImageReference, int], EncodedImage]
 _BASE64 = b";base64,"
 _BLANKED = bytes(max(code, ord(" ")) for code in range(256))
 _SHORTEST_CUT = 256
-_MOST_ENTRIES = 2048
-"""Messages and parts together; half a million of them, as fit into a body, would take seconds to judge."""
-_MOST_NAMES = 8192  # of all these objects, and entries of other lists: each that is unknown is a problem
-_MOST_IN_SCHEMA = 20_000  # OpenAI takes 5,000 properties
-_LONG = frozenset({"messages", *REFUSED})  # counted otherwise, or refused as a whole
+_MOST_UNCUT = 64
+"""Places that look like the beginning of a run and are none: beyond, a text is made of them, and the rest is parsed."""
+_MOST_LOOSE_VALUES = 5000
+"""Of a body with raw control characters, which is parsed three times and slowly."""
 _COUNTED_BYTES = 2048  # a shorter body has not as much in it
-_USUAL_BYTES = 25 * _MOST_ENTRIES  # nor so many of these, the shortest of which is `{"type":"text","text":""}`
+_USUAL_BYTES = 25 * MOST_ENTRIES  # nor so many of these, the shortest of which is `{"type":"text","text":""}`
 _AS_USUAL = SamplingParams()
 _WITHOUT_IMAGES = {
     "system": "a system",
@@ -115,10 +115,11 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
 def _cut(body: bytes, nonce: str) -> tuple[bytes, list[memoryview]]:
     """Replace each base64 run of a `"url": "data:…;base64,…"` by `@nonce:k`; return the rest and the runs."""
     view = memoryview(body)
+    uncut = 0
     pieces: list[bytes | memoryview] = []
     runs: list[memoryview] = []
     done, at = 0, body.find(_BASE64)
-    while at >= 0:
+    while at >= 0 and uncut < _MOST_UNCUT:
         start = at + len(_BASE64)
         end = body.find(b'"', start)
         if end < 0:
@@ -128,6 +129,8 @@ def _cut(body: bytes, nonce: str) -> tuple[bytes, list[memoryview]]:
             pieces += [view[done:start], f"@{nonce}:{len(runs)}".encode()]
             runs.append(view[start:end])
             done = end
+        else:
+            uncut += 1
         at = body.find(_BASE64, end)
     pieces.append(view[done:])
     return b"".join(pieces), runs
@@ -139,10 +142,12 @@ def _is_url(body: bytes, at: int) -> bool:
 
 
 def _load(text: bytes) -> Any:
+    if (problem := too_many_values(text)) is not None:
+        raise InvalidRequest.of([problem])
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        if "control character" not in str(error):
+        if "control character" not in str(error) or values(text) > _MOST_LOOSE_VALUES:
             raise _not_json(text, str(error)) from error
     # Raw line breaks inside a string, as `base64` of GNU puts them, are not JSON; they are taken all the same.
     try:
@@ -185,7 +190,7 @@ def _validate(raw: Any, size_bytes: int) -> tuple[ChatBody | None, list[Problem]
     if not isinstance(raw, dict):
         message = "The body must be a JSON object with model and messages."
         return None, [Problem(message, code="invalid_type")]
-    if size_bytes > _COUNTED_BYTES and (problem := _too_much(raw)) is not None:
+    if size_bytes > _COUNTED_BYTES and (problem := too_much(raw)) is not None:
         raise InvalidRequest.of([problem])
     problems = refusals(raw)
     wire: ChatBody | None
@@ -232,49 +237,6 @@ def _says_or_calls(message: dict[str, Any]) -> bool:
     """Whether an assistant's message has content, or calls something, which may be refused by itself."""
     said = any(message.get(name) is not None for name in ("content", "function_call", "audio"))
     return said or bool(message.get("tool_calls"))
-
-
-def _too_much(raw: dict[str, Any]) -> Problem | None:
-    """Why a body would take long to judge, if it would: event loop and other requests wait for that."""
-    messages = raw.get("messages")
-    messages = messages if isinstance(messages, list) else []
-    contents = [one["content"] for one in messages if isinstance(one, dict) and isinstance(one.get("content"), list)]
-    entries = len(messages) + sum(map(len, contents))
-    if entries > _MOST_ENTRIES:
-        message = f"messages has {entries:,} messages and parts, the limit is {_MOST_ENTRIES:,}; send fewer."
-        return Problem(message, "messages", "invalid_value")
-    parts = [part for content in contents for part in content if isinstance(part, dict)]
-    others = [raw[name] for name in raw.keys() - _LONG]
-    inner = [part.get("image_url") for part in parts]
-    inner += [other.get(name) for other in others if isinstance(other, dict) for name in ("json_schema", "function")]
-    listed = [raw.get("tools"), *(one.get("tool_calls") for one in messages if isinstance(one, dict))]
-    tools = [tool for one in listed if isinstance(one, list) for tool in one if isinstance(tool, dict)]
-    functions = [tool.get("function") for tool in tools]
-    counted = (raw, *messages, *parts, *others, *inner, *listed[1:], *tools, *functions)
-    names = sum([len(one) for one in counted if isinstance(one, dict | list)])
-    if names > _MOST_NAMES:
-        message = f"The body's objects and lists have {names:,} entries, the limit is {_MOST_NAMES:,}; send fewer."
-        return Problem(message, None, "invalid_value")
-    if any(_is_vast(one["schema"]) for one in inner if isinstance(one, dict) and "schema" in one):
-        message = f"The schema has more than {_MOST_IN_SCHEMA:,} entries, which is the limit; ask for less at once."
-        return Problem(message, "response_format.json_schema.schema", "invalid_value")
-    if _is_vast([one.get("parameters") for one in functions if isinstance(one, dict)]):
-        message = f"The tools have more than {_MOST_IN_SCHEMA:,} entries, which is the limit; offer fewer at once."
-        return Problem(message, "tools", "invalid_value")
-    return None
-
-
-def _is_vast(schema: Any) -> bool:
-    """Whether there are too many entries in its objects and lists to write it out again and to judge it."""
-    entries, within = 0, [schema]
-    while within:
-        one = within.pop()
-        if isinstance(one, dict | list):
-            entries += len(one)
-            if entries > _MOST_IN_SCHEMA:
-                return True
-            within += one.values() if isinstance(one, dict) else one
-    return False
 
 
 def _images(wire: Wire) -> Iterator[_Placed]:

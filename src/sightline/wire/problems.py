@@ -38,6 +38,10 @@ _SENT = {
 }
 
 
+_MOST_SHOWN = 80
+"""Characters of a value or a name."""
+
+
 def describe(error: ErrorDetails, raw: Any) -> Problem:
     """Turn one of pydantic's findings about the body `raw` into a `Problem`."""
     kind, context, value = error["type"], error.get("ctx", {}), error["input"]
@@ -130,16 +134,20 @@ def _show(value: Any) -> str:
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)  # 2.0000001 is not 2, the limit
-    return _short(repr(value) if isinstance(value, str) else str(value))
+    return _quoted(value) if isinstance(value, str) else _short(str(value))
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:80] + "…"
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…"
+
+
+def _quoted(text: str) -> str:
+    return _short(repr(text[: _MOST_SHOWN + 1]))  # a megabyte of control characters would become four
 
 
 def _name(text: str) -> str:
     """A name as it was sent; in quotes where it would not show: empty, with blanks around it or control characters."""
-    return _short(text if text and text.isprintable() and text == text.strip() else repr(text))
+    return _short(text) if text and text.isprintable() and text == text.strip() else _quoted(text)
 
 
 def _param(loc: tuple[int | str, ...], raw: Any, kind: str) -> str:

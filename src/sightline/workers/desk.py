@@ -145,8 +145,8 @@ class Visitor:
     def _admit(self, message: Admit) -> None:
         """Give a place at once where there is one, for that is nearly always; else in a task that waits for it."""
         admission = self._desk.admission
-        place = admission.admit(message.model, message.key_id, message.max_in_flight)
-        if not admission.has_room(message.model):
+        place = admission.admit(message.model, message.key_id, message.max_in_flight, places=message.places)
+        if not admission.has_room(message.model, message.places):
             task = self._waiting[message.number] = asyncio.create_task(self._wait(message.number, place))
             task.add_done_callback(lambda _: self._waited(message.number))
             return

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 from sightline.engines.channel import Channel
 from sightline.engines.messages import Ready, to_parent
@@ -47,7 +48,8 @@ class SharedEngine(ProcessEngine):
     def kill(self) -> None:
         """End the process, because a worker has found that it hangs; another is started."""
         if self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # another worker has found so too
+                os.kill(self.pid, signal.SIGKILL)
 
     async def _spawn(self, *ends: socket.socket) -> asyncio.subprocess.Process:
         door, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)

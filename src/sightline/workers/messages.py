@@ -11,12 +11,13 @@ from sightline.metrics import Labels
 
 
 class Admit(msgspec.Struct, tag=True, frozen=True):
-    """A request wants a place before `model`, in its line."""
+    """A request wants `places` of `model`, in its line."""
 
     number: int
     key_id: str
     max_in_flight: int | None
     model: str
+    places: int
 
 
 class Made(msgspec.Struct, tag=True, frozen=True):

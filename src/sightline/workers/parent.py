@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from sightline import metrics
+from sightline import checks, metrics
 from sightline.admission.admit import Admission
 from sightline.errors import ConfigError, EngineUnavailable
 from sightline.log import get_logger
@@ -180,8 +180,10 @@ class Parent:
         match news:
             case Listening():
                 self._listens(worker)
-            case Unable(reason):
+            case Unable(reason) if not self._has_greeted:
                 self._fail(reason)
+            case Unable(reason):  # the others go on, and it is tried again
+                log.error("worker_cannot_start", reason=reason)
             case Hangs(number):
                 self._engines[number].kill()
 
@@ -199,10 +201,14 @@ class Parent:
 
 
 def share(settings: Settings, workers: int) -> Settings:
-    """A worker's settings: its part of what is for all of them together and cannot be counted together."""
+    """A worker's settings: its part of what is for all of them together and cannot be counted together.
+
+    However many they are, each can hold a body.
+    """
+    least_held_bytes = checks.least_held_bytes(settings.server.max_body_bytes)
     server = replace(
         settings.server,
-        max_held_bytes=max(1, settings.server.max_held_bytes // workers),
+        max_held_bytes=max(least_held_bytes, settings.server.max_held_bytes // workers),
         max_connections=max(1, settings.server.max_connections // workers),
     )
     images = replace(settings.images, cache_bytes=settings.images.cache_bytes // workers)

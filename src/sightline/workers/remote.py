@@ -108,9 +108,11 @@ class RemoteAdmission(Admission):
         """See `Admission.would_refuse`; lines are the desk's, which refuses when a place is asked for."""
         return super().would_refuse(key_id, max_in_flight) or self._desk.refusal
 
-    def admit(self, model: str, key_id: str, max_in_flight: int | None = None) -> RemotePlace:  # type: ignore[override]
+    def admit(  # type: ignore[override]
+        self, model: str, key_id: str, max_in_flight: int | None = None, *, places: int = 1
+    ) -> RemotePlace:
         """See `Admission.admit`."""
-        return RemotePlace(self, self._desk, Admit(self._desk.number(), key_id, max_in_flight, model))
+        return RemotePlace(self, self._desk, Admit(self._desk.number(), key_id, max_in_flight, model, places))
 
 
 class RemotePlace:

@@ -16,7 +16,8 @@ from support.models import IMAGE_TOKENS
 pytestmark = pytest.mark.engine
 
 QUESTIONS = ("What is this?", "How many shapes are there?", "What colour is the circle on the left?")
-ROUNDING = 1e-4
+ROUNDING = 1e-3
+"""Of a logprob: a prompt is worked out in other pieces when part of it is kept, so sums are taken in another order."""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,13 @@ def test_answers_from_the_cache_are_those_without_it(exact: Bench, images: int) 
     assert [cached(answer) for answer in again.values()] == [0, *[images * exact.image.tokens] * 2]
     for text in QUESTIONS:
         assert_equal(fresh[text], again[text])
+
+
+def test_another_picture_changes_answers_by_more_than_rounding(exact: Bench) -> None:
+    """What the comparisons here are worth: with another picture behind it, an answer would not pass for the same."""
+    one, other = (exact.answer(about(exact, number, QUESTIONS[2], "e")) for number in (8, 9))
+    differences = [abs(a - b) for (_, a), (_, b) in zip(tokens_of(one), tokens_of(other), strict=False)]
+    assert text_of(one) != text_of(other) or max(differences) > 10 * ROUNDING
 
 
 def test_another_picture_is_not_taken_for_the_first(exact: Bench) -> None:

@@ -63,6 +63,11 @@ def test_the_grammar_of_any_object_begins_with_one() -> None:
     assert any_object().startswith("root ::= object\n")
 
 
+def test_an_object_is_open_that_says_nothing_of_its_properties() -> None:
+    assert own_rules({"type": "object"}).endswith("part0 ::= object")
+    assert own_rules({"type": "object", "additionalProperties": False}).endswith('part0 ::= "{" ws "" ws "}"')
+
+
 def test_equal_parts_without_parts_of_their_own_are_one_rule() -> None:
     grade = {"type": "integer", "minimum": 0, "maximum": 19}
     grammar = grammar_of({"type": "object", "properties": {f"a{number}": dict(grade) for number in range(100)}})

@@ -43,6 +43,15 @@ def test_nothing_at_all_can_be_packed() -> None:
     assert not unpack(pack(np.zeros((2, 4), np.float32))).any()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_no_numbers_fail_like_the_model(value: float) -> None:
+    """What the pipeline takes for a failure of these pictures alone; any other would end the engine."""
+    encoder = VisionEncoder(lambda pixels: np.full((1, 2, 4), value, np.float32), SETTINGS)
+
+    with pytest.raises(RuntimeError, match="feature"):
+        encoder.encode([picture(1)])
+
+
 def test_a_batch_is_each_of_its_pictures() -> None:
     encoder = VisionEncoder(lambda pixels: pixels[:, :1, 0, :], SETTINGS)
 

@@ -40,6 +40,45 @@ async def test_model_that_a_server_loads_later_is_found(monkeypatch: pytest.Monk
     assert len(server.bodies) == asked  # what is known is not asked again
 
 
+async def test_model_that_a_server_lists_no_more_is_not_asked_for_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    async with rude_servers(1) as (server,):
+        server.listed.append({**server.listed[0], "id": "second"})
+        engine = UpstreamEngine(UpstreamSettings((server.url,)))
+        await engine.start()
+        assert names(engine) == {MODEL, "second"}
+
+        second = server.listed.pop()
+        await until(lambda: names(engine) == {MODEL})
+        with pytest.raises(EngineUnavailable):
+            await answer(engine, replace(ask(), model="second"))
+        server.listed.append(second)
+        await until(lambda: names(engine) == {MODEL, "second"})
+        await engine.stop()
+
+
+async def test_key_that_one_server_of_several_refuses_keeps_nobody_else_out() -> None:
+    async with rude_servers(2) as servers:
+        refusing = servers[0]
+        refusing._send = lambda writer, content, status=200: Rude._send(refusing, writer, {}, 401)  # type: ignore[method-assign]
+        servers[1].pause_s = 0.5
+        engine = UpstreamEngine(UpstreamSettings(tuple(server.url for server in servers)))
+
+        await engine.start()
+        found = [server.is_in for server in engine.pool.servers]
+        await engine.stop()
+
+    assert found == [False, True]
+
+
+async def test_no_parameters_may_be_stated() -> None:
+    models = {MODEL: UpstreamModel(MODEL, supported_parameters=frozenset())}
+    async with rude_servers(1) as servers, engine_over(servers, models=models) as engine:
+        (model,) = engine.models()
+
+    assert model.supported_parameters == frozenset()
+
+
 async def test_server_that_cannot_say_what_it_has_keeps_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
     async with rude_servers(1) as (server,), engine_over([server]) as engine:

@@ -7,13 +7,15 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from sightline.core import ImageEncoding, ResponseFormat
+from sightline.core import ImageEncoding, Message, ResponseFormat, TextPart
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import EngineError, EngineOverloaded
 from sightline.settings import UpstreamModel, UpstreamSettings
 from support.asgi import until
-from support.upstreams import MODEL, RULE, Rude, ask, engine_over
+from support.engines import said
+from support.upstreams import MODEL, RULE, TEXT, Rude, ask, engine_over
 
 pytestmark = pytest.mark.anyio
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
@@ -42,6 +44,16 @@ class Counting(Rude):
         usage = super()._usage(body, words)
         usage["usage"]["prompt_tokens"] = self.tokens
         return usage
+
+
+class Thinking(Rude):
+    """Refuses to answer in one token."""
+
+    async def _answer(self, reader: Any, writer: Any, body: dict[str, Any]) -> bool:
+        if body.get("max_completion_tokens") != 1:
+            return await super()._answer(reader, writer, body)
+        self._send(writer, {"error": {"message": "Could not finish the message", "code": "invalid_request_error"}}, 400)
+        return True
 
 
 def event(content: object) -> bytes:
@@ -265,3 +277,35 @@ async def test_stream_is_not_given_up_while_nobody_asks_for_more_of_it() -> None
             assert rest[-1].finish_reason == "stop"
     finally:
         await server.stop()
+
+
+async def test_model_that_refuses_an_answer_of_one_token_is_greeted_without_a_limit() -> None:
+    server = Thinking()
+    await server.start()
+    try:
+        async with engine_over([server]) as engine:
+            assert said([delta async for delta in engine.generate(ask())]) == TEXT
+    finally:
+        await server.stop()
+
+    assert [body.get("max_completion_tokens") for body in server.bodies] == [1, None, 8]
+
+
+async def test_texts_that_are_kept_apart_are_no_lie() -> None:
+    """Each gets a mark of its own, and a template may put a line break between."""
+    server = Counting()
+    server.tokens = 25  # of the first question, which has a picture
+    await server.start()
+    texts = tuple(TextPart(text) for text in ("<s", ">", *[""] * 2_000))
+    try:
+        async with engine_over([server]) as engine:
+            server.tokens = 9 + 2 * len(texts)
+            (delta,) = [
+                delta async for delta in engine.generate(replace(ask(stream=False), messages=(Message("user", texts),)))
+            ]
+            assert engine.pool.servers[0].is_in
+    finally:
+        await server.stop()
+
+    assert delta.usage is not None
+    assert delta.usage.prompt_tokens == server.tokens

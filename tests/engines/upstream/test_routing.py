@@ -8,8 +8,9 @@ import pytest
 from msgspec import structs
 
 from sightline.engines.upstream import server as server_module
+from sightline.engines.upstream.client import Connection, Unreachable
 from sightline.engines.upstream.server import Exchange
-from sightline.errors import EngineError, EngineOverloaded
+from sightline.errors import EngineError, EngineOverloaded, EngineUnavailable
 from support.asgi import until
 from support.engines import answer, said
 from support.upstreams import FILE, TEXT, ask, engine_over, rude_servers
@@ -33,18 +34,99 @@ async def test_request_that_fails_everywhere_puts_nobody_out() -> None:
         assert all(server.is_in for server in engine.pool.servers)
 
 
+async def test_requests_that_fail_everywhere_at_once_put_nobody_out() -> None:
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        for server in servers:
+            server.manner = "500"
+
+        poison = [answer(engine, ask(f"poison {number}")) for number in range(9)]
+        ended = await asyncio.gather(*poison, return_exceptions=True)
+
+        assert {type(each) for each in ended} == {EngineError}
+        assert all(server.is_in for server in engine.pool.servers)
+
+
 async def test_only_so_many_are_sent_twice() -> None:
     async with rude_servers(2) as servers, engine_over(servers) as engine:
         for server in servers:
             server.manner = "500"
 
-        for number in range(40):
+        for number in range(60):
             with pytest.raises(EngineError):
                 await answer(engine, ask(f"poison {number}"))
-            for server in engine.pool.servers:
-                server.is_in = True
 
-    assert 50 <= sum(len(server.asked()) for server in servers) <= 55
+        assert all(server.is_in for server in engine.pool.servers)
+
+    # Ten, a tenth of all, and of the rest those whose failure would have put a server out: one in three.
+    assert 70 <= sum(len(server.asked()) for server in servers) <= 60 + 10 + 6 + 20
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_everything_that_a_dying_server_has_not_begun_to_answer_moves(stream: bool) -> None:
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        servers[0].manner = "silent"
+        asked = [asyncio.create_task(answer(engine, ask(f"{number}", stream=stream))) for number in range(80)]
+        await until(lambda: len(servers[0].asked()) >= 30)
+        await servers[0].stop()
+
+        assert {said(deltas) for deltas in await asyncio.gather(*asked)} == {TEXT}
+
+
+async def test_connection_that_cannot_be_made_takes_nothing_from_requests_that_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with rude_servers(1) as servers, engine_over(servers) as engine:
+        servers[0].pause_s = 0.5
+        asked = [asyncio.create_task(answer(engine, ask(f"{number}", stream=False))) for number in range(4)]
+        await until(lambda: len(servers[0].asked()) == 4)
+        (only,) = engine.pool.servers
+
+        async def fail() -> Connection:
+            monkeypatch.undo()
+            raise Unreachable
+
+        monkeypatch.setattr(only.client, "connect", fail)
+        with pytest.raises(EngineUnavailable, match="cannot be reached"):
+            await answer(engine, ask())
+        was_out = not only.is_in
+
+        assert {said(deltas) for deltas in await asyncio.gather(*asked)} == {TEXT}
+        assert was_out
+
+
+async def test_what_a_server_has_that_cannot_be_reached_again_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when its machine is gone: nobody resets the connection."""
+    async with rude_servers(2) as servers, engine_over(servers) as engine:
+        gone = engine.pool.choose(ask())
+        rude = next(server for server in servers if server.url.endswith(gone.name))
+        rude.manner = "silent"
+        running = asyncio.create_task(answer(engine, ask(stream=False)))
+        await until(lambda: rude.asked())
+
+        async def fail() -> Connection:
+            raise Unreachable
+
+        monkeypatch.setattr(gone.client, "connect", fail)
+        assert said(await answer(engine, ask())) == TEXT
+        async with asyncio.timeout(10):  # of its own it would wait for a minute
+            assert said(await running) == TEXT
+        assert not gone.is_in
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_one_request_that_stands_still_takes_nothing_from_others(stream: bool) -> None:
+    limits = {"idle_s": 0.5, "answer_s": 0.5}
+    async with rude_servers(1) as servers, engine_over(servers, **limits) as engine:
+        servers[0].manner = "silent"
+        still = asyncio.create_task(answer(engine, ask("still", stream=stream)))
+        await until(lambda: len(servers[0].asked()) == 1)
+        servers[0].manner, servers[0].pause_s = "well", 0.1
+        while not still.done():
+            assert said(await answer(engine, ask("others", stream=stream))) == TEXT
+
+        with pytest.raises(EngineUnavailable, match="no more of this answer"):
+            await still
+        assert engine.pool.servers[0].is_in
 
 
 async def test_server_without_room_is_left_alone_for_a_moment_and_tried_with_one_request(

@@ -65,8 +65,9 @@ async def test_tools_have_no_control_spelling_left() -> None:
         ("", "{}"),
         ('"x"', "{}"),
         ("[" * 100_000, "{}"),
+        ('{"a":' + "[" * 900 + '"\\n"' + "]" * 900 + "}", "{}"),
     ],
-    ids=("whole", "escaped", "cut", "empty", "no object", "deep"),
+    ids=("whole", "escaped", "cut", "empty", "no object", "deep", "deep and whole"),
 )
 async def test_arguments_of_earlier_calls_are_an_object(sent: str, goes_out: str) -> None:
     turns = (TURNS[0], Message("assistant", (), (ToolCall(0, "<image>", "<image>", sent),)))

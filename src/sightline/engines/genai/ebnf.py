@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Collection
 from os.path import commonprefix
 
-from sightline.engines.genai.schema import PARAM, Schema, resolve, types_of
+from sightline.engines.genai.schema import PARAM, Schema, is_any_object, resolve, rule_key, types_of
 from sightline.errors import InvalidRequest
 
 MAX_BRANCHES = 64
@@ -60,8 +60,7 @@ class _Writer:
 
     def rule(self, schema: Schema) -> str:
         """Return the name of the rule for `schema`, which `write` writes."""
-        is_leaf = schema.keys().isdisjoint(("properties", "items", "anyOf"))
-        key = json.dumps(schema) if is_leaf else id(schema)  # equal ones are one rule
+        key = rule_key(schema)
         if key not in self._names:
             self._names[key] = f"part{len(self._names)}"
             self._unwritten.append((self._names[key], schema))
@@ -86,7 +85,7 @@ class _Writer:
 
     def _typed(self, name: str, schema: Schema) -> str:
         if name == "object":
-            return self._object(schema)
+            return name if is_any_object(schema) else self._object(schema)
         if name == "array":
             return self._array(schema)
         if name == "string":

@@ -56,6 +56,7 @@ class GenAIEngine:
         self._loaded: Loaded | None = None
         self._stepper: Stepper | None = None
         self._is_warm = False
+        self._last: tuple[tuple[str, Sequence[Message], list[int]], tuple[Prompt, int]] | None = None
 
     async def start(self) -> None:
         """Load the model and answer a warm-up request; see `Engine.start`."""
@@ -74,7 +75,7 @@ class GenAIEngine:
         if self._stepper is not None:
             await self._stepper.stop()
         self._stepper = None
-        self._loaded = None
+        self._loaded = self._last = None
 
     def models(self) -> Sequence[ModelInfo]:
         """The one model, while it can answer; none once a step of the pipeline has failed."""
@@ -133,7 +134,8 @@ class GenAIEngine:
         image_tokens = model.image.tokens * len(pictures)
         if request.image_tokens != image_tokens:
             raise EngineError("the images of the request take another number of tokens than was promised")
-        prompt, prompt_tokens = _write(loaded, request)
+        room(_fewest_tokens(loaded, request), sampling, model.info.context_length, is_least=True)
+        prompt, prompt_tokens = self._written(loaded, request)
         max_tokens = room(prompt_tokens, sampling, model.info.context_length)
         work = Work(
             prompt=prompt.tagged + (loaded.salts.suffix(request.owner) if loaded.salts else ""),
@@ -146,10 +148,28 @@ class GenAIEngine:
         answer = Answer(loaded.vocabulary, rules)
         return Job(work, answer, asyncio.Queue[Event](), pictures, request.owner, request.stream)
 
+    def _written(self, loaded: Loaded, request: GenerateRequest) -> tuple[Prompt, int]:
+        """Return the prompt and its tokens: of the `n` answers to one request, which come together, written once."""
+        asked = (request.owner, request.messages, [len(image) for image in request.images])
+        if self._last is None or self._last[0] != asked:
+            self._last = (asked, _write(loaded, request))
+        return self._last[1]
+
     def _ready(self) -> tuple[Model, Loaded]:
         if self._model is None or self._loaded is None:
             raise EngineUnavailable("the model is not running", retry_after_s=2)
         return self._model, self._loaded
+
+
+def _fewest_tokens(loaded: Loaded, request: GenerateRequest) -> int:
+    """Return how many tokens the prompt has at the very least.
+
+    A text that cannot fit is refused by this: the tokenizer takes a fifth of a second for a megabyte, and holds the
+    interpreter lock meanwhile. The template leaves out no more than blanks around a text.
+    """
+    texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
+    size_bytes = sum([len(text.strip().encode(errors="replace")) for text in texts])
+    return request.image_tokens + size_bytes // loaded.longest_bytes
 
 
 def _write(loaded: Loaded, request: GenerateRequest) -> tuple[Prompt, int]:

@@ -46,7 +46,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to run, and what writes its prompts and reads its tokens."""
+    """A model ready to run, and what writes its prompts and reads its tokens.
+
+    No token stands for more than `longest_bytes` of a text.
+    """
 
     pipeline: ContinuousBatchingPipeline
     capacity: Capacity
@@ -54,6 +57,7 @@ class Loaded:
     writer: PromptWriter
     counter: TokenCounter
     vocabulary: Vocabulary
+    longest_bytes: int
     salts: Salts | None
 
 
@@ -82,7 +86,8 @@ def load(model: Model, limits: Limits) -> Loaded:
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
     salts = Salts(model.quiet_controls) if limits.prefix_caching else None
-    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary, salts)
+    longest_bytes = max(map(len, vocabulary.pieces))
+    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary, longest_bytes, salts)
 
 
 def plan(model: Model, limits: Limits) -> Capacity:

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,7 @@ from openvino import opset13
 from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import PIXELS, Model
 from sightline.engines.genai.salt import salt_embeddings, salt_tokenizer
+from sightline.engines.genai.scratch import scratch_folder
 from sightline.engines.genai.vision import VISION_MODEL, unpacking_model
 from sightline.errors import ConfigError
 
@@ -48,8 +48,7 @@ def overlay(model: Model, *, salted: bool = False) -> Iterator[tuple[Path, Vocab
     import_module("openvino_tokenizers")  # registers the operations that tokenizer models are made of
     # It owns the library that tokenizer models' nodes live in, so it has to outlive every one of them.
     core = openvino.Core()
-    with TemporaryDirectory(prefix="sightline-model-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         replaced = _REPLACED | ({Path(TOKENIZER).stem, Path(EMBEDDINGS).stem} if salted else set())
         for file in model.path.iterdir():
             if file.name not in replaced and file.stem not in replaced:

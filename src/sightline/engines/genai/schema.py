@@ -1,6 +1,6 @@
-"""The part of JSON Schema that answers can be held to: checked before generation, and checked again on the answer.
+"""The part of JSON Schema that answers can be held to, checked before generation.
 
-In: the schema a request carries. Out: the same schema as a plain value, or an `InvalidRequest` that names the place.
+In: the schema a request carries. Out: the same schema as a plain value, or an `InvalidRequest` that names each place.
 The part is OpenAI's for strict schemas, less `pattern`, `format`, `multipleOf` and wide ranges of numbers. It is
 checked here, to the last keyword, because the pipeline compiles a grammar in the middle of a step, where a failure
 would end every request.
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
-from sightline.errors import InvalidRequest, UnsupportedParameter
+from sightline.errors import MOST_PROBLEMS, InvalidRequest, UnsupportedParameter
 
 PARAM = "response_format.json_schema.schema"
 MAX_DEPTH = 32
@@ -26,9 +27,11 @@ MAX_LENGTH = 100
 MAX_SPELLED = 2_000
 """Values of all enums and numbers of all ranges together: the grammar engine's time grows with their square, and every
 answer waits for it."""
+MAX_REPEATED = 2_000
+"""Items and characters that bounds count, together: the grammar engine writes each out, and every answer waits."""
+MAX_OPTIONAL = 500
+"""Properties of one object that may be missing: the grammar engine's time grows with their square."""
 MAX_MAGNITUDE = 2**53
-MAX_COMPARED = 20_000
-"""Pairs of a value and a schema that an answer is checked by: some tens of milliseconds."""
 
 Schema = dict[str, Any]
 
@@ -47,7 +50,8 @@ _KEYWORDS = {
 _OF_INTEGERS = frozenset({"minimum", "maximum"})
 """Which numbers have as well, and this service lacks."""
 _ALL_TYPED = frozenset().union(*_KEYWORDS.values())
-_BOUNDS = (("minItems", "maxItems"), ("minLength", "maxLength"), ("minimum", "maximum"))
+_REPEATING = (("minItems", "maxItems"), ("minLength", "maxLength"))
+_BOUNDS = (*_REPEATING, ("minimum", "maximum"))
 _LIMITS = {
     **dict.fromkeys(("minItems", "maxItems"), MAX_COUNT),
     **dict.fromkeys(("minLength", "maxLength"), MAX_LENGTH),
@@ -59,7 +63,8 @@ def read_schema(text: str) -> Schema:
     """Return the schema that `text` spells.
 
     Raises:
-        InvalidRequest: it is no JSON object, or uses something outside the supported part; says where.
+        InvalidRequest: it is no JSON object, or uses something outside the supported part; says where. Of several
+            faults, `details` lists each.
     """
     if len(text) > MAX_CHARACTERS:
         raise _invalid("", f"has {len(text):,} characters, the limit is {MAX_CHARACTERS:,}")
@@ -72,44 +77,69 @@ def read_schema(text: str) -> Schema:
     return dict(schema)
 
 
+class _Enough(Exception):
+    """There are as many faults as one answer lists, or the schema is too large to go on."""
+
+
 class _Checker:
-    """Walks one schema; every rejection says where."""
+    """Walks one schema; every fault says where."""
 
     def __init__(self, root: object) -> None:
         self._root = root
-        self._nodes = self._spelled = 0
+        self._faults: list[InvalidRequest] = []
+        self._nodes = self._spelled = self._repeated = 0
+        self._counted: set[str | int] = set()
         self._seen: set[int] = set()
         self._pointed_to: list[tuple[Schema, str]] = []
         self._beyond: dict[int, int] = {}
         """Of schemas that were followed: how many more lie on the longest way from there."""
 
     def check(self) -> None:
-        self._schema(self._root, "", depth=0)
-        for target, place in self._pointed_to:
-            if id(target) not in self._seen:  # something else of the document, which nothing has looked at
-                raise _invalid(f"{place}.$ref", "must point to a schema")
+        with suppress(_Enough):
+            self._schema(self._root, "", depth=0)
+            for target, place in self._pointed_to:
+                if id(target) not in self._seen:  # something else of the document, which nothing has looked at
+                    self._note(_invalid(f"{place}.$ref", "must point to a schema"))
+        if self._faults:
+            raise InvalidRequest.together(self._faults)
+
+    def _note(self, fault: InvalidRequest) -> None:
+        self._faults.append(fault)
+        if len(self._faults) >= MOST_PROBLEMS:
+            raise _Enough
 
     def _schema(self, schema: object, place: str, *, depth: int) -> None:
         self._nodes += 1
         if not isinstance(schema, dict):
-            raise _invalid(place, "must be a JSON object")
+            self._note(_invalid(place, "must be a JSON object"))
+            return
         self._seen.add(id(schema))
         if self._nodes > MAX_NODES or depth > MAX_DEPTH:
-            raise _invalid(place, f"goes beyond {MAX_NODES:,} parts or {MAX_DEPTH} levels")
-        self._keywords(schema, place)
-        self._values(schema, place)
-        self._reference(schema, place)
-        for child, child_place in _children(schema, place):
-            self._schema(child, child_place, depth=depth + 1)
+            self._note(_invalid(place, f"goes beyond {MAX_NODES:,} parts or {MAX_DEPTH} levels"))
+            raise _Enough
+        try:
+            for look in (self._keywords, self._values, self._reference):
+                look(schema, place)
+        except InvalidRequest as fault:
+            self._note(fault)
+        try:
+            for child, child_place in _children(schema, place):
+                self._schema(child, child_place, depth=depth + 1)
+        except InvalidRequest as fault:
+            self._note(fault)
 
     def _keywords(self, schema: Schema, place: str) -> None:
         types = types_of(schema, place)
         allowed = _STRUCTURAL | _ANNOTATIONS | frozenset().union(*(_KEYWORDS[name] for name in types))
+        faults: list[InvalidRequest] = []
         for keyword in schema:
             if keyword not in allowed:
                 if keyword in _ALL_TYPED and not (keyword in _OF_INTEGERS and "number" in types):
-                    raise _invalid(f"{place}.{keyword}", "needs a type that has it")
-                raise _unsupported(f"{place}.{keyword}", "is not supported")
+                    faults.append(_invalid(f"{place}.{keyword}", "needs a type that has it"))
+                else:
+                    faults.append(_unsupported(f"{place}.{keyword}", "is not supported"))
+        if faults:
+            raise InvalidRequest.together(faults)
         leading = [word for word in ("type", "enum", "const", "anyOf", "$ref") if word in schema]
         if len(leading) != 1 and set(leading) not in ({"type", "enum"}, {"type", "const"}):
             raise _invalid(place, "needs exactly one of type, enum, const, anyOf and $ref")
@@ -125,44 +155,75 @@ class _Checker:
                 raise _invalid(f"{place}.{low}", f"is greater than {high}")
         _check_range(schema, place)
         _check_allowed(schema, place)
+        before = self._spelled
         self._spelled += _spelled(schema)
-        if self._spelled > MAX_SPELLED:
+        if before <= MAX_SPELLED < self._spelled:
             raise _invalid(place, f"makes it more than {MAX_SPELLED:,} values of enums and numbers between bounds")
+        self._count_repeated(schema, place)
         self._object(schema, place)
+
+    def _count_repeated(self, schema: Schema, place: str) -> None:
+        """Count what the grammar writes out for bounds; of parts that are one rule there, once."""
+        repeated = sum(max(schema.get(low, 0), schema.get(high, 0)) for low, high in _REPEATING)
+        if not repeated or (rule := rule_key(schema)) in self._counted:
+            return
+        self._counted.add(rule)
+        before = self._repeated
+        self._repeated += repeated
+        if before <= MAX_REPEATED < self._repeated:
+            raise _invalid(
+                place,
+                f"makes it {self._repeated:,} items and characters counted by minItems, maxItems, minLength and "
+                f"maxLength together, the limit is {MAX_REPEATED:,}; lower some of these or leave them out",
+            )
 
     def _object(self, schema: Schema, place: str) -> None:
         properties = schema.get("properties", {})
         if not isinstance(properties, dict):
-            raise _invalid(f"{place}.properties", "must be a JSON object")
+            return  # which `_children` says
         required = schema.get("required", [])
         if not isinstance(required, list) or not all(name in properties for name in map(_hashable, required)):
             raise _invalid(f"{place}.required", "must list names that stand in properties")
         if schema.get("additionalProperties", False) is not False:
             raise _invalid(f"{place}.additionalProperties", "must be false")
+        optional = len(properties.keys() - set(required))
+        if optional > MAX_OPTIONAL:
+            raise _invalid(
+                place,
+                f"has {optional:,} properties that may be missing, the limit is {MAX_OPTIONAL}; list more of them in "
+                "required, and let those be null",
+            )
 
     def _reference(self, schema: Schema, place: str, above: tuple[int, ...] = ()) -> int:
         """Follow `$ref` and `anyOf` to what consumes text: no way through them is long or leads round in a circle.
 
-        Each schema is followed once; returns how many lie beyond this one.
+        Each schema is followed once; returns how many lie beyond this one. A fault is named once, where it is found.
         """
         if id(schema) in above:
-            raise _invalid(place, "leads round in a circle")
+            raise self._misled(above, place, "leads round in a circle")
         beyond = self._beyond.get(id(schema), 0)
         if len(above) + beyond > MAX_DEPTH:
-            raise _invalid(place, f"leads through more than {MAX_DEPTH} references and choices")
+            raise self._misled(above, place, f"leads through more than {MAX_DEPTH} references and choices")
         if id(schema) in self._beyond:
             return beyond
         targets = schema.get("anyOf", [])
         if "$ref" in schema:
-            if not isinstance(schema["$ref"], str):
-                raise _invalid(f"{place}.$ref", "must be a string")
-            targets = [resolve(self._root, schema["$ref"], place)]
+            try:
+                targets = [resolve(self._root, schema["$ref"], place)]
+            except InvalidRequest:
+                if above:
+                    return 0  # looked at by itself, it is named where it stands
+                raise
             self._pointed_to.append((targets[0], place))
         for target in targets if isinstance(targets, list) else []:
             if isinstance(target, dict):
                 beyond = max(beyond, 1 + self._reference(target, place, (*above, id(schema))))
         self._beyond[id(schema)] = beyond
         return beyond
+
+    def _misled(self, above: tuple[int, ...], place: str, problem: str) -> InvalidRequest:
+        self._beyond.update(dict.fromkeys(above, 0))
+        return _invalid(place, problem)
 
 
 def _check_range(schema: Schema, place: str) -> None:
@@ -184,7 +245,7 @@ def _check_allowed(schema: Schema, place: str) -> None:
     types = types_of(schema, place)
     listed = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else []
     for value in listed if types else []:
-        if not any(_CHECKS[name](value, schema) for name in types):
+        if not any(CHECKS[name](value, schema) for name in types):
             raise _invalid(f"{place}.{'enum' if 'enum' in schema else 'const'}", "has a value that its type does not")
 
 
@@ -208,6 +269,21 @@ def types_of(schema: Schema, place: str = "") -> list[str]:
     return types
 
 
+def rule_key(schema: Schema) -> str | int:
+    """Return what stands for a schema's rule in the grammar: of those without parts of their own, equal ones are one.
+
+    What is only said about a schema makes none another.
+    """
+    if not schema.keys().isdisjoint(("properties", "items", "anyOf")):
+        return id(schema)
+    return json.dumps({word: value for word, value in schema.items() if word not in _ANNOTATIONS})
+
+
+def is_any_object(schema: Schema) -> bool:
+    """Say whether a schema of an object leaves open what is in it."""
+    return schema.keys().isdisjoint(("properties", "additionalProperties"))
+
+
 def _children(schema: Schema, place: str) -> Iterator[tuple[object, str]]:
     for word in (*_DEFINITIONS, "properties"):
         named = schema.get(word, {})
@@ -223,12 +299,14 @@ def _children(schema: Schema, place: str) -> Iterator[tuple[object, str]]:
         yield from ((child, f"{place}.anyOf[{number}]") for number, child in enumerate(choices))
 
 
-def resolve(root: object, target: str, place: str = "") -> Schema:
+def resolve(root: object, target: object, place: str = "") -> Schema:
     """Return the schema that a reference within `root` points to.
 
     Raises:
-        InvalidRequest: it points nowhere, or out of the document.
+        InvalidRequest: it is no string, or points nowhere, or out of the document.
     """
+    if not isinstance(target, str):
+        raise _invalid(f"{place}.$ref", "must be a string")
     found = root
     if target != "#":
         for step in target.removeprefix("#/").split("/") if target.startswith("#/") else [None]:
@@ -269,64 +347,6 @@ def _where(place: str) -> str:
     return f"the schema's {place.removeprefix('.')}" if place else "the schema"
 
 
-def conforms(value: object, schema: Schema, root: Schema) -> bool:
-    """Say whether `value`, parsed from JSON, is what `schema` describes; `root` is where references start.
-
-    Each value is held against each schema once. Where that are more than `MAX_COMPARED` pairs, the grammar that the
-    answer was held to is believed: a second look must not keep others waiting.
-    """
-    known: dict[tuple[int, int], bool] = {}
-    waiting: list[_Pair] = [(value, schema)]
-    while waiting:
-        pair = waiting[-1]
-        if len(known) + len(waiting) > MAX_COMPARED:
-            return True
-        parts = _parts(*pair, root)
-        unknown = [part for part in parts or () if _key(part) not in known]
-        if not unknown:
-            known[_key(pair)] = parts is not None and _holds(*pair, [known[_key(part)] for part in parts])
-            waiting.pop()
-        waiting += unknown
-    return known[id(value), id(schema)]
-
-
-_Pair = tuple[object, Schema]
-
-
-def _key(pair: _Pair) -> tuple[int, int]:
-    return id(pair[0]), id(pair[1])
-
-
-def _parts(value: object, schema: Schema, root: Schema) -> list[_Pair] | None:
-    """Return what a verdict on `value` hangs on; None if a part of it has no schema."""
-    if "$ref" in schema:
-        return [(value, resolve(root, schema["$ref"]))]
-    if "anyOf" in schema:
-        return [(value, choice) for choice in schema["anyOf"]]
-    types = types_of(schema)
-    if isinstance(value, dict) and "object" in types:
-        properties = schema.get("properties", {})
-        return None if value.keys() - properties else [(item, properties[name]) for name, item in value.items()]
-    if isinstance(value, list) and "array" in types and "items" in schema:
-        return [(item, schema["items"]) for item in value]
-    return []
-
-
-def _holds(value: object, schema: Schema, parts: list[bool]) -> bool:
-    """Say whether a value is what a schema describes; `parts` are the verdicts on its `_parts`."""
-    if "$ref" in schema or "anyOf" in schema:
-        return any(parts)
-    if "enum" in schema:
-        return any(_same(value, choice) for choice in schema["enum"])
-    if "const" in schema:
-        return _same(value, schema["const"])
-    return all(parts) and any(_CHECKS[name](value, schema) for name in types_of(schema))
-
-
-def _same(value: object, choice: object) -> bool:
-    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
-
-
 def _is_object(value: object, schema: Schema) -> bool:
     return isinstance(value, dict) and all(name in value for name in schema.get("required", []))
 
@@ -346,7 +366,7 @@ def _is_integer(value: object, schema: Schema) -> bool:
     return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
 
 
-_CHECKS: dict[str, Callable[[object, Schema], bool]] = {
+CHECKS: dict[str, Callable[[object, Schema], bool]] = {
     "object": _is_object,
     "array": _is_array,
     "string": _is_string,
@@ -355,3 +375,4 @@ _CHECKS: dict[str, Callable[[object, Schema], bool]] = {
     "boolean": lambda value, _schema: isinstance(value, bool),
     "null": lambda value, _schema: value is None,
 }
+"""Of each type, whether a value is of it and within the bounds beside it."""

@@ -59,7 +59,7 @@ class VisionEncoder:
         """Return the packed features of `pictures`, each (size, size, 3).
 
         Raises:
-            RuntimeError: OpenVINO failed on the batch.
+            RuntimeError: OpenVINO failed on the batch, or made something of it that is no number.
         """
         if not pictures:
             return []
@@ -83,9 +83,16 @@ def load_encoder(model: Model, device: str, arithmetic: dict[str, str]) -> Visio
 
 
 def pack(features: Floats) -> Pixels:
-    """Pack features (tokens, width) into a picture (tokens + 1, width, 3), exact to 2^-23 of the largest."""
+    """Pack features (tokens, width) into a picture (tokens + 1, width, 3), exact to 2^-23 of the largest.
+
+    Raises:
+        RuntimeError: one of them is infinite or no number, as narrow arithmetic may leave it.
+    """
     tokens, width = features.shape
-    exponent = int(np.ceil(np.log2(max(float(np.abs(features).max()), 2.0**-_EXPONENT_OFFSET)))) + 1
+    largest = float(np.abs(features).max())
+    if not np.isfinite(largest):
+        raise RuntimeError(f"the largest feature of a picture is {largest}")
+    exponent = int(np.ceil(np.log2(max(largest, 2.0**-_EXPONENT_OFFSET)))) + 1
     fixed = np.rint(features.astype(np.float64) * 2.0 ** (23 - exponent)) + _HALF
     numbers = np.clip(fixed, 0, 2 * _HALF - 1).astype(np.uint32)
     picture = np.zeros((tokens + 1, width, 3), np.uint8)

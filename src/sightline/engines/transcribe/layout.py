@@ -14,6 +14,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Members = npt.NDArray[np.intp]
 """Indices of boxes."""
+TALL = 1.5
+"""So many times as high as wide, a text runs up or down the page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ def measured(pixels: Pixels, boxes: Floats, texts: Mapping[int, str], axes: Axes
         axes: where these stand.
     """
     chart = [*axes.column, *axes.row]
-    if not _may_be_measured(texts, axes) or abs(tilt_of(boxes[chart])) > _MOST_TURN:
+    if not _may_be_measured(boxes, texts, axes) or abs(tilt_of(boxes[chart])) > _MOST_TURN:
         return None
     pixels, boxes = _level(*_cut_out(pixels, boxes, chart))
     ticks = [_whole(texts[box], boxes[box]) for box in [*axes.column, *axes.row[: axes.corner]]]
@@ -120,12 +120,17 @@ def measured(pixels: Pixels, boxes: Floats, texts: Mapping[int, str], axes: Axes
     return None
 
 
-def _may_be_measured(texts: Mapping[int, str], axes: Axes) -> bool:
-    """Whether one side has numbers, and nothing is written among the bars: a value, a legend, a note."""
+def _may_be_measured(boxes: Floats, texts: Mapping[int, str], axes: Axes) -> bool:
+    """Whether one side has numbers, and nothing is written among the bars: a value, a legend, a note.
+
+    What stands left of the axis is its title.
+    """
     column = [texts[box] for box in [*axes.column, *axes.row[: axes.corner]]]
     row = [word for box in axes.row for word in texts[box].split()]
     is_scale = any(sum(map(bool, map(_number, side))) >= _LEAST_TICKS for side in (column, row))
-    return is_scale and not any(text for box, text in texts.items() if box not in (*axes.column, *axes.row))
+    left = boxes[axes.column, :, 0].min()
+    others = [box for box, text in texts.items() if text and box not in (*axes.column, *axes.row)]
+    return is_scale and all(boxes[box, :, 0].max() <= left for box in others)
 
 
 def _number(text: str) -> re.Match[str] | None:

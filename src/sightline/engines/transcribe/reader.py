@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from sightline.core import Pixels
 from sightline.engines.transcribe.controls import Control, Found, Page, find_controls, page_of
-from sightline.engines.transcribe.layout import Floats, tilt_of
+from sightline.engines.transcribe.layout import TALL, Floats, tilt_of
 from sightline.engines.transcribe.measure import measured
 from sightline.engines.transcribe.networks import LINE_HEIGHT_PX, Boxes, Networks, Read
 from sightline.engines.transcribe.reading import Line, Plot, plot_text, reading_order, text_of
@@ -134,7 +134,11 @@ def _read_cell(networks: Networks, pixels: Pixels, cell: Found) -> str:
 
 
 def _read_text(networks: Networks, pixels: Pixels, box: Floats) -> str:
-    read = _read_line(networks, crop_line(pixels, np.asarray(box, np.float32), _MAX_CROP_PX))
+    corners = np.asarray(box, np.float32)
+    crop = crop_line(pixels, corners, _MAX_CROP_PX)
+    read = _read_line(networks, crop)
+    if _stands(*_sides(corners)):  # beside level text: which way it runs, only reading tells
+        read = max(read, _read_line(networks, np.ascontiguousarray(crop[::-1, ::-1])), key=lambda one: one.confidence)
     return read.text if read.confidence >= _MIN_CONFIDENCE else ""
 
 
@@ -183,7 +187,7 @@ def detection_size(width_px: int, height_px: int) -> tuple[int, int]:
 def crop_line(pixels: Pixels, box: Boxes, most_px: int = _MAX_LINE_PX) -> Pixels:
     """Cut one quadrilateral out, level, `LINE_HEIGHT_PX` high; a box far taller than wide is laid on its side."""
     width_px, height_px = _sides(box)
-    if height_px >= 1.5 * width_px:
+    if _stands(width_px, height_px):
         box, width_px, height_px = np.roll(box, -1, axis=0), height_px, width_px
     # Reduce in two steps when the text is much larger than the line: one cubic step would alias.
     shrink = max(1.0, height_px / LINE_HEIGHT_PX)
@@ -194,6 +198,10 @@ def crop_line(pixels: Pixels, box: Boxes, most_px: int = _MAX_LINE_PX) -> Pixels
     target_px = (min(most_px, max(8, round(size_px[0] * LINE_HEIGHT_PX / size_px[1]))), LINE_HEIGHT_PX)
     filter_ = cv2.INTER_AREA if shrink > 1.0 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(line, target_px, interpolation=filter_), np.uint8)
+
+
+def _stands(width_px: float, height_px: float) -> bool:
+    return height_px >= TALL * width_px
 
 
 def _fit_width(crop: Pixels) -> Pixels:
@@ -234,7 +242,7 @@ def _upright(networks: Networks, pixels: Pixels, boxes: Boxes) -> tuple[Pixels, 
     """Turn the picture until its text is level and not on its head; its boxes with it."""
     sides = np.array([_sides(box) for box in boxes])
     area = sides.prod(axis=1)
-    lying = sides[:, 1] >= 1.5 * sides[:, 0]
+    lying = sides[:, 1] >= TALL * sides[:, 0]
     is_lying = bool(area[lying].sum() > area.sum() / 2) and _are_text(
         networks, _longest(pixels, boxes[lying], sides[lying, 1])
     )

@@ -18,10 +18,12 @@ from sightline.engines.transcribe.axes import Axes, axes_of
 from sightline.engines.transcribe.cells import Cells, cells
 from sightline.engines.transcribe.charts import gathered
 from sightline.engines.transcribe.columns import blocks
-from sightline.engines.transcribe.layout import Floats, Layout, Members, level
+from sightline.engines.transcribe.layout import TALL, Floats, Layout, Members, level
 
 # In heights of a large text.
 _SMALL, _TOUCHING, _NEAR, _WITHIN = 0.65, 0.15, 0.6, 0.65
+_OF_LINES = 2.5
+"""So many times as high as a line, a text that runs up the page is beside it, not of it."""
 
 
 class Line(NamedTuple):
@@ -105,6 +107,7 @@ def _rows(layout: Layout, members: Members) -> list[list[int]]:
     for index in members[np.argsort(layout.left[members], kind="stable")]:
         miss = _miss(layout, last[: len(rows)], index)
         miss[_overlaps(layout, last[: len(rows)], index)] = np.inf
+        miss[_stands_beside_lines(layout, last[: len(rows)], index)] = np.inf
         nearest = int(miss.argmin()) if rows else 0
         if rows and miss[nearest] < 0.5:
             rows[nearest].append(int(index))
@@ -153,6 +156,13 @@ def _miss(layout: Layout, last: Members, index: int) -> Floats:
     slope = (layout.slope[last] + layout.slope[index]) / 2
     rise_px = layout.middle[index] - layout.middle[last] - slope * run_px
     return np.asarray(np.abs(rise_px) / np.minimum(layout.height[last], layout.height[index]))
+
+
+def _stands_beside_lines(layout: Layout, last: Members, index: int) -> npt.NDArray[np.bool_]:
+    """Whether `index` or the last of a row runs up the page beside the other: the title of an axis is of no line."""
+    high, low = layout.height[last], layout.height[index]
+    stands = (layout.height > TALL * layout.width)[last] & (high > _OF_LINES * low)
+    return np.asarray(stands | ((low > TALL * layout.width[index]) & (low > _OF_LINES * high)))
 
 
 def _overlaps(layout: Layout, last: Members, index: int) -> npt.NDArray[np.bool_]:

@@ -15,6 +15,8 @@ _FIGURE = re.compile(r"(?<![\w.,:/-])([$€£]?)([\dOoIl]+(?:[.,:/][\dOoIl]+)+)(
 """Digits parted by signs, with letters among them that look like digits."""
 _PART = re.compile(r"[\dOoIl]*\d[\dOoIl]*|(?<=[.,])[Oo]+|^[Oo]+(?=[.,]\d)")
 """A part with a digit, or all noughts beside one; numerals of Rome ("15.II.2024") are neither."""
+_LITRES = re.compile(r"\d+[.,]\d+[lI]")
+"""A figure that a unit follows without a blank; an l in its middle is a digit all the same."""
 _LEAST_DIGITS = 2
 _DIGITS = str.maketrans("OoIl", "0011")
 
@@ -34,6 +36,6 @@ def as_figures(text: str) -> str:
 
 def _as_digits(match: re.Match[str]) -> str:
     sign, figure = match.groups()
-    if sum(map(str.isdigit, figure)) < _LEAST_DIGITS:
+    if sum(map(str.isdigit, figure)) < _LEAST_DIGITS or (not sign and _LITRES.fullmatch(figure)):
         return match.group()
     return sign + _PART.sub(lambda part: part.group().translate(_DIGITS), figure)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 
 import msgspec
+from msgspec.structs import replace
 
 from sightline.core import (
     GenerateRequest,
@@ -32,7 +33,7 @@ from sightline.engines.upstream.exchange import Asking
 from sightline.engines.upstream.failures import Failure, Refused
 from sightline.engines.upstream.reserved import Reserved
 from sightline.engines.upstream.server import Served, Server
-from sightline.errors import ConfigError, ServiceError
+from sightline.errors import ConfigError, InvalidRequest, ServiceError
 from sightline.ids import is_name
 from sightline.log import get_logger
 from sightline.settings import UpstreamModel, UpstreamSettings
@@ -146,7 +147,8 @@ class Discovery:
         server.served, server.listed = served, self._looked_at(listed, waiting)
 
     async def look_for_more(self, server: Server) -> None:
-        """Add what a server has come to list since it was last looked at, once that has answered a request.
+        """Add what a server has come to list since it was last looked at, once that has answered a request; drop what
+        it lists no more.
 
         Raises: as `look`; what it lists is then new at the next look as well.
         """
@@ -157,8 +159,12 @@ class Discovery:
         more, waiting = await self._answering(server, new)
         for ours in more.keys() - server.served.keys():
             log.info("upstream_has_model", upstream=server.name, model=ours)
-        server.served = {**server.served, **more}
-        server.listed |= self._looked_at(new, waiting)
+        wanted = self._wanted(listed)
+        gone = {ours for ours in server.served if ours not in wanted or wanted[ours].id not in listed}
+        for ours in gone:
+            log.warning("upstream_lacks_model", upstream=server.name, model=ours)
+        server.served = {**{ours: one for ours, one in server.served.items() if ours not in gone}, **more}
+        server.listed = (server.listed & listed.keys()) | self._looked_at(new, waiting)
 
     async def _answering(
         self, server: Server, listed: Mapping[str, Listed]
@@ -252,7 +258,7 @@ class Discovery:
 
 
 def _supported(model: UpstreamModel, entry: Listed) -> frozenset[str]:
-    stated = model.supported_parameters or entry.supported_parameters
+    stated = entry.supported_parameters if model.supported_parameters is None else model.supported_parameters
     return SUPPORTED if stated is None else stated & _KNOWN
 
 
@@ -265,11 +271,25 @@ def _temperature(entry: Listed) -> float:
 async def greet(server: Server, served: Served) -> None:
     """Have a model answer one token, about a picture where it takes any.
 
+    Models that think before they answer are reported to refuse so short an answer; they are asked without a limit.
+
     Raises:
         Failure: the server cannot, or not truthfully.
         ServiceError: it refuses.
+
+    Source: LiteLLM's issue 26987.
     """
-    asking = Asking(server, served, warm_up(served.info))
+    request = warm_up(served.info)
+    try:
+        await _take_all(Asking(server, served, request))
+    except InvalidRequest:
+        if request.sampling.max_tokens is None:
+            raise
+        request = replace(request, sampling=replace(request.sampling, max_tokens=None))
+        await _take_all(Asking(server, served, request))
+
+
+async def _take_all(asking: Asking) -> None:
     while await asking.more():
         pass
 

@@ -41,12 +41,13 @@ class UpstreamEngine:
         servers = [Server(Client(url, key, settings.connect_s)) for url in settings.urls]
         self.pool = Pool(servers, self._revive, self._look, settings)
         self._ready: asyncio.Future[None] | None = None
+        self._refusing: set[Server] = set()
 
     async def start(self) -> None:
         """Return once a server has answered a request with each of its models; the others may follow.
 
         Raises:
-            ConfigError: a server refuses the key.
+            ConfigError: all of them refuse the key.
         """
         self._ready = asyncio.get_running_loop().create_future()
         self.pool.start()
@@ -98,12 +99,16 @@ class UpstreamEngine:
             async with asyncio.timeout(_ANSWER_S):
                 await self._discovery.look(server)
         except Refused as error:
-            if ready is not None and not ready.done():
+            self._refusing.add(server)
+            if ready is not None and not ready.done() and len(self._refusing) == len(self.pool.servers):
                 variable = self._settings.key_env or "none was given"
                 ready.set_exception(ConfigError(f"The upstream {error} refuses the key (key_env: {variable})."))
             raise Failure("failed") from error
-        except (Unreachable, Broken, TimeoutError, ServiceError) as error:
+        except (Unreachable, TimeoutError) as error:
             raise Failure("dead") from error
+        except (Broken, ServiceError) as error:
+            raise Failure("failed") from error
+        self._refusing.discard(server)
         if ready is not None and not ready.done():
             ready.set_result(None)
 
@@ -198,8 +203,11 @@ class Relay:
             other = self._pool.choose(self._request, avoid=avoid)
         except ServiceError:
             return None
-        # Who has no room says so at once, and rests: such a request costs a pool that has room nothing.
-        is_free = failure.kind == "busy" and not other.is_resting
+        if failure.kind == "stalled" and other is avoid:
+            return None  # it would wait from the beginning again
+        # Who has no room says so at once, and rests: such a request costs a pool that has room nothing. What a server
+        # that is out has lost goes elsewhere all of it: no more comes there.
+        is_free = not other.is_resting if failure.kind == "busy" else not avoid.is_in
         return other if is_free or self._pool.budget.spend() else None
 
 

@@ -53,7 +53,7 @@ class Asking:
             return []
         if self._running is not None and self._running.given_up:  # while its client did not read
             self.leave()
-            raise Failure("slow")
+            raise Failure(self._running.given_up)
         body = None if self._sending is not None else await written(self._served.writer.write, self._request)
         try:
             if body is not None:
@@ -106,7 +106,7 @@ class Asking:
         if isinstance(error, msgspec.DecodeError | ValueError | RecursionError):
             return Failure("lying")
         if isinstance(error, asyncio.CancelledError) and self._running is not None and self._running.was_given_up():
-            return Failure("slow")
+            return Failure(self._running.given_up or "slow")
         return None
 
 

@@ -17,8 +17,8 @@ from sightline.errors import (
     UnsupportedParameter,
 )
 
-Kind = Literal["dead", "slow", "cut", "failed", "lying", "busy"]
-"""No connection; silence; a broken connection; a 5xx; an answer that cannot be true; no room."""
+Kind = Literal["dead", "slow", "stalled", "cut", "failed", "lying", "busy"]
+"""No connection; silence; silence about one request; a broken connection; a 5xx; what cannot be true; no room."""
 
 
 class Failure(Exception):
@@ -41,6 +41,7 @@ class Refused(Exception):
 _WORDS: dict[Kind, str] = {
     "dead": "The model's server cannot be reached. Send the request again in a moment; nothing was charged.",
     "slow": "The model's server does not answer. Send the request again in a moment; nothing was charged.",
+    "stalled": "The model's server gave no more of this answer. Send the request again; nothing was charged.",
     "cut": "The model's server broke off its answer. Send the request again; nothing was charged.",
     "failed": "The model's server failed on this request. Send it again in a moment; nothing was charged.",
     "lying": "The model's server gave an answer that cannot be right; the rest is withheld, and nothing was charged.",

@@ -32,7 +32,7 @@ _NAME = "/v1/models"
 
 
 class Budget:
-    """How many requests may be sent a second time: a tenth of all, and a few to begin with."""
+    """How many requests may leave a server that is in for another: a tenth of all, and a few to begin with."""
 
     _MOST = 10.0
     _SHARE = 0.1
@@ -84,7 +84,7 @@ class Pool:
         for server in self.servers:
             server.is_in = False
             for exchange in tuple(server.exchanges):
-                exchange.give_up()
+                exchange.give_up("slow")
 
     def choose(self, request: GenerateRequest, avoid: Server | None = None) -> Server:
         """Choose a server for a request; not `avoid` if there is another.
@@ -112,9 +112,7 @@ class Pool:
         now = asyncio.get_running_loop().time
         while True:
             for server in self.servers:
-                for exchange in tuple(server.exchanges):
-                    if exchange.stands_still(now(), self._idle_s if exchange.streams else self._answer_s):
-                        exchange.give_up()
+                self._give_up_stalled(server, now())
                 if server.is_in and now() >= server.look_s and (server.looking is None or server.looking.done()):
                     server.looking = asyncio.create_task(self._look_again(server))
                 if server.asking is not None and not server.asking.done():
@@ -124,6 +122,17 @@ class Pool:
                 elif server.is_in and self._is_silent(server, now()):
                     server.asking = asyncio.create_task(self._ask_alive(server))
             await asyncio.sleep(_LOOK_S)
+
+    def _give_up_stalled(self, server: Server, now: float) -> None:
+        """End what stands still for too long. Its server is out only if it has said nothing to anybody else either: a
+        request may wait for its turn there for longer."""
+        for exchange in tuple(server.exchanges):
+            if exchange.given_up:
+                continue
+            if exchange.stands_still(now, self._idle_s if exchange.streams else self._answer_s):
+                exchange.give_up("stalled")
+                if not server.was_heard_since(exchange.heard_s):
+                    server.put_out("slow")
 
     def _is_silent(self, server: Server, now: float) -> bool:
         """Whether nothing came for a while from a server that is at work, and others could take over."""
@@ -137,6 +146,8 @@ class Pool:
             await self._revive(server)
         except Failure as failure:
             server.wait_longer()
+            if failure.kind == "dead":
+                server.take_back()
             log.info("upstream_not_ready", upstream=server.name, why=failure.kind)
         except Exception:  # whatever it says, it is not asked without a pause
             server.wait_longer()
@@ -161,8 +172,10 @@ class Pool:
                 await reply.body()
         except (Unreachable, Broken):
             server.put_out("dead")
+            server.take_back()
         except TimeoutError:
             server.put_out("slow")
+            server.take_back()
         else:
             server.alive_s = asyncio.get_running_loop().time()
 

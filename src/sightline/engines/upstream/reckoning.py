@@ -19,6 +19,8 @@ _MOST_TEMPLATE_TOKENS = 1024
 """Templates may begin with a message of their own, of hundreds of tokens."""
 _MOST_TOKENS_A_BYTE = 3
 """Unicode's composed form, which Qwen's tokenizers make of a text, can be three times as long; so can what we break."""
+_MOST_TOKENS_A_TEXT = 16
+"""Around each of several texts: the mark of three bytes that keeps it from the next, and a template's line breaks."""
 _MOST_TOKENS_AROUND_AN_IMAGE = 64
 _MOST_TOKENS_READ = 5
 """A character that a server reads on a picture: four bytes of it at most, and the lines' numbers and cells' letters."""
@@ -42,6 +44,7 @@ class Reckoning:
             request.image_tokens
             + _MOST_TOKENS_A_BYTE * (said_bytes + schema_bytes)  # OpenAI counts a schema as part of the prompt
             + _TOKENS_A_MESSAGE * messages
+            + _MOST_TOKENS_A_TEXT * len(texts)
             + _MOST_TOKENS_A_CALL * calls
             + (_MOST_TOKENS_AROUND_AN_IMAGE + _MOST_TOKENS_READ * model.read_there) * images
             + _MOST_TEMPLATE_TOKENS

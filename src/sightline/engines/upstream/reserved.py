@@ -67,17 +67,18 @@ class Reserved:
         return replace(call, id=self._neutralise(call.id or ""), name=name, arguments=arguments)
 
     def _arguments(self, text: str) -> str:
-        """An earlier call's arguments; `{}` for what is no JSON object, to which servers are reported to answer 500.
+        """An earlier call's arguments; `{}` for what is no JSON object, to which servers are reported to answer 500,
+        and for what is nested more deeply than a program can follow.
 
         Source: llama.cpp's issue 25510, vLLM's 43995.
         """
         try:
             value = msgspec.json.decode(text)
+            if not isinstance(value, dict):
+                return "{}"
+            return text if self._is_neutral(text) else msgspec.json.encode(self._value(value)).decode()
         except (msgspec.DecodeError, RecursionError):
             return "{}"
-        if not isinstance(value, dict):
-            return "{}"
-        return text if self._is_neutral(text) else msgspec.json.encode(self._value(value)).decode()
 
     def _message(self, message: Message) -> Message:
         parts = message.parts

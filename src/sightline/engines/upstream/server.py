@@ -47,7 +47,7 @@ class Exchange:
         self.heard_s = now
         self.streams = streams
         self.has_begun = False
-        self.given_up = False
+        self.given_up: Kind | None = None
         self._is_cancelled = False
         self.reply: Reply | None = None
         self._task = asyncio.current_task()
@@ -61,11 +61,11 @@ class Exchange:
         """Whether nothing came for so long although somebody waits for it, and not for a client that reads slowly."""
         return now - self.heard_s > longest_s and (self.reply is None or self.reply.is_awaited)
 
-    def give_up(self) -> None:
+    def give_up(self, kind: Kind) -> None:
         """End it from outside; its own task sees to the rest, at once unless it waits for a slow client."""
         if self.given_up:
             return
-        self.given_up = True
+        self.given_up = kind
         if self._task is not None and (self.reply is None or self.reply.is_awaited):
             self._is_cancelled = True
             self._task.cancel()
@@ -95,6 +95,8 @@ class Server:
         """When to look at its list again."""
         self.looking: asyncio.Task[None] | None = None
         self._strikes = 0.0
+        self._is_struck_out = False
+        self._answered_s = 0.0
         self._pause_s = 0.0
         self._answers = 0
         self._rest_s = 0.0
@@ -108,6 +110,7 @@ class Server:
     def did_well(self) -> None:
         """It has answered as it should."""
         metrics.upstream_answered(self.name, "answered")
+        self._answered_s = asyncio.get_running_loop().time()
         self._strikes = max(0.0, self._strikes - _STRIKES_AN_ANSWER)
         self._rest_s = 0.0
         self._answers += 1
@@ -120,25 +123,44 @@ class Server:
         if kind == "busy":
             self._rest()
             return
+        if kind in ("slow", "stalled"):  # whoever gave the request up has seen to the server
+            return
         self._strikes += 1
-        if kind in ("dead", "slow", "lying") or self._strikes >= MOST_STRIKES:
+        if kind in ("dead", "lying"):
+            self.put_out(kind)
+        elif self._strikes >= MOST_STRIKES and self.is_in:
+            self._is_struck_out = True
             self.put_out(kind)
 
     def forgive(self) -> None:
-        """Another upstream failed the same request as well: it was the request."""
+        """Another upstream failed the same request as well: it was the request, and so the earlier ones may have been.
+
+        A server that is out for nothing but such strikes is in again.
+        """
         self._strikes = max(0.0, self._strikes - 1)
+        if self._is_struck_out:
+            self._strikes, self.is_in, self._is_struck_out = 0.0, True, False
+            self._pause_s = self._pause_s / 2 if self._pause_s > _FIRST_PAUSE_S else 0.0
+            log.info("upstream_forgiven", upstream=self.name)
 
     def put_out(self, kind: str) -> None:
-        """Give it no more requests until it has answered again; what it is silent about goes elsewhere."""
+        """Give it no more requests until it has answered again; those that it has it may go on with."""
         if not self.is_in:
             return
         self.is_in = False
         self.wait_longer()
         metrics.upstream_ejected(self.name, kind)
         log.warning("upstream_ejected", upstream=self.name, why=kind, pause_s=self._pause_s)
-        if kind in ("dead", "slow"):
-            for exchange in [one for one in self.exchanges if not one.has_begun]:
-                exchange.give_up()
+
+    def take_back(self) -> None:
+        """It was asked and is silent: what it has not begun to answer goes elsewhere."""
+        for exchange in [one for one in self.exchanges if not one.has_begun]:
+            exchange.give_up("slow")
+
+    def was_heard_since(self, moment_s: float) -> bool:
+        """Whether it has answered somebody since, or given a piece of an answer."""
+        pieces = [one.heard_s for one in self.exchanges if one.has_begun and one.streams]
+        return max(self._answered_s, *pieces, 0.0) > moment_s
 
     def _rest(self) -> None:
         """It has no room: leave it alone for a moment, twice as long each time."""
@@ -163,6 +185,6 @@ class Server:
     def put_in(self) -> None:
         """It has answered: requests may come. Until it has done well for a while the next failure puts it out again."""
         self._strikes = MOST_STRIKES - 1 if self._pause_s else 0.0
-        self.is_in = True
+        self.is_in, self._is_struck_out = True, False
         self._rest_s = 0.0
         log.info("upstream_ready", upstream=self.name, models=sorted(self.served))
