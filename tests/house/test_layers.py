@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "sightline"
-BASE = {"errors", "core", "ids", "settings", "log", "timers", "metrics", "faults", "traces", "allocator", "checks"}
+BASE = {
+    "errors",
+    "core",
+    "ids",
+    "settings",
+    "log",
+    "timers",
+    "metrics",
+    "faults",
+    "traces",
+    "allocator",
+    "checks",
+    "corked",
+}
 STAGES = {"admission", "images", "engines", "metering"}
 
 # What each part may import beside the base and itself.

@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from sightline.api.cycle import ON_LEAVE, Cycle
 from sightline.api.failures import response_of
+from sightline.corked import Corked
 from sightline.errors import HeadTooLarge, MalformedHttp, RequestTimeout, ServiceError, UploadRefused
 from sightline.ids import new_id
 from sightline.log import get_logger
@@ -39,6 +39,9 @@ _MAX_HEADERS = 100
 _MAX_PIPELINED = 8
 _PIPELINED_UNPAUSED = 3
 """So many wait before nothing more is read: who does not read does not see that a client has left, either."""
+_MOST_UNREAD_BYTES = 262_144
+"""Of a body of which more is to come; beyond it the client has to wait. uvloop reads a little less at once: a body that
+is read as it comes is never stopped and started again."""
 _SEND_BUFFER_BYTES = 131_072
 """Of an answer that is not read, so much waits in the system, which would take megabytes a connection."""
 
@@ -75,10 +78,11 @@ class Connection(HttpToolsProtocol):
 
     settings: ClassVar[ServerSettings] = ServerSettings()
     cycle: Cycle  # the latest request's
+    transport: Corked
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head; refuse a connection too many."""
-        super().connection_made(transport)
+        super().connection_made(Corked(transport, self.loop))
         self.read_due_s = self.loop.time() + self.settings.head_s
         self.write_due_s = _NEVER
         self._answering: Cycle | None = None
@@ -110,6 +114,8 @@ class Connection(HttpToolsProtocol):
         else:
             if self._undelivered_bytes > self.settings.max_head_bytes:
                 self._refuse(self._head_too_large())
+            elif self._is_receiving and not self._is_in_head and len(self.cycle.body) > _MOST_UNREAD_BYTES:
+                self.flow.pause_reading()
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -209,8 +215,6 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.add(body)
-            if len(cycle.body) > HIGH_WATER_LIMIT:
-                self.flow.pause_reading()
             cycle.message_event.set()
 
     def on_message_complete(self) -> None:
@@ -243,6 +247,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is written: wait for the next request, or for the client to have read what it is to have read."""
         self.server_state.total_requests += 1
+        if len(self.tasks) < 2:
+            self.transport.uncork()  # nobody else is answered in this turn
         if self.transport.is_closing():
             self._give_last_deadline()
             return

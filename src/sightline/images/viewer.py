@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 import msgspec
 import numpy as np
@@ -29,6 +29,13 @@ class Seen(msgspec.Struct, frozen=True, eq=False):
     receipt: ImageReceipt
 
 
+class _New(msgspec.Struct, frozen=True, eq=False):
+    """An image that has to be decoded."""
+
+    image: EncodedImage
+    key: CacheKey
+
+
 class Viewer:
     """Looks at pictures with a pool of decoders and a cache."""
 
@@ -46,34 +53,57 @@ class Viewer:
         Raises:
             InvalidRequest: some of them do not decode; of several, `details` lists each.
         """
-        looks = [self._one(image, encoding, owner, number) for number, image in enumerate(images, start=first)]
-        if len(looks) == 1:
-            return [await looks[0]]
-        seen: list[Seen] = []
-        refusals: list[InvalidRequest] = []
-        for found in await asyncio.gather(*looks, return_exceptions=True):
-            if isinstance(found, InvalidRequest):
-                refusals.append(found)
-            elif isinstance(found, BaseException):
-                raise found
-            else:
-                seen.append(found)
-        if refusals:
-            raise InvalidRequest.together(refusals)
-        return seen
+        known = [self._known(image, encoding, owner) for image in images]
+        looks = [
+            self._decoded(one, encoding, number)
+            for number, one in enumerate(known, start=first)
+            if isinstance(one, _New)
+        ]
+        decoded = iter(await _each(looks))
+        return [next(decoded) if isinstance(one, _New) else one for one in known]
 
-    async def _one(self, image: EncodedImage, encoding: ImageEncoding, owner: str, number: int) -> Seen:
+    def _known(self, image: EncodedImage, encoding: ImageEncoding, owner: str) -> Seen | _New:
+        """What is seen of an image that need not be decoded; most wait for nothing and are not worth a task."""
         seen = views(encoding, image.width, image.height, image.detail)
         key = CacheKey(hashlib.sha256(image.data).hexdigest(), encoding, seen.detail, owner)
         if encoding.forwarded and is_plain(image.data, image.type, image.width, image.height):
             decoded = _as_it_came(image, seen)
             return Seen(_file(image, decoded, key), write_receipt(image, decoded, encoding, sha256=key.sha256))
         held = self._cache.get(key)
-        decoded = held or await self._pool.decode(image, encoding, number)
-        shown = _file(image, decoded, key) if encoding.forwarded else _pixels(decoded)
-        self._cache.put(key, decoded)  # only now: what cannot be shown would fail again from the cache
-        receipt = write_receipt(image, decoded, encoding, sha256=key.sha256, cache_hit=held is not None)
-        return Seen(shown, receipt)
+        return _New(image, key) if held is None else _seen(image, held, key, is_hit=True)
+
+    async def _decoded(self, new: _New, encoding: ImageEncoding, number: int) -> Seen:
+        decoded = await self._pool.decode(new.image, encoding, number)
+        seen = _seen(new.image, decoded, new.key)
+        self._cache.put(new.key, decoded)  # only now: what cannot be shown would fail again from the cache
+        return seen
+
+
+async def _each(looks: Sequence[Coroutine[None, None, Seen]]) -> list[Seen]:
+    """What comes of all of them, side by side.
+
+    Raises:
+        InvalidRequest: some do not decode; of several, `details` lists each.
+    """
+    if len(looks) < 2:
+        return [await look for look in looks]
+    seen: list[Seen] = []
+    refusals: list[InvalidRequest] = []
+    for found in await asyncio.gather(*looks, return_exceptions=True):
+        if isinstance(found, InvalidRequest):
+            refusals.append(found)
+        elif isinstance(found, BaseException):
+            raise found
+        else:
+            seen.append(found)
+    if refusals:
+        raise InvalidRequest.together(refusals)
+    return seen
+
+
+def _seen(image: EncodedImage, decoded: Decoded, key: CacheKey, *, is_hit: bool = False) -> Seen:
+    shown = _file(image, decoded, key) if key.encoding.forwarded else _pixels(decoded)
+    return Seen(shown, write_receipt(image, decoded, key.encoding, sha256=key.sha256, cache_hit=is_hit))
 
 
 def _pixels(decoded: Decoded) -> ViewPixels:

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from sightline.corked import Corked
+
 LARGEST_ANSWER_BYTES = 32 << 20
 _MOST_HEAD_BYTES = 65_536
 _MOST_HELD_BYTES = 262_144
@@ -142,7 +144,7 @@ class Reply:
 class Connection(asyncio.Protocol):
     """A connection to a server, for one request at a time."""
 
-    transport: asyncio.Transport
+    transport: Corked
 
     def __init__(self, open_ones: set[Connection]) -> None:
         self.idle_since_s = 0.0
@@ -174,7 +176,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
-        self.transport = transport  # type: ignore[assignment]
+        self.transport = Corked(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
         self._open_ones.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -257,6 +259,11 @@ class Client:
         self._open_ones: set[Connection] = set()
         self._idle: deque[Connection] = deque()  # the one that has rested for longest comes first
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def running(self) -> int:
+        """How many requests are on their way."""
+        return len(self._open_ones) - len(self._idle)
 
     async def close(self) -> None:
         """End every connection."""
@@ -346,6 +353,8 @@ class Sending:
 
     async def _ask(self, connection: Connection) -> Reply:
         self._connection, self._reply = connection, connection.ask(self._message)
+        if self._client.running < 2:
+            connection.transport.uncork()  # nobody else asks in this turn
         try:
             await self._reply.head()
         except BaseException:
