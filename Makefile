@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SCALE := .venv-scale
 VLLM := .venv-vllm
+DRAWN := training/runs/fonts/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-scale test-training fuzz soak check fmt bench eval lock
+.PHONY: help setup demo serve test test-scale test-training fuzz soak check fmt bench gather eval lock
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,7 +71,17 @@ fmt: $(READY)  ## format and mend what the linter can mend
 bench: $(READY)  ## side-by-side measurements, ratios printed
 	@$(BIN)/python -m bench
 
-eval: $(READY)  ## examine the bundled model (docs/bundled-model.md) on pictures it was not trained on and ten not drawn for it
+$(DRAWN): training/gather.lock training/pictures/gather.py training/pictures/fonts.py training/pictures/symbols.py
+	@echo "Gathering typefaces, icons, words and digits in training/runs/fonts (once; a minute; needs apt-get) …"
+	@$(PYTHON) -m venv --clear .venv-gather
+	@.venv-gather/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r training/gather.lock
+	@.venv-gather/bin/python training/pictures/gather.py
+	@rm -rf .venv-gather
+	@touch $@
+
+gather: $(DRAWN)  ## fetch what eval and training draw with: typefaces, icons, words, digits, all of them free
+
+eval: $(READY) $(DRAWN)  ## examine the bundled model (docs/bundled-model.md) on pictures it was not trained on and ten not drawn for it
 	@status=0; $(BIN)/python training/eval.py --asked 150 --most-pictures 1800 --seed 1 --report || status=1; \
 	echo; echo "The model of coloured shapes:"; \
 	$(BIN)/python training/eval.py --folder src/sightline/bundled/peek-10m || status=1; \

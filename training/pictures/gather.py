@@ -1,19 +1,21 @@
 """Debian's packages → training/runs/fonts: everything that drawing needs, in a folder that travels without a network.
 
-Run once, where packages can be had: `python pictures/gather.py --python PYTHON`, an interpreter with scikit-learn.
-Needs fontTools in the environment that runs it. Faces are cut down to the characters that are drawn; licences lie
-beside them.
+`make gather`, where packages can be had: fetches with lists of its own, installs nothing on the system and needs no
+root. What it takes from Python's packages is in `gather.lock`. Faces are cut down to the characters that are drawn;
+licences lie beside them.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import logging
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -27,7 +29,15 @@ EMOJI_SIZE = 109
 COARSE = re.compile(
     "arse|shit|fuck|cunt|nigg|whore|slut|rape|rapi|piss|cock|dick|tits|fagg|bitch|bastard|wank|porn|nazi"
 )
-DIGITS_SOURCE = "import sklearn.datasets as d; print(d.__path__[0])"
+
+
+def apt(folder: Path, *command: str) -> None:
+    """Run apt-get in `folder`, where it keeps its lists: the system's may be old, or none."""
+    here = [f"Dir::State::lists={folder}/lists", f"Dir::Cache={folder}/cache", "Debug::NoLocking=1"]
+    options = [word for one in (*here, "APT::Sandbox::User=root") for word in ("-o", one)]
+    for part in ("lists", "cache/archives"):
+        (folder / part / "partial").mkdir(parents=True, exist_ok=True)
+    subprocess.run(["apt-get", "-qq", *options, *command], cwd=folder, check=True)
 
 
 def unpack(package: str, folder: Path, kept: Path | None) -> Path:
@@ -37,7 +47,8 @@ def unpack(package: str, folder: Path, kept: Path | None) -> Path:
         return root
     found = sorted(kept.glob(f"{package}_*.deb")) if kept else []
     if not found:
-        subprocess.run(["apt-get", "download", "-qq", package], cwd=folder, check=True)
+        print(f"  {package}", flush=True)
+        apt(folder, "download", package)
         found = sorted(folder.glob(f"{package}_*.deb"))
     subprocess.run(["dpkg-deb", "-x", str(found[0]), str(root)], check=True)
     return root
@@ -114,15 +125,17 @@ def gather_words(folder: Path, target: Path, kept: Path | None) -> None:
     (target / "words.txt").write_text("\n".join(sorted(words)) + "\n", encoding="utf-8")
 
 
-def gather_samples(target: Path, python: str) -> None:
+def gather_samples(target: Path) -> None:
     """Take the handwritten digits out of scikit-learn's wheel (64 greys of 0..16 and the digit, a row each), and its
     two photographs, which only eval may show.
     """
-    found = subprocess.run([python, "-c", DIGITS_SOURCE], capture_output=True, text=True, check=True).stdout.strip()
-    source = Path(found) / "data" / "digits.csv.gz"
-    (target / "digits.csv").write_bytes(gzip.decompress(source.read_bytes()))
+    found = find_spec("sklearn")  # not imported: that needs all that scikit-learn needs
+    if found is None or found.origin is None:
+        raise SystemExit("scikit-learn is not installed; `make gather` sees to it")
+    source = Path(found.origin).parent / "datasets"
+    (target / "digits.csv").write_bytes(gzip.decompress((source / "data" / "digits.csv.gz").read_bytes()))
     (target / "photographs").mkdir(exist_ok=True)
-    for photograph in (Path(found) / "images").glob("*.jpg"):
+    for photograph in (source / "images").glob("*.jpg"):
         shutil.copyfile(photograph, target / "photographs" / photograph.name)
 
 
@@ -135,17 +148,19 @@ def keep_licence(root: Path, package: str, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--python", required=True, help="an interpreter that has scikit-learn")
     parser.add_argument("--packages", type=Path, help="a folder of packages fetched before")
     parser.add_argument("--target", type=Path, default=GATHERED)
     options = parser.parse_args()
     options.target.mkdir(parents=True, exist_ok=True)
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it names each table that it leaves out
     with tempfile.TemporaryDirectory() as folder:
+        if options.packages is None:
+            apt(Path(folder), "update")
         gather_faces(Path(folder), options.target, options.packages)
         gather_emoji(Path(folder), options.target, options.packages)
         gather_icons(Path(folder), options.target, options.packages)
         gather_words(Path(folder), options.target, options.packages)
-    gather_samples(options.target, options.python)
+    gather_samples(options.target)
 
 
 if __name__ == "__main__":
