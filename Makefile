@@ -83,8 +83,6 @@ gather: $(DRAWN)  ## fetch what eval and training draw with: typefaces, icons, w
 
 eval: $(READY) $(DRAWN)  ## examine the bundled model (docs/bundled-model.md) on pictures it was not trained on and ten not drawn for it
 	@status=0; $(BIN)/python training/eval.py --asked 150 --most-pictures 1800 --seed 1 --report || status=1; \
-	echo; echo "The model of coloured shapes:"; \
-	$(BIN)/python training/eval.py --folder src/sightline/bundled/peek-10m || status=1; \
 	echo; $(BIN)/python training/foreign.py || status=1; exit $$status
 
 LOCK := .venv-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \

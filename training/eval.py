@@ -24,8 +24,7 @@ from served import Served
 
 ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "src" / "sightline" / "bundled"
-NEWEST_FIRST = ("peek-28m", "peek-12m", "peek-10m")
-SHAPES_ONLY = NEWEST_FIRST[-1]
+NEWEST_FIRST = ("peek-28m", "peek-12m")
 EXAMPLES = 6
 
 
@@ -162,8 +161,6 @@ def main() -> None:
     started = time.monotonic()
     config = json.loads((options.folder / "config.json").read_text())["vision_config"]
     kinds = {name: float(weight) for name, _, weight in (part.partition("=") for part in options.kinds)}
-    if not kinds and options.folder.name == SHAPES_ONLY:
-        kinds = {SCENES: 1.0}  # It knows nothing else.
     processor = json.loads((options.folder / "preprocessor_config.json").read_text())
     closer = any(name.startswith("pan_and_scan_") for name in processor)
     mix = Mix(config["image_size"], config["image_size"] // config["patch_size"], kinds or None, letters=closer)

@@ -25,7 +25,7 @@ from sightline.errors import ConfigError
 
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
-BUNDLED = {"sightline/peek-12m/bf-16": "peek-12m", "sightline/peek-10m/bf-16": "peek-10m"}
+BUNDLED = {"sightline/peek-12m/bf-16": "peek-12m"}
 """Vision models that come with the package, and their folders."""
 USUAL = ("sightline/peek-12m/bf-16", TRANSCRIBER)
 """The models that run unless others are named."""

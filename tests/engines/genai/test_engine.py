@@ -228,9 +228,8 @@ def test_leaving_in_the_queue_or_in_prefill_frees_the_place(bench: Bench) -> Non
         others = [asyncio.create_task(leave_after(long(bench), 400)) for _ in range(16)]
         await asyncio.sleep(0)
         waiting = [asyncio.create_task(collect(long(bench))) for _ in range(4)]
-        while bench.engine.load().running < 16:
+        while bench.engine.load() != (16, 4):  # on its way from one to the other a job is counted in neither
             await asyncio.sleep(0.001)
-        assert bench.engine.load().waiting == 4
         for task in [*waiting, *others]:
             task.cancel()
         await asyncio.gather(*waiting, *others, return_exceptions=True)
