@@ -3,10 +3,11 @@
 The same requests go straight to a stand-in, through Sightline with keys and limits, through one that writes a ledger
 as well, and through LiteLLM's proxy, set up as its authors advise: extras `proxy` and `proxy-runtime`, byte-compiled,
 one worker; it has no database, so that the Sightline without a ledger is its like, and the other shows what waiting for
-the commit adds. All run throughout and take turns. Processor time is that of a proxy's whole process tree; added p50 is
-that of one client, beside the same client without a proxy. Promised: at least 50, 30 and 10 times less processor time
-than LiteLLM; 0.5, 1 and 3 ms added; 64 streams of 64 chunks at 60,000 chunks a second and 40 times LiteLLM's, paced
-95 % of direct.
+the commit adds. The limit beside them is `bench.relay`: what is left of a front on our loop and parsers when it neither
+knows nor checks anything. All run throughout and take turns. Processor time is that of a proxy's whole process tree;
+added p50 is that of one client, beside the same client without a proxy. Promised: at least 50, 30 and 10 times less
+processor time than LiteLLM; 0.5, 1 and 3 ms added; 64 streams of 64 chunks at 60,000 chunks a second and 40 times
+LiteLLM's, paced 95 % of direct.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ STREAMS = 64
 LITELLM = Path(".venv-litellm")
 LITELLM_LOCK = Path(__file__).parent / "litellm.lock"
 KEY = "sk-bench"
-OURS, WRITTEN = "sightline", "and a ledger"
+OURS, WRITTEN, LIMIT = "sightline", "and a ledger", "limit"
 PLENTY = NewKey("bench", limits=KeyLimits(requests_per_min=10**7, tokens_per_min=10**9, max_in_flight=1000))
 NO_LEDGER = "[ledger]\nenabled = false\n"
 CONFIG = """
@@ -85,6 +86,7 @@ def run(console: Console) -> bool:
         config = CONFIG.format(port=port, model=MODEL, paced=PACED)
         sides = (
             Side("direct", port, KEY, None),
+            stack.enter_context(_relay(port)),
             stack.enter_context(_sightline(OURS, folder / "ours.toml", NO_LEDGER + config)),
             stack.enter_context(_sightline(WRITTEN, folder / "written.toml", config)),
             stack.enter_context(_litellm(folder, port)),
@@ -94,7 +96,7 @@ def run(console: Console) -> bool:
 
 async def _compare(console: Console, sides: tuple[Side, ...]) -> bool:
     plain = await _plain(console, sides)
-    return await _streams(console, sides) and plain
+    return await _streams(console, tuple(side for side in sides if side.name != LIMIT)) and plain
 
 
 async def _plain(console: Console, sides: tuple[Side, ...]) -> bool:
@@ -115,7 +117,7 @@ async def _plain(console: Console, sides: tuple[Side, ...]) -> bool:
                 await _send(side, message[side.name], CLIENTS, count)
                 costs[side.name].append((_cpu_s(side.process) - before) / count * 1e6)
                 waits[side.name].append(statistics.median(await _send(side, message[side.name], 1, count // 4)))
-        times = {name: _ratio(costs["litellm"], each) for name, each in costs.items() if name in (OURS, WRITTEN)}
+        times = {name: _ratio(costs["litellm"], each) for name, each in costs.items() if name in (LIMIT, OURS, WRITTEN)}
         for side in sides:
             added = [(w - bare) * 1000 for w, bare in zip(waits[side.name], waits["direct"], strict=True)]
             cells = [case.name, f"{len(case.body):,}"] if side.name == "direct" else ["", ""]
@@ -235,14 +237,26 @@ def _cpu_s(process: psutil.Process | None) -> float:
 
 
 @contextmanager
+def program(*arguments: str) -> Iterator[tuple[int, psutil.Process]]:
+    """Run a program of this folder; the port that it prints, and its process."""
+    with subprocess.Popen([sys.executable, "-m", *arguments], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline()), psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+@contextmanager
 def _stand_in() -> Iterator[int]:
-    process = subprocess.Popen([sys.executable, "-m", "bench.standin"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait()
+    with program("bench.standin") as (port, _):
+        yield port
+
+
+@contextmanager
+def _relay(upstream: int) -> Iterator[Side]:
+    with program("bench.relay", str(upstream)) as (port, process):
+        yield Side(LIMIT, port, KEY, process)
 
 
 @contextmanager
