@@ -29,7 +29,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "training"))  # its pictures 
 
 PYTHON = Path(".venv-vllm/bin/python").absolute()
 READY_S = 300.0
-ARGUMENTS = "--dtype float32 --max-model-len 2048 --max-num-seqs 8 --max-logprobs 20 --enforce-eager"
+ARGUMENTS = (
+    "--dtype float32 --max-model-len 2048 --max-num-seqs 8 --max-logprobs 20 --enforce-eager "
+    "--enable-auto-tool-choice --tool-call-parser hermes"
+)
 ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parent / "site"),
     "VLLM_CPU_OMP_THREADS_BIND": "0-1",
@@ -46,7 +49,13 @@ id = "peek"
 image = {{kind = "square", size_px = {side_px}, tokens = {tokens}}}
 read_characters = {read_characters}
 repeats_question = {repeats_question}
+[upstreams.models."{tooled}"]
+id = "peek"
+image = {{kind = "square", size_px = {side_px}, tokens = {tokens}}}
+supported_parameters = ["max_tokens", "temperature", "top_p", "seed", "tools", "tool_choice"]
 """
+TOOLED = "peek-with-tools"
+"""The same model, of which the settings say that it takes tools."""
 
 
 class Side(NamedTuple):
@@ -95,7 +104,7 @@ def through(vllm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sid
     """Sightline in front of vLLM."""
     config = tmp_path_factory.mktemp("config") / "sightline.toml"
     told = {name: json.dumps(CARD.get(name, False)) for name in ("read_characters", "repeats_question")}
-    config.write_text(CONFIG.format(url=vllm, model=PEEK, side_px=SIDE_PX, tokens=IMAGE_TOKENS, **told))
+    config.write_text(CONFIG.format(url=vllm, model=PEEK, tooled=TOOLED, side_px=SIDE_PX, tokens=IMAGE_TOKENS, **told))
     with LocalService("--config", str(config)) as service:
         yield Side(service, client_of(service))
 

@@ -18,7 +18,7 @@ from scenes import sample_scene
 from support.live import PEEK, image, recitation
 from support.models import IMAGE_TOKENS
 from support.pictures import encoded
-from vllm_cpu.conftest import Side
+from vllm_cpu.conftest import TOOLED, Side
 
 pytestmark = [pytest.mark.scale, pytest.mark.timeout(600)]
 
@@ -26,6 +26,19 @@ PICTURES = 50
 SMALLEST_PX, LARGEST_PX = 160, 480
 ASKERS = (ask_colour, ask_shape, ask_side, ask_count)
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange")
+TOOL: Any = {
+    "type": "function",
+    "function": {
+        "name": "note_colour",
+        "strict": True,
+        "parameters": {
+            "type": "object",
+            "properties": {"colour": {"enum": list(COLOURS)}},
+            "required": ["colour"],
+            "additionalProperties": False,
+        },
+    },
+}
 TIE = 0.2
 """Two tokens are nearly as likely when their log-probabilities differ by less.
 
@@ -131,6 +144,29 @@ def test_schema_is_followed_through_it(through: Side) -> None:
         said = json.loads(ask(through, number, max_tokens=60, response_format=asked).choices[0].message.content)
         assert said.keys() == {"colour"}
         assert said["colour"] in COLOURS
+
+
+def called(call: Any) -> Any:
+    """What a call of the tool says, once it is known to be one."""
+    assert call.function.name == "note_colour"
+    assert call.id
+    said = json.loads(call.function.arguments)
+    assert said["colour"] in COLOURS
+    return said
+
+
+def test_a_tool_is_called_through_it_plain_and_streamed(through: Side) -> None:
+    """A tool that is named in `tool_choice` is called whatever the model: vLLM holds its arguments to the schema."""
+    asked: dict[str, Any] = {"messages": drawing(0), "max_tokens": 200, "temperature": 0, "tools": [TOOL]}
+    asked |= {"model": TOOLED, "tool_choice": {"type": "function", "function": {"name": "note_colour"}}}
+
+    plain = through.client.chat.completions.create(**asked)
+    with through.client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as stream:
+        streamed = stream.get_final_completion()
+
+    (call,), (same,) = plain.choices[0].message.tool_calls, streamed.choices[0].message.tool_calls
+    assert called(call) == called(same)
+    assert plain.usage == streamed.usage
 
 
 def test_stream_says_what_a_plain_answer_does(through: Side) -> None:
