@@ -1,7 +1,7 @@
 """A transport whose writes of one turn of the event loop go out together at its end.
 
-A write that wakes its reader costs the system ten times one to a reader that is awake already. Requests that are worked
-on in the same turn write one behind the other so, and their readers are woken once for all of them.
+To wake a reader costs the system more than all else about a small write. Requests that are worked on in the same turn
+write one behind the other so, and a reader of several is woken once for all of them.
 """
 
 from __future__ import annotations
