@@ -119,6 +119,16 @@ async def test_what_is_large_goes_out_at_once() -> None:
     assert inner.seen == [[b"a", bytes(300_000)]]
 
 
+async def test_many_small_writes_of_a_turn_are_not_gathered_without_bound() -> None:
+    outer, inner = corked()
+
+    for _ in range(10):
+        outer.write(bytes(60_000))
+
+    assert [sum(map(len, pieces)) for pieces in inner.seen] == [300_000, 300_000]  # type: ignore[call-overload]
+    assert outer.get_write_buffer_size() == 100
+
+
 async def test_what_waits_counts_as_not_yet_sent() -> None:
     outer, _ = corked()
 

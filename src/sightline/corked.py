@@ -17,37 +17,38 @@ _AT_ONCE_BYTES = 262_144
 class Corked(asyncio.Transport):
     """Wraps a transport. Order is kept: whatever ends or closes the connection sends first what was written before."""
 
-    __slots__ = ("_loop", "_pieces", "_transport")
+    __slots__ = ("_loop", "_pieces", "_pieces_bytes", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._pieces: list[Any] = []
+        self._pieces_bytes = 0
 
     def write(self, data: Any) -> None:
         """Have `data` go out with the turn."""
-        if not self._pieces:
-            self._loop.call_soon(self.uncork)
-        self._pieces.append(data)
+        self.writelines((data,))
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         """Have pieces go out with the turn, uncopied."""
         if not self._pieces:
             self._loop.call_soon(self.uncork)
-        self._pieces.extend(list_of_data)
-        if sum(map(len, self._pieces)) > _AT_ONCE_BYTES:
+        pieces = list(list_of_data)
+        self._pieces += pieces
+        self._pieces_bytes += sum(map(len, pieces))
+        if self._pieces_bytes > _AT_ONCE_BYTES:
             self.uncork()
 
     def uncork(self) -> None:
         """Send what was written, now; nothing where the connection has ended."""
         if self._pieces:
-            pieces, self._pieces = self._pieces, []
+            pieces, self._pieces, self._pieces_bytes = self._pieces, [], 0
             if not self._transport.is_closing():
                 self._transport.writelines(pieces)
 
     def get_write_buffer_size(self) -> int:
         """How many bytes have not gone to the system yet."""
-        return self._transport.get_write_buffer_size() + sum([len(piece) for piece in self._pieces])
+        return self._transport.get_write_buffer_size() + self._pieces_bytes
 
     def write_eof(self) -> None:
         """Close this side behind what was written."""
@@ -61,7 +62,7 @@ class Corked(asyncio.Transport):
 
     def abort(self) -> None:
         """Close the connection at once; what was written is dropped."""
-        self._pieces.clear()
+        self._pieces, self._pieces_bytes = [], 0
         self._transport.abort()
 
     def is_closing(self) -> bool:

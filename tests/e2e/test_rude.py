@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 
@@ -197,3 +198,41 @@ def test_leaver_with_a_request_in_waiting_frees_its_place(
             received, _ = client.until_closed()
 
     assert answers(received)[0][0] == 200
+
+
+@pytest.mark.parametrize("size_bytes", [300_000, 1_000_000, 6_000_000])
+def test_connection_goes_on_behind_a_body_that_was_refused_unread(service: Running, size_bytes: int) -> None:
+    """What is read of it on the way is nobody's, and must not keep the connection from being read."""
+    with RawClient(service.url) as client:
+        client.socket.settimeout(5)
+        client.socket.sendall(head("sk-sl-" + "x" * 40, f"content-length: {size_bytes}") + b"x" * size_bytes)
+        client.socket.sendall(GET + CLOSE + b"\r\n")
+        received, _ = client.until_closed()
+
+    assert [status for status, _ in answers(received)] == [401, 401]
+
+
+def test_client_that_sends_no_more_has_its_answer_beside_other_requests(service: Running, key: str) -> None:
+    """An answer that waits for the end of the loop's turn must be out before the connection is closed."""
+    with RawClient(service.url) as other:
+        other.send(head(key, "content-length: 1000") + b"{")
+        time.sleep(0.1)
+        got = []
+        for _ in range(20):
+            with RawClient(service.url) as client:
+                client.send(GET + b"\r\n")
+                client.socket.shutdown(socket.SHUT_WR)
+                got += [status for status, _ in answers(client.until_closed()[0])]
+
+    assert got == [401] * 20
+
+
+def test_bad_chunk_where_100_is_expected_is_refused_without_a_trace(service: Running, key: str) -> None:
+    with RawClient(service.url) as client:
+        client.send(head(key, "transfer-encoding: chunked", "expect: 100-continue") + b"zz\r\n")
+        received, _ = client.until_closed()
+
+    time.sleep(0.2)  # until it is written
+    assert [status for status, _ in answers(received)] == [400]
+    assert "Traceback" not in service.said
+    assert "unexpected_error" not in service.said

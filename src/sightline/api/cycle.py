@@ -49,7 +49,7 @@ class Cycle(RequestResponseCycle):
 
     def leave(self) -> None:
         """The client is gone."""
-        self.disconnected = True
+        self.disconnected, self.waiting_for_100_continue = True, False
         self.message_event.set()
         if self._leaving is not None:
             self._leaving()

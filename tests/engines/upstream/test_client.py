@@ -229,6 +229,42 @@ async def test_request_over_a_connection_that_the_server_has_closed_is_sent_agai
     assert server.connections == 2
 
 
+async def test_it_knows_how_many_requests_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever becomes of them: answered, cut, left, given up as they were connected; and connections that rest or that
+    the server has closed meanwhile count for nothing."""
+    ran: list[int] = []
+
+    async def say(server: Server, writer: asyncio.StreamWriter) -> None:
+        ran.append(client.running)
+        if len(server.heads) == 3:
+            writer.write(CHUNKED)
+        writer.write(PLAIN)
+        if len(server.heads) in (2, 3):
+            writer.close()
+
+    async with serving_by(say) as (_, client):
+        assert await body_of(client) == b"hi"
+        assert await body_of(client) == b"hi"
+        await asyncio.sleep(0.02)
+        after_close = client.running
+        with pytest.raises(Broken):
+            await body_of(client)
+        for _ in range(5):
+            connecting = asyncio.create_task(client.connect())
+            await asyncio.sleep(0)
+            connecting.cancel()
+            await asyncio.wait([connecting])
+        leaving = asyncio.create_task(body_of(client))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert await body_of(client) == b"hi"
+
+        assert after_close == client.running == 0
+        assert set(ran) == {1}
+        assert len(client._open_ones) == 1
+
+
 async def test_request_over_a_new_connection_is_sent_once() -> None:
     async with serving(b"", ends=True) as (server, client):
         with pytest.raises(Broken):

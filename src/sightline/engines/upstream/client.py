@@ -256,14 +256,11 @@ class Client:
         self._headers = f" HTTP/1.1\r\nhost: {parts.netloc}\r\n" + (f"authorization: Bearer {key}\r\n" if key else "")
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._connect_s = connect_s
+        self.running = 0
+        """Requests that have been sent and are not done."""
         self._open_ones: set[Connection] = set()
         self._idle: deque[Connection] = deque()  # the one that has rested for longest comes first
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def running(self) -> int:
-        """How many requests are on their way."""
-        return len(self._open_ones) - len(self._idle)
 
     async def close(self) -> None:
         """End every connection."""
@@ -295,13 +292,15 @@ class Client:
             Unreachable: it could not be made in time.
         """
         loop = asyncio.get_running_loop()
+        connection = Connection(self._open_ones)
         try:
             async with asyncio.timeout(self._connect_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self._open_ones), self._host, self._port, ssl=self._tls
-                )
-        except OSError as error:  # TimeoutError is one, and so is what TLS has to say
-            raise Unreachable from error
+                await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
+        except BaseException as error:
+            self._open_ones.discard(connection)  # uvloop does not say that it lost one that was given up as it was made
+            if isinstance(error, OSError):  # TimeoutError is one, and so is what TLS has to say
+                raise Unreachable from error
+            raise
         return connection
 
     def kept(self) -> Connection | None:
@@ -353,12 +352,13 @@ class Sending:
 
     async def _ask(self, connection: Connection) -> Reply:
         self._connection, self._reply = connection, connection.ask(self._message)
-        if self._client.running < 2:
+        self._client.running += 1
+        if self._client.running == 1:
             connection.transport.uncork()  # nobody else asks in this turn
         try:
             await self._reply.head()
         except BaseException:
-            connection.transport.abort()
+            self.leave()
             raise
         return self._reply
 
@@ -372,6 +372,7 @@ class Sending:
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        self._client.running -= 1
         if self._reply.is_whole and connection.is_reusable():
             self._client.keep(connection)
         else:
