@@ -86,7 +86,7 @@ def ask(client: OpenAI, question: Question, console: Console) -> bool:
     assert usage is not None
     console.print(f"[bold]{' + '.join(f'examples/images/{name}' for name in question.images)}[/]")
     console.print(f"  [cyan]{question.text}[/]")
-    console.print(Padding.indent(Text(answer), 4))
+    console.print(Padding.indent(Text(answer.expandtabs()), 4))
     console.print(
         f"  [{'green' if true else 'red'}]{'true' if true else 'not true'}[/] · {completion.model} · "
         f"{usage.prompt_tokens} prompt + {usage.completion_tokens} completion tokens\n",

@@ -123,6 +123,16 @@ def test_value_in_the_place_of_a_section_is_named(tmp_path: Path, toml: str) -> 
         load(tmp_path, toml, {"server.host": "::1"})
 
 
+def test_what_is_no_setting_is_said_in_plain_words() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_of({"server": {"prot": 1, "port": 70000}})
+
+    assert str(caught.value).splitlines() == [
+        "server.port: it should be less than or equal to 65535",
+        "server.prot: there is no such setting; docs/settings.md has them all",
+    ]
+
+
 @pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe"])
 def test_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "broken.toml"

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic_core import ErrorDetails
+
 LARGE_SHARE = 7 / 8
 """Of what may be held of bodies, for those that are not small: a burst of them leaves room for small ones."""
 
@@ -34,3 +36,10 @@ def folder(path: Path) -> Path:
     except RuntimeError as error:
         raise ValueError(f"{path} is below the home of nobody who is known here") from error
     return path
+
+
+def in_words(problem: ErrorDetails) -> str:
+    """Pydantic's words about a setting as a person would say them; the value may be a secret, and is not shown."""
+    is_unknown = problem["type"] == "unexpected_keyword_argument"
+    says = "there is no such setting; docs/settings.md has them all" if is_unknown else problem["msg"]
+    return f"{'.'.join(map(str, problem['loc']))}: {says.replace('Input should', 'it should', 1)}"

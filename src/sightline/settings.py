@@ -266,7 +266,7 @@ def settings_of(tree: Mapping[str, Any]) -> Settings:
     try:
         settings = TypeAdapter(Settings).validate_python(tree)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        lines = [checks.in_words(item) for item in error.errors()]
         raise ConfigError("\n".join(lines)) from error
     for name in settings.prices.keys() & settings.aliases.keys():
         raise ConfigError(f"prices.{name}: is an alias; what is charged is the price of {settings.aliases[name]}")

@@ -67,6 +67,13 @@ def test_days_are_a_table_with_bars_without_gaps(run: Run) -> None:
     assert "█" not in lines[2]
 
 
+def test_times_the_wrong_way_round_are_a_sentence(run: Run) -> None:
+    result = run("--since", "2026-11-21", "--until", "2026-11-20")
+
+    assert result.exit_code == 1
+    assert "--until (2026-11-20 00:00) is not after --since (2026-11-21 00:00): nothing lies between." in result.stderr
+
+
 def test_groups_have_names_as_they_are(run: Run) -> None:
     result = run("--by", "model", "--by", "key")
 

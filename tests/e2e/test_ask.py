@@ -50,6 +50,20 @@ def test_what_a_first_start_prints_can_be_pasted(service: Running, photo: str) -
     assert done.stdout == "[32x32] What is it?\n", done.stderr
 
 
+@pytest.mark.parametrize("question", ["", " ", "photo"])
+def test_forgotten_question_is_told(run: Run, photo: str, question: str) -> None:
+    """A second picture in its place would be asked as a question."""
+    result = run("ask", photo, photo if question == "photo" else question)
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "The question is missing" in result.stderr
+
+
+def test_question_may_be_longer_than_any_path(run: Run, photo: str) -> None:
+    assert run("ask", photo, "What is " * 1000).exit_code == 0
+
+
 def test_answer_goes_to_standard_output_and_usage_to_the_other(run: Run, photo: str) -> None:
     result = run("ask", photo, photo, "What [bold]is[/bold] it?", "--usage")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,12 @@ def test_the_models_that_run_unless_others_are_named_are_counted_by_default() ->
     ]
     assert [seen.image_tokens for seen in image.models] == [IMAGE_TOKENS, 1830]
     assert image.fits
+
+
+@pytest.mark.parametrize("one", ["photo.jpg", Path("photo.jpg"), b"\x89PNG"])
+def test_one_picture_where_a_list_belongs_is_told_so(one: Any) -> None:
+    with pytest.raises(TypeError, match=re.escape("estimate([picture])")):
+        sightline.estimate(one)
 
 
 def test_page_is_seen_upright() -> None:

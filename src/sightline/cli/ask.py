@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,8 @@ def ask(
 
     Reads SIGHTLINE_BASE_URL (default http://127.0.0.1:8000/v1) and INFERENCE_API_KEY.
     """
+    if not question.strip() or os.path.isfile(question):  # pathlib raises where a question is longer than any path
+        fail('The question is missing; it comes last: sightline ask photo.jpg "What does it say?"')
     content = [_part(path, detail) for path in images]
     content.append({"type": "text", "text": question})
     body: dict[str, Any] = {

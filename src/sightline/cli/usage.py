@@ -66,10 +66,11 @@ def usage(
     writes one line a request. It reads the database itself, so the service need not run. Days are of UTC.
     """
     groups: tuple[Group, ...] = tuple(dict.fromkeys(one.value for one in by or [By.day]))
+    begin, end = _moment("--since", since), _moment("--until", until)
+    if begin and end and begin >= end:
+        fail(f"--until ({end:%Y-%m-%d %H:%M}) is not after --since ({begin:%Y-%m-%d %H:%M}): nothing lies between.")
     with open_database(data, database, config) as opened:
-        selection = Selection(
-            _moment("--since", since), _moment("--until", until), _keys(opened, key), _model(opened, model)
-        )
+        selection = Selection(begin, end, _keys(opened, key), _model(opened, model))
         if each:
             lines = every(opened, lambda connection, after: requests(connection, selection, after=after))
             _print_lines(lines, form)

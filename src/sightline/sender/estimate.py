@@ -112,7 +112,10 @@ def estimate(
     Raises:
         OSError: a picture's file cannot be read.
         ConfigError: there is no such model.
+        TypeError: one picture where a list of them belongs.
     """
+    if isinstance(images, str | bytes | Path):
+        raise TypeError("images is a list of pictures: estimate([picture])")
     known = known_models([model] if model else [])
     settings = settings or Settings()
     read_once = [(str(one) if isinstance(one, str | Path) else "", read(one)) for one in images]

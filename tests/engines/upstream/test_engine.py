@@ -352,9 +352,14 @@ async def test_refused_key_is_a_mistake_of_the_settings() -> None:
         engine = UpstreamEngine(UpstreamSettings((server.url,)))
         server._send = lambda writer, content, status=200: Rude._send(server, writer, {}, 401)  # type: ignore[method-assign]
 
-        with pytest.raises(ConfigError, match="refuses the key"):
+        with pytest.raises(ConfigError, match="wants a key: put it into SIGHTLINE_UPSTREAM_KEY"):
             await engine.start()
         await engine.stop()
+
+        keyed = UpstreamEngine(UpstreamSettings((server.url,), key=SecretStr("wrong"), key_env="MY_KEY"))
+        with pytest.raises(ConfigError, match="refuses the key that is in MY_KEY"):
+            await keyed.start()
+        await keyed.stop()
 
 
 async def test_models_are_found_without_being_named() -> None:

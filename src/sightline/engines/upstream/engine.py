@@ -24,7 +24,7 @@ from sightline.engines.upstream.pool import Pool
 from sightline.engines.upstream.server import Served, Server
 from sightline.errors import ConfigError, EngineError, EngineUnavailable, ServiceError, UnsupportedParameter
 from sightline.log import get_logger
-from sightline.settings import UpstreamSettings
+from sightline.settings import UPSTREAM_KEY, UpstreamSettings
 
 log = get_logger(__name__)
 
@@ -101,8 +101,7 @@ class UpstreamEngine:
         except Refused as error:
             self._refusing.add(server)
             if ready is not None and not ready.done() and len(self._refusing) == len(self.pool.servers):
-                variable = self._settings.key_env or "none was given"
-                ready.set_exception(ConfigError(f"The upstream {error} refuses the key (key_env: {variable})."))
+                ready.set_exception(ConfigError(self._refusal(str(error))))
             raise Failure("failed") from error
         except (Unreachable, TimeoutError) as error:
             raise Failure("dead") from error
@@ -111,6 +110,14 @@ class UpstreamEngine:
         self._refusing.discard(server)
         if ready is not None and not ready.done():
             ready.set_result(None)
+
+    def _refusal(self, server: str) -> str:
+        if variable := self._settings.key_env:
+            return f"The upstream {server} refuses the key that is in {variable}."
+        return (
+            f"The upstream {server} wants a key: put it into {UPSTREAM_KEY} for --upstream, or into a variable that "
+            "key_env of [[upstreams]] names."
+        )
 
     async def _look(self, server: Server) -> None:
         """Take in what more a server lists by now.
