@@ -1,8 +1,12 @@
-"""How an upstream fails a request, and what its caller is told: words of ours, never the upstream's."""
+"""How an upstream fails a request, and what its caller is told: words of ours, never the upstream's.
+
+Of its own words only a field's name is passed on, and only where it can be nothing else.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -52,6 +56,7 @@ _WORDS: dict[Kind, str] = {
 class _ErrorBody(msgspec.Struct):
     message: str | None = None
     code: str | int | None = None
+    param: Any = None
 
 
 class _Refusal(_ErrorBody):
@@ -60,6 +65,16 @@ class _Refusal(_ErrorBody):
     error: _ErrorBody | None = None
 
 
+class _Said(NamedTuple):
+    """A refusal's code, its text in lower case, and the field that it is about."""
+
+    code: str = ""
+    text: str = ""
+    param: str | None = None
+
+
+_FIELD = re.compile(r"(?!messages|max_)[a-z_]{1,40}(\.[a-z_]{1,40}){0,12}")
+"""As `response_format.json_schema.schema`. Of messages parts may be others there, and a limit may have another name."""
 _refusal = msgspec.json.Decoder(_Refusal)
 
 
@@ -76,27 +91,32 @@ def of_status(status: int, body: bytes) -> Failure | ServiceError:
 
 
 def _of_request(status: int, body: bytes) -> ServiceError:
-    code, text = _read(body)
+    code, text, param = _read(body)
     if code == "context_length_exceeded" or "context length" in text or "maximum model length" in text:
         return ContextLengthExceeded(
-            "The prompt and max_tokens together are longer than the model's context; send less text, fewer pictures, "
-            "or a smaller max_tokens.",
+            "The prompt and the longest answer that was asked for are longer than the model's context; send less text, "
+            "fewer pictures, or ask for a shorter answer.",
             param="messages",
         )
     if status == 413:
         return InvalidRequest("The request is larger than the model's server takes; send smaller pictures.")
     if code == "unsupported_parameter":
-        return UnsupportedParameter("The model's server does not support a parameter of the request; leave it out.")
+        lacking = f"does not support {param}" if param else "does not support a parameter of the request"
+        return UnsupportedParameter(f"The model's server {lacking}; leave it out.", param=param)
+    if param:
+        message = f"The model's server does not take {param} as it is. Change it; sending it again will not help."
+        return InvalidRequest(message, param=param)
     return InvalidRequest(
         "The model's server does not take this request: a picture that does not decode, an order of messages or a "
         "parameter that the model lacks. Change it; sending it again will not help."
     )
 
 
-def _read(body: bytes) -> tuple[str, str]:
+def _read(body: bytes) -> _Said:
     try:
         refusal = _refusal.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return "", ""
+        return _Said()
     found = refusal.error or refusal
-    return str(found.code or ""), (found.message or "").lower()
+    is_field = isinstance(found.param, str) and _FIELD.fullmatch(found.param) is not None
+    return _Said(str(found.code or ""), (found.message or "").lower(), found.param if is_field else None)
