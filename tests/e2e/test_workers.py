@@ -250,7 +250,7 @@ def test_worker_that_cannot_start_again_takes_nothing_from_the_others(tmp_path: 
             victim = workers.processes()[0]
             upstream.refuses = True  # type: ignore[attr-defined]
             victim.kill()
-            workers.service.wait_for("refuses the key.*worker_cannot_start")
+            workers.service.wait_for("wants a key.*worker_cannot_start")
 
             assert [workers.ask().status_code for _ in range(8)] == [200] * 8
     finally:
