@@ -114,10 +114,10 @@ class Connection(HttpToolsProtocol):
         else:
             if self._undelivered_bytes > self.settings.max_head_bytes:
                 self._refuse(self._head_too_large())
-            elif self._has_unread() > _MOST_UNREAD_BYTES:
+            elif self._unread_bytes() > _MOST_UNREAD_BYTES:
                 self.flow.pause_reading()
 
-    def _has_unread(self) -> int:
+    def _unread_bytes(self) -> int:
         """How many bytes of a body of which more is to come wait for the application; of one that it has answered
         without reading it none do."""
         is_wanted = self._is_receiving and not self._is_in_head and not self.cycle.response_complete

@@ -229,7 +229,7 @@ async def test_request_over_a_connection_that_the_server_has_closed_is_sent_agai
     assert server.connections == 2
 
 
-async def test_it_knows_how_many_requests_run(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_knows_how_many_requests_run() -> None:
     """Whatever becomes of them: answered, cut, left, given up as they were connected; and connections that rest or that
     the server has closed meanwhile count for nothing."""
     ran: list[int] = []
