@@ -126,8 +126,9 @@ class ImageFile(_Veiled, frozen=True):
 class EncodedImage(_Veiled, frozen=True):
     """An image whose header was read and is within the limits; not one pixel was decoded yet.
 
-    `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored. `base64` is what
-    they came as, where encoding them would give just that.
+    `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored. `sha256` is of
+    the bytes, `is_plain` whether every decoder reads them alike. `base64` is what they came as, where encoding them
+    would give just that.
     """
 
     data: bytes
@@ -137,6 +138,8 @@ class EncodedImage(_Veiled, frozen=True):
     height: int
     detail: Detail
     param: str
+    sha256: str
+    is_plain: bool
     base64: bytes | memoryview | None = None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 from sightline.core import EncodedImage, ImageEncoding
@@ -50,9 +48,9 @@ async def test_what_cannot_be_shown_is_not_held() -> None:
             return Decoded(b"12", 1, 1, ())
 
     cache = ImageCache(1_000_000)
-    image = EncodedImage(b"x", "image/png", "png", 1, 1, "low", "messages")
+    image = EncodedImage(b"x", "image/png", "png", 1, 1, "low", "messages", "1", is_plain=False)
 
     with pytest.raises(ValueError, match="reshape"):
         await Viewer(Amiss(), cache).look([image], PAGE, "key")
 
-    assert cache.get(CacheKey(hashlib.sha256(b"x").hexdigest(), PAGE, "low", "key")) is None
+    assert cache.get(CacheKey("1", PAGE, "low", "key")) is None

@@ -238,8 +238,8 @@ async def test_viewer_hands_on_what_is_plain_and_keeps_what_it_wrote(pool: Image
     viewer = Viewer(pool, ImageCache(1_000_000))
     jpeg, webp = encoded(quarters(64, 48), "jpeg"), encoded(quarters(64, 48), "webp")
     images = [
-        EncodedImage(jpeg, "image/jpeg", "jpeg", 64, 48, "auto", "messages", b"the jpeg's"),
-        EncodedImage(webp, "image/webp", "webp", 64, 48, "low", "messages", b"the webp's"),
+        EncodedImage(jpeg, "image/jpeg", "jpeg", 64, 48, "auto", "messages", "1", True, b"the jpeg's"),
+        EncodedImage(webp, "image/webp", "webp", 64, 48, "low", "messages", "2", False, b"the webp's"),
     ]
 
     first = await viewer.look(images, SQUARE, "key")

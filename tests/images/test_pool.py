@@ -27,7 +27,8 @@ SQUARE = ImageEncoding("square", 32, 16)
 
 
 def encoded(data: bytes, side_px: int = 32) -> EncodedImage:
-    return EncodedImage(data, "image/png", "png", side_px, side_px, "auto", "messages.[0].content.[0].image_url.url")
+    param = "messages.[0].content.[0].image_url.url"
+    return EncodedImage(data, "image/png", "png", side_px, side_px, "auto", param, "", is_plain=False)
 
 
 async def test_picture_comes_back_as_pixels(pool: ImagePool) -> None:

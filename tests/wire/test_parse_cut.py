@@ -33,7 +33,7 @@ def outcome(body: bytes) -> Any:
         if not reference.head.endswith(";base64,"):
             raise ImageError("bad head", param=reference.param)
         data = reference.head.encode() + bytes(reference.payload)
-        return EncodedImage(data, "", "", 0, 0, reference.detail, reference.param)
+        return EncodedImage(data, "", "", 0, 0, reference.detail, reference.param, "", False)
 
     try:
         return parse_chat(body, keep)

@@ -67,7 +67,8 @@ usual_bodies = st.fixed_dictionaries(
 
 
 def opened(reference: ImageReference, _: int) -> EncodedImage:
-    return EncodedImage(bytes(reference.payload), reference.head, "", 0, 0, reference.detail, reference.param)
+    data = bytes(reference.payload)
+    return EncodedImage(data, reference.head, "", 0, 0, reference.detail, reference.param, "", is_plain=False)
 
 
 def read(body: bytes) -> ChatRequest | list[Problem]:

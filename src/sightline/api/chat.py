@@ -90,8 +90,9 @@ async def _read(runtime: Runtime, scope: Scope, receive: Receive, *, runs: bool 
         call.requests = reached.window
         raise
     body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)
+    known = partial(runtime.pictures.facts, owner=key.id)
     try:
-        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
+        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images, facts_of=known))
     except RefusedChat as refused:
         raise _with_lacks(runtime, scope, key, refused) from None
     allow_model(scope, key, chat.model)

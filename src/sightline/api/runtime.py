@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.admission.limits import RateLimits
+from sightline.images.facts import KnownPictures
 from sightline.service import Service
 from sightline.settings import Settings
 from sightline.store.database import Database
@@ -24,6 +25,7 @@ class Runtime:
     limits: RateLimits
     service: Service
     database: Database
+    pictures: KnownPictures = field(default_factory=KnownPictures)
 
 
 def runtime_of(scope: Scope) -> Runtime:

@@ -6,6 +6,7 @@ Source: contract.md section 2; RFC 2397.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pybase64
 
@@ -17,7 +18,8 @@ from sightline.errors import (
     ImageUndecodable,
     TooManyImages,
 )
-from sightline.images.header import MOST_SCANS, Broken, Header, name_format, read_header
+from sightline.images.facts import Facts, find_facts
+from sightline.images.header import MOST_SCANS, Broken, Header, name_format
 from sightline.settings import ImageLimits
 
 _SPACE = b" \t\r\n\f"
@@ -29,8 +31,13 @@ _KEPT_WHOLE = {
 }
 
 
-def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> EncodedImage:
-    """Read image `number` (1-based, for messages) of a request up to its header.
+def open_image(
+    reference: ImageReference,
+    number: int,
+    limits: ImageLimits,
+    facts_of: Callable[[bytes], Facts | None] = find_facts,
+) -> EncodedImage:
+    """Read image `number` (1-based, for messages) of a request up to its header; `facts_of` is how, or from memory.
 
     Raises:
         ImageError: an address, another format, too large, or not decodable; `param` names the part.
@@ -41,16 +48,17 @@ def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> E
         raise TooManyImages(message, param="messages")
     declared, data = _data(reference, number)
     try:
-        header = read_header(data)
+        facts = facts_of(data)
     except Broken as error:
         message = f"image {number} is cut short or damaged: its header cannot be read. Save it again and resend."
         raise ImageUndecodable(message, param=reference.param) from error
-    if header is None:
+    if facts is None:
         raise ImageFormatUnsupported(
             f"image {number} is {name_format(data)}; supported are png, jpeg, webp and gif. "
             "Convert it to one of these.",
             param=reference.param,
         )
+    header = facts.header
     image = EncodedImage(
         data,
         declared,
@@ -59,6 +67,8 @@ def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> E
         header.height,
         reference.detail,
         reference.param,
+        facts.sha256,
+        facts.is_plain,
         reference.payload if is_exact(reference.payload, data) else None,
     )
     _check_size(image, header, number, limits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Coroutine, Sequence
 
 import msgspec
@@ -13,7 +12,6 @@ from sightline.core import EncodedImage, ImageEncoding, ImageFile, ViewPixels
 from sightline.errors import InvalidRequest
 from sightline.images.cache import CacheKey, ImageCache
 from sightline.images.decode import Decoded
-from sightline.images.plain import is_plain
 from sightline.images.pool import ImagePool
 from sightline.images.receipt import ImageReceipt, write_receipt
 from sightline.images.tokens import Views, views
@@ -65,8 +63,8 @@ class Viewer:
     def _known(self, image: EncodedImage, encoding: ImageEncoding, owner: str) -> Seen | _New:
         """What is seen of an image that need not be decoded; most wait for nothing and are not worth a task."""
         seen = views(encoding, image.width, image.height, image.detail)
-        key = CacheKey(hashlib.sha256(image.data).hexdigest(), encoding, seen.detail, owner)
-        if encoding.forwarded and is_plain(image.data, image.type, image.width, image.height):
+        key = CacheKey(image.sha256, encoding, seen.detail, owner)
+        if encoding.forwarded and image.is_plain:
             decoded = _as_it_came(image, seen)
             return Seen(_file(image, decoded, key), write_receipt(image, decoded, encoding, sha256=key.sha256))
         held = self._cache.get(key)

@@ -21,6 +21,7 @@ from pydantic_core import from_json, to_json
 
 from sightline.core import (
     ChatRequest,
+    Detail,
     EncodedImage,
     ImagePart,
     ImageReference,
@@ -275,7 +276,7 @@ def _open_all(
         if role in _WITHOUT_IMAGES:
             message = f"image {number} is in {_WITHOUT_IMAGES[role]} message; images go in user messages only."
             problems.append(Problem(message, param + ".type", "invalid_image_role"))
-            opened.append(EncodedImage(b"", "", "", 1, 1, "auto", param + ".image_url.url"))
+            opened.append(_unopened("auto", param + ".image_url.url"))
             continue
         if part is None:
             continue
@@ -287,11 +288,16 @@ def _open_all(
         try:
             opened.append(open_image(reference, number))
         except ImageError as error:
-            opened.append(EncodedImage(b"", "", "", 1, 1, detail, reference.param))
+            opened.append(_unopened(detail, reference.param))
             problem = Problem(error.message, error.param, error.code)
             if problem not in problems[-1:]:  # each image beyond the number allowed says the same
                 problems.append(problem)
     return opened, problems
+
+
+def _unopened(detail: Detail, param: str) -> EncodedImage:
+    """What stands for an image that is refused."""
+    return EncodedImage(b"", "", "", 1, 1, detail, param, sha256="", is_plain=False)
 
 
 def _request(wire: Wire, images: list[EncodedImage]) -> ChatRequest:

@@ -1,0 +1,62 @@
+"""What a picture's bytes say: its header, its SHA-256, whether it is plain. Known at once where they came before.
+
+A conversation sends its pictures again with every question. That they are the same is told by their BLAKE3, in a
+quarter of the time of SHA-256 and a sixth of that of everything. As everywhere, senders share nothing, so that nobody
+can learn from how long it takes what another has sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+
+import msgspec
+from blake3 import blake3
+
+from sightline.images.header import Header, read_header
+from sightline.images.plain import is_plain
+
+MOST_KNOWN = 4_096
+"""Some 700 bytes each, pixels and names of files not among them."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Of one picture. `is_plain`: it can go to a model elsewhere as it came."""
+
+    header: Header
+    sha256: str
+    is_plain: bool
+
+
+def find_facts(data: bytes) -> Facts | None:
+    """Read all of it; None where the bytes are no format that is taken.
+
+    Raises:
+        Broken: one of the formats, cut short or inconsistent.
+    """
+    header = read_header(data)
+    if header is None:
+        return None
+    plain = is_plain(data, header.type, header.width, header.height)
+    return Facts(header, hashlib.sha256(data).hexdigest(), plain)
+
+
+class KnownPictures:
+    """The facts of the pictures that came last."""
+
+    def __init__(self) -> None:
+        self._facts: OrderedDict[tuple[str, bytes], Facts] = OrderedDict()
+
+    def facts(self, data: bytes, owner: str) -> Facts | None:
+        """As `find_facts`, for a picture that `owner` sends."""
+        key = (owner, blake3(data).digest())
+        facts = self._facts.get(key)
+        if facts is not None:
+            self._facts.move_to_end(key)
+            return facts
+        facts = find_facts(data)
+        if facts is not None:
+            self._facts[key] = facts
+            if len(self._facts) > MOST_KNOWN:
+                self._facts.popitem(last=False)
+        return facts
