@@ -71,7 +71,11 @@ class Message(msgspec.Struct, frozen=True):
 
     def texts(self) -> list[str]:
         """All that the sender wrote of it, as far as a model may be shown it."""
-        texts = [part.text for part in self.parts if isinstance(part, TextPart)]
+        parts = self.parts
+        if len(parts) == 1 and isinstance(parts[0], TextPart):
+            texts = [parts[0].text]  # as nearly all are
+        else:
+            texts = [part.text for part in parts if isinstance(part, TextPart)]
         for call in self.tool_calls:
             texts += (call.id or "", call.name or "", call.arguments)
         if self.tool_call_id is not None:
@@ -203,6 +207,13 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     files: tuple[ImageFile, ...] = ()
     owner: str = ""
     tools: Tools | None = None
+
+    def texts(self) -> list[str]:
+        """All that the sender wrote: in messages and of tools."""
+        texts = [] if self.tools is None else [self.tools.definitions]
+        for message in self.messages:
+            texts += message.texts()
+        return texts
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):

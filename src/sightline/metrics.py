@@ -8,6 +8,7 @@ from tables of ours (routes, models, kinds), never from a request.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -30,11 +31,11 @@ class Counter:
     name: str
     help: str
     labels: tuple[str, ...] = ()
-    values: dict[Labels, float] = field(default_factory=dict)
+    values: dict[Labels, float] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, labels: Labels = (), amount: float = 1) -> None:
         """Count."""
-        self.values[labels] = self.values.get(labels, 0) + amount
+        self.values[labels] += amount
 
     def family(self) -> Metric:
         """As `prometheus_client` has it."""

@@ -282,7 +282,7 @@ async def test_cancelled_and_refused_in_one_instant_is_gone_once() -> None:
 
 def test_time_to_come_back_follows_the_service_time_and_the_line() -> None:
     async def after(service_s: float, waiting: int) -> float | None:
-        admission = Admission(2, waiting)
+        admission = Admission(2, waiting, clock=asyncio.get_running_loop().time)
         async with admission.admit("model", "key"):
             await asyncio.sleep(service_s)
         requests = await fill(admission, *["key"] * (2 + waiting))

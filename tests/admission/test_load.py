@@ -45,7 +45,7 @@ async def simulate(rates: dict[str, float]) -> Seen:
     """Send at these rates, by key, to a fake engine that takes about `SERVICE_S` for a request."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    admission, seen, rng = Admission(RUNNING, WAITING), Seen(), random.Random(7)
+    admission, seen, rng = Admission(RUNNING, WAITING, clock=loop.time), Seen(), random.Random(7)
 
     async def request(key: str) -> None:
         turns, began = loop.turns, loop.time()

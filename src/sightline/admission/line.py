@@ -84,10 +84,10 @@ class Line:
             EngineOverloaded: the line is full, at once; or, later, gave way to a key with fewer places.
         """
         places = self._part(places)
-        if self.has_room(places):
-            self._take(key, places)
-        else:
+        if self._waiting or self._taken + places > self._max_running:
             await self._wait(key, places)
+        else:
+            self._take(key, places)
 
     def leave(self, key: str, took_s: float, places: int = 1) -> None:
         """Give up places that were taken for `took_s`."""
@@ -95,7 +95,7 @@ class Line:
         self._free(key, self._part(places))
 
     def _part(self, places: int) -> int:
-        return min(places, self._max_running)
+        return 1 if places == 1 else min(places, self._max_running)
 
     async def _wait(self, key: str, places: int) -> None:
         refusal = self.would_refuse(key, places)

@@ -11,7 +11,8 @@ from starlette.types import Receive, Scope
 
 from sightline.errors import SMALLER_IMAGES, RequestTooLarge, UnsupportedMediaType
 
-_FIRSTS = "sightline.headers"
+FIRSTS = "sightline.headers"
+"""Where a scope has the first header of each name: made once, since every request is asked for half a dozen."""
 _JSON = "application/json"
 _IDENTITY = "identity"
 _SMALL_BYTES = 4096
@@ -20,22 +21,27 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 
 def header(scope: Scope, name: bytes, absent: str = "") -> str:
     """The first header called `name`, which is in lower case; `absent` when it was not sent."""
-    value = _firsts(scope).get(name)
+    value = (scope.get(FIRSTS) or _firsts(scope)).get(name)
     return absent if value is None else str(value, "latin-1")
 
 
 def headers(scope: Scope, name: bytes) -> list[str]:
     """Every header called `name`, which is in lower case."""
-    if name not in _firsts(scope):
+    firsts = scope.get(FIRSTS) or _firsts(scope)
+    if name not in firsts:
         return []
+    if len(firsts) == len(scope["headers"]):  # none came twice
+        return [str(firsts[name], "latin-1")]
     return [str(value, "latin-1") for key, value in scope["headers"] if key == name]
 
 
+def firsts_of(scope: Scope) -> dict[bytes, bytes]:
+    """The first header of each name."""
+    return dict(reversed(scope["headers"]))
+
+
 def _firsts(scope: Scope) -> dict[bytes, bytes]:
-    """The first header of each name: made once, since every request is asked for half a dozen of them."""
-    firsts = scope.get(_FIRSTS)
-    if firsts is None:
-        firsts = scope[_FIRSTS] = dict(reversed(scope["headers"]))
+    firsts = scope[FIRSTS] = firsts_of(scope)  # of another server's scope
     return firsts
 
 
@@ -67,7 +73,9 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
         if size >= limit_bytes:
             raise RequestTooLarge.by(f"{size:,} or more", limit_bytes, remedy)
         more = message.get("more_body", False)
-        if len(chunk) >= _SMALL_BYTES or not (pieces or more):
+        if not (pieces or more):
+            return bytes(chunk)
+        if len(chunk) >= _SMALL_BYTES:
             pieces.append(chunk)
         elif pieces and isinstance(pieces[-1], bytearray):
             pieces[-1] += chunk  # on their own, pieces of one byte would take thirty times their size

@@ -7,13 +7,14 @@ stream that are there at the same moment. Headers are checked all at once instea
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-_UNSAFE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # line ends are counted
+_HEADER = b"%b: %b\r\n"
+_UNSAFE = bytes([code for code in (*range(32), 127) if code != ord("\t")])
 ON_LEAVE = "sightline.on_leave"
 """ASGI extension: a function that takes what is to be called when the client is gone, or None for nothing any more."""
 _WITHOUT_BODY = frozenset({204, 304})
@@ -82,16 +83,15 @@ class Cycle(RequestResponseCycle):
             self._write(message.get("body", b""), message.get("more_body", False))
 
     def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
-        lines = [STATUS_LINE[status]]
-        is_closing = False
-        for name, value in headers:
-            if name == b"content-length":
-                self.expected_content_length, self.chunked_encoding = int(value), False
-            elif name == b"connection" and value == b"close":
-                self.keep_alive, is_closing = False, True
-            lines.append(b"%b: %b\r\n" % (name, value))
-        head = b"".join(lines)
-        if _UNSAFE.search(head) or not head.count(b"\r") == head.count(b"\n") == len(lines):
+        named = dict(headers)
+        length = named.get(b"content-length")
+        if length is not None:
+            self.expected_content_length, self.chunked_encoding = int(length), False
+        is_closing = named.get(b"connection") == b"close"
+        if is_closing:
+            self.keep_alive = False
+        head = STATUS_LINE[status] + _HEADER * len(headers) % tuple(chain.from_iterable(headers))
+        if len(head) - len(head.translate(None, _UNSAFE)) != len(b"\r\n") * (1 + len(headers)):
             raise RuntimeError("A header has a control character in it.")
         if not (self.keep_alive or is_closing):
             head += b"connection: close\r\n"

@@ -12,12 +12,15 @@ import asyncio
 import math
 import socket
 from collections.abc import Collection
+from functools import lru_cache
+from itertools import chain
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from sightline.api.body import FIRSTS, firsts_of
 from sightline.api.cycle import ON_LEAVE, Cycle
 from sightline.api.failures import response_of
 from sightline.corked import Corked
@@ -44,6 +47,17 @@ _MOST_UNREAD_BYTES = 262_144
 is read as it comes is never stopped and started again."""
 _SEND_BUFFER_BYTES = 131_072
 """Of an answer that is not read, so much waits in the system, which would take megabytes a connection."""
+
+
+def _parts(url: bytes) -> tuple[str, bytes, bytes]:
+    """Path, path as it was sent, and query of a request's address."""
+    parsed = parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.path, parsed.query or b""
+
+
+_USUAL_URL_BYTES = 128
+_usual_parts = lru_cache(maxsize=256)(_parts)  # of the routes that everybody asks for
 
 
 def protocol_of(settings: ServerSettings) -> type[Connection]:
@@ -87,7 +101,7 @@ class Connection(HttpToolsProtocol):
         self.write_due_s = _NEVER
         self._answering: Cycle | None = None
         self.is_idle = self._is_receiving = self._is_in_head = self._is_deaf = False
-        self._head_bytes = self._undelivered_bytes = 0
+        self._undelivered_bytes = 0
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         if len(self.connections) > self.settings.max_connections:
             self._refuse(UploadRefused("Too many connections are open here. Try again in a moment.", retry_after_s=1))
@@ -144,39 +158,42 @@ class Connection(HttpToolsProtocol):
     def _framing(self) -> tuple[bytes, bytes] | None:
         """The header by which a body's end is known; None for a request without a body."""
         names = (b"content-length", b"transfer-encoding")
-        return next((header for header in self.headers if header[0] in names), None)
+        return next((header for header in self.scope["headers"] if header[0] in names), None)
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
         self._is_receiving = self._is_in_head = True
-        self._head_bytes = 0
         if self.read_due_s == _NEVER:  # several requests in one piece
             self.read_due_s = self.loop.time() + self.settings.head_s
 
     def on_url(self, url: bytes) -> None:
         """Part of the request's address."""
-        self._head_bytes += len(url)
-        if self._head_bytes > self.settings.max_head_bytes:
-            raise self._head_too_large()
         self.url += url
+        if len(self.url) > self.settings.max_head_bytes:
+            raise self._head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer behind a chunked body: those are dropped, for the request has begun without them."""
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > self.settings.max_head_bytes or len(self.headers) >= _MAX_HEADERS:
+        headers = self.headers
+        headers.append((name.lower(), value))
+        if len(headers) > _MAX_HEADERS:
             raise self._head_too_large()
-        if self._is_in_head:
-            name = name.lower()
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-            self.headers.append((name, value))
+
+    def _check_head(self) -> None:
+        """Refuse more bytes of address and headers than are allowed: asked once, for clients send twenty headers."""
+        headers = self.headers
+        between = len(b": \r\n") * len(headers)
+        if len(self.url) + sum(map(len, chain.from_iterable(headers))) + between > self.settings.max_head_bytes:
+            raise self._head_too_large()
 
     def on_headers_complete(self) -> None:
         """Start the request, or let it wait for those before it."""
+        self._check_head()
         if len(self.pipeline) >= _MAX_PIPELINED:
             raise MalformedHttp(f"More than {_MAX_PIPELINED} requests wait on this connection.")
         self._is_in_head = False
+        self.headers = []  # trailers
         self._undelivered_bytes = 0
         self.read_due_s = self.loop.time() + self.settings.body_s + _GRACE_S
         self._describe()
@@ -191,13 +208,12 @@ class Connection(HttpToolsProtocol):
     def _describe(self) -> None:
         """Put what the request's line says into ASGI's scope."""
         scope: Any = self.scope
-        url = parse_url(self.url)
-        path = url.path.decode("ascii")
+        firsts = scope[FIRSTS] = firsts_of(scope)
+        self.expect_100_continue = firsts.get(b"expect", b"").lower() == b"100-continue"
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = self.parser.get_http_version()
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
+        parts = _usual_parts(self.url) if len(self.url) <= _USUAL_URL_BYTES else _parts(self.url)
+        scope["path"], scope["raw_path"], scope["query_string"] = parts
 
     def _new_cycle(self) -> Cycle:
         parser = self.parser
@@ -231,6 +247,9 @@ class Connection(HttpToolsProtocol):
         """The request is whole. One that was answered before it was leaves the connection idle now."""
         if self.parser.should_upgrade() and self._framing() is not None:
             return  # its body comes yet: `_feed`
+        if self.headers:
+            self._check_head()
+            self.headers = []
         self._is_receiving = False
         self._undelivered_bytes = 0
         self.read_due_s = _NEVER

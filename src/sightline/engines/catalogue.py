@@ -93,9 +93,11 @@ def check(request: ChatRequest, model: ModelInfo) -> None:
         limit = f"{model.max_images} image{'s' * (model.max_images != 1)}"
         message = f"{model.id} takes {limit} a request, {len(request.images)} were sent; send fewer."
         refusals.append(TooManyImages(message, param="messages"))
-    lacking = request.params_sent - _ALWAYS - model.supported_parameters
-    if not model.supported_parameters.isdisjoint(_LIMITS):
-        lacking -= _LIMITS
+    lacking = request.params_sent - _ALWAYS
+    if lacking:
+        lacking -= model.supported_parameters
+        if not model.supported_parameters.isdisjoint(_LIMITS):
+            lacking -= _LIMITS
     for name in sorted(lacking) if lacking else ():
         if _asks_for_nothing(request, name):
             continue

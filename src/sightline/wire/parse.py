@@ -302,7 +302,7 @@ def _unopened(detail: Detail, param: str) -> EncodedImage:
 
 def _request(wire: Wire, images: list[EncodedImage]) -> ChatRequest:
     numbers = count()
-    sent = wire.model_fields_set
+    sent = _given(wire)
     return ChatRequest(
         model=wire.model,
         messages=tuple([_message(message, numbers) for message in wire.messages]),
@@ -311,9 +311,16 @@ def _request(wire: Wire, images: list[EncodedImage]) -> ChatRequest:
         n=wire.n or 1,
         stream=bool(wire.stream),
         include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
-        params_sent=frozenset([name for name in sent if getattr(wire, name) is not None]),
+        params_sent=sent,
         tools=_tools(wire) if wire.tools else None,
     )
+
+
+def _given(wire: Wire) -> frozenset[str]:
+    """The fields of a body that were given a value."""
+    if isinstance(wire, UsualBody):
+        return wire.given()
+    return frozenset([name for name in wire.model_fields_set if getattr(wire, name) is not None])
 
 
 def _message(message: UsualMessage | ChatMessage, numbers: Iterator[int]) -> Message:

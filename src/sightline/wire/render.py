@@ -45,9 +45,8 @@ def completion(
 
 
 def _choice(index: int, deltas: Sequence[Delta]) -> dict[str, Any]:
-    logprobs = [logprob for delta in deltas for logprob in delta.logprobs]
-    text = "".join(delta.text for delta in deltas)
-    calls = [call for delta in deltas for call in delta.tool_calls]
+    whole = Delta.join(deltas)
+    text, calls = whole.text, whole.tool_calls
     return {
         "index": index,
         "message": {
@@ -56,8 +55,8 @@ def _choice(index: int, deltas: Sequence[Delta]) -> dict[str, Any]:
             "refusal": None,
             **({"tool_calls": _whole_calls(calls)} if calls else {}),
         },
-        "logprobs": _logprobs(logprobs),
-        "finish_reason": deltas[-1].finish_reason,
+        "logprobs": _logprobs(whole.logprobs),
+        "finish_reason": whole.finish_reason,
     }
 
 

@@ -6,6 +6,7 @@ what it does not take is read there, and named there if it is wrong.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -78,13 +79,18 @@ class UsualBody(_Usual, frozen=True):
     response_format: ClassVar[None] = None
     tools: ClassVar[None] = None
 
-    @property
-    def model_fields_set(self) -> set[str]:
-        """The fields that were given a value, under pydantic's name for it."""
-        return {name for name in _FIELDS if getattr(self, name) is not None}
+    def given(self) -> frozenset[str]:
+        """The fields that were given a value."""
+        values = _optional(self)
+        if values == _NOTHING_MORE:  # as in most requests
+            return _REQUIRED
+        return _REQUIRED | {name for name, value in zip(_OPTIONAL, values, strict=True) if value is not None}
 
 
-_FIELDS = UsualBody.__struct_fields__
+_REQUIRED = frozenset({"model", "messages"})
+_OPTIONAL = tuple(name for name in UsualBody.__struct_fields__ if name not in _REQUIRED)
+_NOTHING_MORE = (None,) * len(_OPTIONAL)
+_optional = attrgetter(*_OPTIONAL)
 _decoder = msgspec.json.Decoder(UsualBody)
 
 

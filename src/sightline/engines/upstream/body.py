@@ -53,7 +53,8 @@ class BodyWriter:
             EngineError: the pictures and their places in the messages do not match.
         """
         body: dict[str, Any] = {"model": self._model, "messages": self.messages(request)}
-        body.update({name: getattr(request.sampling, name) for name in self._said})
+        for name in self._said:
+            body[name] = getattr(request.sampling, name)
         if "top_p" in body:
             body["top_p"] = max(body["top_p"], _LEAST_TOP_P)
         _add_sampling(body, request.sampling, self._limit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
@@ -25,6 +26,8 @@ _MOST_HELD_BYTES = 262_144
 _ERROR_BYTES = 16_384
 _KEPT_S = 3.0  # servers close idle connections after 5 seconds (uvicorn, and so vLLM): be first
 _STALE_S = 0.02
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_FRAMING_LENGTHS = frozenset(map(len, _FRAMING))
 
 
 class Unreachable(Exception):
@@ -38,13 +41,14 @@ class Broken(Exception):
 class Reply:
     """The answer to one request; its body is read once, by one reader."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.status = 0
         self.has_come = False
         """Whether anything of it has."""
         self.is_whole = False
         self._is_cut = False
         self._transport = transport
+        self._loop = loop
         self._pieces: list[bytes] = []
         self._held_bytes = 0
         self._is_paused = False
@@ -98,8 +102,10 @@ class Reply:
             size_bytes += len(data)
             if size_bytes > limit:
                 raise Broken
+            if self.is_whole and not pieces:
+                return data
             pieces.append(data)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     async def error(self) -> bytes:
         """Read the beginning of the body of a refusal."""
@@ -133,7 +139,7 @@ class Reply:
         self._wake()
 
     def _wait(self) -> asyncio.Future[None]:
-        self._news = asyncio.get_running_loop().create_future()
+        self._news = self._loop.create_future()
         return self._news
 
     def _wake(self) -> None:
@@ -146,8 +152,9 @@ class Connection(asyncio.Protocol):
 
     transport: Corked
 
-    def __init__(self, open_ones: set[Connection]) -> None:
+    def __init__(self, open_ones: set[Connection], loop: asyncio.AbstractEventLoop) -> None:
         self.idle_since_s = 0.0
+        self._loop = loop
         self._open_ones = open_ones
         self._reply: Reply | None = None
         self._parser = HttpResponseParser(self)
@@ -157,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def ask(self, message: Sequence[bytes | memoryview]) -> Reply:
         """Send a request; what comes back goes into the reply."""
-        self._reply = Reply(self.transport)
+        self._reply = Reply(self.transport, self._loop)
         self._head_bytes = self._unfinished_bytes = 0
         self._says_where_it_ends = self._is_good = False
         self.transport.writelines(message)
@@ -172,11 +179,11 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """Nothing is to come any more, until it is asked again."""
         self._reply = None
-        self.idle_since_s = asyncio.get_running_loop().time()
+        self.idle_since_s = time.monotonic()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
-        self.transport = Corked(transport, asyncio.get_running_loop())  # type: ignore[arg-type]
+        self.transport = Corked(transport, self._loop)  # type: ignore[arg-type]
         self._open_ones.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -216,15 +223,15 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser; of trailers as well."""
-        self._unfinished_bytes = 0
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _MOST_HEAD_BYTES:
             raise ValueError("a head without end")
-        if len(name) in (14, 17) and name.lower() in (b"content-length", b"transfer-encoding"):
+        if len(name) in _FRAMING_LENGTHS and name.lower() in _FRAMING:
             self._says_where_it_ends = True
 
     def on_headers_complete(self) -> None:
         """Called by the parser: what says only that the answer is still to come (1xx) is passed over."""
+        self._unfinished_bytes = 0
         status = self._parser.get_status_code()
         if status >= 200 and self._reply is not None:
             self._reply.begin(status)
@@ -282,7 +289,8 @@ class Client:
         head = f"{method} {self._path}{path}{self._headers}"
         if body is None:
             return Sending(self, [f"{head}\r\n".encode("ascii")])
-        head = f"{head}content-type: application/json\r\ncontent-length: {sum(map(len, body))}\r\n\r\n"
+        size_bytes = len(body[0]) if len(body) == 1 else sum(map(len, body))
+        head = f"{head}content-type: application/json\r\ncontent-length: {size_bytes}\r\n\r\n"
         return Sending(self, [head.encode("ascii"), *body])
 
     async def connect(self) -> Connection:
@@ -292,7 +300,7 @@ class Client:
             Unreachable: it could not be made in time.
         """
         loop = asyncio.get_running_loop()
-        connection = Connection(self._open_ones)
+        connection = Connection(self._open_ones, loop)
         try:
             async with asyncio.timeout(self._connect_s):
                 await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
@@ -305,7 +313,7 @@ class Client:
 
     def kept(self) -> Connection | None:
         """A connection from before that may still be open."""
-        oldest_s = asyncio.get_running_loop().time() - _KEPT_S
+        oldest_s = time.monotonic() - _KEPT_S
         while self._idle:
             connection = self._idle.pop()
             if connection.idle_since_s > oldest_s and not connection.transport.is_closing():
@@ -321,10 +329,10 @@ class Client:
             self._timer = asyncio.get_running_loop().call_later(_KEPT_S, self._sweep)
 
     def _sweep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._idle and self._idle[0].idle_since_s <= loop.time() - _KEPT_S:
+        oldest_s = time.monotonic() - _KEPT_S
+        while self._idle and self._idle[0].idle_since_s <= oldest_s:
             self._idle.popleft().transport.close()
-        self._timer = loop.call_later(_KEPT_S, self._sweep) if self._idle else None
+        self._timer = asyncio.get_running_loop().call_later(_KEPT_S, self._sweep) if self._idle else None
 
 
 class Sending:
@@ -338,15 +346,14 @@ class Sending:
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Reply:
-        loop = asyncio.get_running_loop()
         connection = self._client.kept()
         if connection is not None:
-            began_s = loop.time()
+            began_s = time.monotonic()
             try:
                 return await self._ask(connection)
             except Broken:
                 # The server had closed it meanwhile, most likely; what it has begun to answer is not sent twice.
-                if self._reply.has_come or loop.time() - began_s > _STALE_S:
+                if self._reply.has_come or time.monotonic() - began_s > _STALE_S:
                     raise
         return await self._ask(await self._client.connect())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ class _Pause:
 
     def again(self) -> None:
         self.length_s = min(2 * self.length_s, _MOST_PAUSE_S)
-        self.until_s = asyncio.get_running_loop().time() + self.length_s
+        self.until_s = time.monotonic() + self.length_s
 
 
 _list = msgspec.json.Decoder(_List)
@@ -153,7 +154,7 @@ class Discovery:
         Raises: as `look`; what it lists is then new at the next look as well.
         """
         listed = await self._listed(server)
-        now_s = asyncio.get_running_loop().time()
+        now_s = time.monotonic()
         resting = {name for (of, name), pause in self._pauses.items() if of == server.name and pause.until_s > now_s}
         new = {name: entry for name, entry in listed.items() if name not in server.listed | resting}
         more, waiting = await self._answering(server, new)

@@ -185,6 +185,7 @@ class Relay:
                 self._ask(other)
             else:
                 self._has_begun = True
+                self._is_over = self._asking.is_over
                 return deltas
 
     def _ask(self, server: Server) -> None:
@@ -220,14 +221,15 @@ class Relay:
 
 def _check_supported(request: GenerateRequest, info: ModelInfo) -> None:
     sampling = request.sampling
-    asked = {
-        "tools": request.tools is not None,
-        "logprobs": sampling.logprobs,
-        "top_logprobs": sampling.top_logprobs > 0,
-        "response_format": sampling.response_format.type != "text",
-    }
-    for name, is_asked in asked.items():
-        if is_asked and name not in info.supported_parameters:
+    asked = ["tools"] if request.tools is not None else []
+    if sampling.logprobs:
+        asked.append("logprobs")
+    if sampling.top_logprobs > 0:
+        asked.append("top_logprobs")
+    if sampling.response_format.type != "text":
+        asked.append("response_format")
+    for name in asked:
+        if name not in info.supported_parameters:
             raise UnsupportedParameter(f"{info.id} does not support {name}; leave it out.", param=name)
 
 

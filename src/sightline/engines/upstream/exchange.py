@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import get_args
 
@@ -40,7 +41,8 @@ class Asking:
         self._request = request
         self._running: Exchange | None = None
         self._sending: Sending | None = None
-        self._is_over = False
+        self.is_over = False
+        """Whether nothing more comes."""
 
     async def more(self) -> list[Delta]:
         """Return the next pieces: all that came at once, none when there are no more.
@@ -49,7 +51,7 @@ class Asking:
             Failure: the upstream failed.
             ServiceError: it refused the request, and would again.
         """
-        if self._is_over:
+        if self.is_over:
             return []
         if self._running is not None and self._running.given_up:  # while its client did not read
             self.leave()
@@ -68,13 +70,13 @@ class Asking:
 
     def leave(self) -> None:
         """End the connection at once, and so the work, unless the answer is whole. Twice does no harm."""
-        self._is_over = True
+        self.is_over = True
         if self._sending is not None and self._running is not None:
             self._server.exchanges.discard(self._running)
             self._sending.leave()
 
     async def _send(self, body: Pieces) -> None:
-        running = self._running = Exchange(asyncio.get_running_loop().time(), streams=self._request.stream)
+        running = self._running = Exchange(time.monotonic(), streams=self._request.stream)
         self._talk = Conversation(self._request, self._served, running)
         self._sending = self._server.client.send("POST", CHAT, body)
         self._server.exchanges.add(running)
@@ -112,9 +114,7 @@ class Asking:
 
 async def written(write: Callable[[GenerateRequest], Pieces], request: GenerateRequest) -> Pieces:
     """Write a body; beside the event loop where a text is long, for one of brackets takes a quarter second."""
-    characters = sum([len(text) for message in request.messages for text in message.texts()])
-    characters += len(request.tools.definitions) if request.tools is not None else 0
-    if characters <= _LONG_CHARACTERS:
+    if sum(map(len, request.texts())) <= _LONG_CHARACTERS:
         return write(request)
     return await asyncio.to_thread(write, request)
 
@@ -126,7 +126,6 @@ class Conversation:
         self._pieces = self._call_pieces = 0
         self._calls = Calls()
         self._running = running
-        self._clock = asyncio.get_running_loop().time
         self._began_s = self._first_s = running.heard_s
         self._reckoning = Reckoning(request, served.info)
         self._events = EventStream()
@@ -194,7 +193,7 @@ class Conversation:
 
     def _hear(self) -> None:
         """Something has come."""
-        now = self._clock()
+        now = time.monotonic()
         if not self._running.has_begun:
             self._first_s = now
         self._running.hear(now)
@@ -214,21 +213,21 @@ class Conversation:
         Raises:
             Failure: no usage, or one that cannot be true.
         """
-        timings = EngineTimings(0.0, self._first_s - self._began_s, self._clock() - self._first_s)
+        timings = EngineTimings(0.0, self._first_s - self._began_s, time.monotonic() - self._first_s)
         reason = _REASONS.get(choice.finish_reason or "")
         if reason is None:
             raise Failure("lying")
-        own = self._reckoning.own(self._pieces + self._call_pieces)
-        made = Delta(text or "", logprobs_of(choice), reason, own, timings, calls)
         try:
             if said is None:
                 raise Failure("lying")
-            return replace(made, usage=self._reckoning.checked(said, self._pieces))
+            usage = self._reckoning.checked(said, self._pieces)
         except ImagesLost:
             raise
         except Failure as failure:
-            failure.instead = made
+            own = self._reckoning.own(self._pieces + self._call_pieces)
+            failure.instead = Delta(text or "", logprobs_of(choice), reason, own, timings, calls)
             raise
+        return Delta(text or "", logprobs_of(choice), reason, usage, timings, calls)
 
 
 def _has_more(choice: Choice) -> bool:

@@ -10,6 +10,7 @@ here it is one decision with the choice of the server, and a retry is another se
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 
@@ -94,8 +95,9 @@ class Pool:
             EngineOverloaded: all have as much to do as they may.
         """
         able = [server for server in self.servers if server.is_in and request.model in server.served]
-        able = [server for server in able if server is not avoid] or able
-        able = [server for server in able if not server.is_resting] or able
+        if len(able) > 1:
+            able = [server for server in able if server is not avoid] or able
+            able = [server for server in able if not server.is_resting] or able
         if not able:
             message = "None of the model's servers can answer at this moment. Send the request again in a moment."
             raise EngineUnavailable(message, retry_after_s=1)
@@ -109,7 +111,7 @@ class Pool:
         return idle[0] if len(idle) == 1 else _nearest(idle, request)
 
     async def _watch(self) -> None:
-        now = asyncio.get_running_loop().time
+        now = time.monotonic
         while True:
             for server in self.servers:
                 self._give_up_stalled(server, now())
@@ -153,7 +155,7 @@ class Pool:
             server.wait_longer()
             log.exception("upstream_not_understood", upstream=server.name)
         else:
-            server.look_s = asyncio.get_running_loop().time() + _LIST_EVERY_S
+            server.look_s = time.monotonic() + _LIST_EVERY_S
             server.put_in()
 
     async def _look_again(self, server: Server) -> None:
@@ -163,7 +165,7 @@ class Pool:
             log.info("upstream_not_looked_at", upstream=server.name, why=failure.kind)
         except Exception:  # whatever it says, it is not asked without a pause
             log.exception("upstream_not_understood", upstream=server.name)
-        server.look_s = asyncio.get_running_loop().time() + _LIST_EVERY_S
+        server.look_s = time.monotonic() + _LIST_EVERY_S
 
     async def _ask_alive(self, server: Server) -> None:
         """Put out a server that does not even say what it serves."""
@@ -177,7 +179,7 @@ class Pool:
             server.put_out("slow")
             server.take_back()
         else:
-            server.alive_s = asyncio.get_running_loop().time()
+            server.alive_s = time.monotonic()
 
 
 def _nearest(servers: Sequence[Server], request: GenerateRequest) -> Server:

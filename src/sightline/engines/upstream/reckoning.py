@@ -30,11 +30,12 @@ class Reckoning:
     """Of one answer: what it may have used at least and at most, and what we count ourselves."""
 
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
-        texts = [text for message in request.messages for text in message.texts()]
-        calls = sum([len(message.tool_calls) for message in request.messages])
-        if request.tools is not None:
-            texts.append(request.tools.definitions)
-        text_bytes = sum(len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts)
+        texts = request.texts()
+        text_bytes = calls = 0
+        for text in texts:
+            text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        for message in request.messages:
+            calls += len(message.tool_calls)
         schema = request.sampling.response_format.schema
         schema_bytes = len(schema.encode("utf-8", "replace")) if schema else 0
         messages, images = len(request.messages), len(request.files)
@@ -63,11 +64,11 @@ class Reckoning:
         Raises:
             Failure: it cannot be.
         """
-        details = said.prompt_tokens_details
-        cached = (details.cached_tokens if details else None) or 0
-        image_tokens = details.image_tokens if details else None
-        if image_tokens is not None and image_tokens != self._image_tokens:
-            raise _other_images(image_tokens, self._image_tokens)
+        cached = 0
+        if (details := said.prompt_tokens_details) is not None:
+            cached = details.cached_tokens or 0
+            if details.image_tokens is not None and details.image_tokens != self._image_tokens:
+                raise _other_images(details.image_tokens, self._image_tokens)
         if 0 <= said.prompt_tokens < self._image_tokens:
             raise _other_images(said.prompt_tokens, self._image_tokens)
         if not (

@@ -7,6 +7,7 @@ so for longer, unless it has done well in between.
 from __future__ import annotations
 
 import asyncio
+import time
 from urllib.parse import urlsplit
 
 from sightline import metrics
@@ -87,7 +88,7 @@ class Server:
         self.exchanges: set[Exchange] = set()
         self.is_in = False
         self.back_s = 0.0
-        """When to ask it again, on the loop's clock."""
+        """When to ask it again, on the monotonic clock."""
         self.alive_s = 0.0
         """When it last answered the question whether it lives."""
         self.asking: asyncio.Task[None] | None = None
@@ -110,7 +111,7 @@ class Server:
     def did_well(self) -> None:
         """It has answered as it should."""
         metrics.upstream_answered(self.name, "answered")
-        self._answered_s = asyncio.get_running_loop().time()
+        self._answered_s = time.monotonic()
         self._strikes = max(0.0, self._strikes - _STRIKES_AN_ANSWER)
         self._rest_s = 0.0
         self._answers += 1
@@ -164,7 +165,7 @@ class Server:
 
     def _rest(self) -> None:
         """It has no room: leave it alone for a moment, twice as long each time."""
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if now >= self._rests_until:
             self._rest_s = min(max(2 * self._rest_s, _FIRST_REST_S), _LONGEST_REST_S)
             self._rests_until = now + self._rest_s
@@ -174,12 +175,12 @@ class Server:
         """Whether it had no room a moment ago, or is trying one request to see whether it has."""
         if not self._rest_s:
             return False
-        return bool(self.exchanges) or asyncio.get_running_loop().time() < self._rests_until
+        return bool(self.exchanges) or time.monotonic() < self._rests_until
 
     def wait_longer(self) -> None:
         """Put off the next question to it."""
         self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-        self.back_s = asyncio.get_running_loop().time() + self._pause_s
+        self.back_s = time.monotonic() + self._pause_s
         self._answers = 0
 
     def put_in(self) -> None:
