@@ -144,6 +144,7 @@ class Service:
         images: tuple[ViewPixels, ...] = ()
         files: tuple[ImageFile, ...] = ()
         messages = request.messages
+        image_tokens = 0
         if request.images and model.image:
             seen = await self._viewer.look(request.images, model.image, call.key.id)
             receipts = tuple([one.receipt for one in seen])
@@ -157,6 +158,7 @@ class Service:
                 messages = again(messages)
             if model.read_characters:
                 messages, receipts = await self._read(request, messages, receipts, model.read_characters, call)
+            image_tokens = sum([receipt.image_tokens for receipt in receipts])
         sampling = request.sampling
         if model.temperature != sampling.temperature and "temperature" not in request.params_sent:
             sampling = replace(sampling, temperature=model.temperature)
@@ -166,7 +168,7 @@ class Service:
             messages=messages,
             images=images,
             files=files,
-            image_tokens=sum([receipt.image_tokens for receipt in receipts]),
+            image_tokens=image_tokens,
             sampling=sampling,
             stream=request.stream,
             owner=call.key.id,

@@ -45,6 +45,7 @@ _LOOK_UP_S = 0.9
 _MOST_READS = 512
 """That have not ended: those of a database that hangs are all carried out when it goes on."""
 _CACHE_ENTRIES = 10_000
+_UNKNOWN = (0.0, None)
 _MAKE = "make one with: sightline keys create NAME"
 
 
@@ -186,15 +187,14 @@ class Keys:
             raise AuthenticationError(
                 f"No API key was sent. Send it as the header Authorization: Bearer {PREFIX}…; {_MAKE}"
             )
-        key = await self._look_up(_digest(secret))
+        digest = _digest(secret)
+        until, known = self._cache.get(digest, _UNKNOWN)
+        key = known if known is not None and until > time.monotonic() else await self._look_up(digest)
         _check(key, permission, self._clock())
         return key
 
     async def _look_up(self, digest: bytes) -> ApiKey:
-        cached = self._cache.get(digest)
         now = time.monotonic()
-        if cached is not None and cached[0] > now:
-            return cached[1]
         # A busy key's requests all find its second over together: one of them reads, the others wait for that.
         until, looking = self._looking.get(digest, (0.0, None))
         if looking is None or until <= now:

@@ -47,8 +47,9 @@ async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> 
             else:
                 body = encode(completion(head, answers, event.usage, extras(event)))
                 call.answer = body if len(body) <= MOST_KEPT_BYTES else None
-    finally:
+    except BaseException:
         await events.aclose()
+        raise
     return body
 
 

@@ -103,10 +103,10 @@ def check(request: ChatRequest, model: ModelInfo) -> None:
             continue
         refusals.append(UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name))
     if "tools" not in model.supported_parameters:
-        calling = [f"messages.[{at}].tool_calls" for at, one in enumerate(request.messages) if one.tool_calls]
-        refusals += [
-            UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name) for name in calling
-        ]
+        for at, one in enumerate(request.messages):
+            if one.tool_calls:
+                name = f"messages.[{at}].tool_calls"
+                refusals.append(UnsupportedParameter(f"{model.id} does not support {name}; leave it out.", param=name))
     if refusals:
         raise InvalidRequest.together(refusals)
 

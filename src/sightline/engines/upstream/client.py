@@ -348,25 +348,32 @@ class Sending:
     async def __aenter__(self) -> Reply:
         connection = self._client.kept()
         if connection is not None:
-            began_s = time.monotonic()
+            reply, began_s = self._ask(connection), time.monotonic()
             try:
-                return await self._ask(connection)
+                await reply.head()
             except Broken:
+                self.leave()
                 # The server had closed it meanwhile, most likely; what it has begun to answer is not sent twice.
-                if self._reply.has_come or time.monotonic() - began_s > _STALE_S:
+                if reply.has_come or time.monotonic() - began_s > _STALE_S:
                     raise
-        return await self._ask(await self._client.connect())
+            except BaseException:
+                self.leave()
+                raise
+            else:
+                return reply
+        reply = self._ask(await self._client.connect())
+        try:
+            await reply.head()
+        except BaseException:
+            self.leave()
+            raise
+        return reply
 
-    async def _ask(self, connection: Connection) -> Reply:
+    def _ask(self, connection: Connection) -> Reply:
         self._connection, self._reply = connection, connection.ask(self._message)
         self._client.running += 1
         if self._client.running == 1:
             connection.transport.uncork()  # nobody else asks in this turn
-        try:
-            await self._reply.head()
-        except BaseException:
-            self.leave()
-            raise
         return self._reply
 
     async def __aexit__(

@@ -158,6 +158,8 @@ class Relay:
 
     def at_hand(self) -> Sequence[Delta]:
         """See `base.at_hand`."""
+        if not self._came:
+            return ()
         return [self._came.popleft() for _ in range(min(len(self._came), MOST_AT_HAND))]
 
     async def aclose(self) -> None:

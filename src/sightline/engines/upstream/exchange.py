@@ -56,7 +56,10 @@ class Asking:
         if self._running is not None and self._running.given_up:  # while its client did not read
             self.leave()
             raise Failure(self._running.given_up)
-        body = None if self._sending is not None else await written(self._served.writer.write, self._request)
+        body = None
+        if self._sending is None:
+            write = self._served.writer.write
+            body = await written(write, self._request) if is_long(self._request) else write(self._request)
         try:
             if body is not None:
                 await self._send(body)
@@ -112,11 +115,14 @@ class Asking:
         return None
 
 
+def is_long(request: GenerateRequest) -> bool:
+    """Whether to write its body beside the event loop: a text of brackets takes a quarter second."""
+    return sum(map(len, request.texts())) > _LONG_CHARACTERS
+
+
 async def written(write: Callable[[GenerateRequest], Pieces], request: GenerateRequest) -> Pieces:
-    """Write a body; beside the event loop where a text is long, for one of brackets takes a quarter second."""
-    if sum(map(len, request.texts())) <= _LONG_CHARACTERS:
-        return write(request)
-    return await asyncio.to_thread(write, request)
+    """Write a body, beside the event loop where it `is_long`."""
+    return await asyncio.to_thread(write, request) if is_long(request) else write(request)
 
 
 class Conversation:
@@ -182,8 +188,9 @@ class Conversation:
             raise Failure("lying")
         choice = answer.choices[0]
         self._pieces = int(bool(choice.message.content))
+        calls = self._calls.whole(choice.message) if choice.message.tool_calls else ()
         try:
-            return self._last(choice.message.content, self._calls.whole(choice.message), choice, answer.usage)
+            return self._last(choice.message.content, calls, choice, answer.usage)
         except Failure as failure:
             if failure.instead is not None:
                 texts = (failure.instead.text, *(call.arguments for call in failure.instead.tool_calls))
