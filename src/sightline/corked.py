@@ -27,7 +27,12 @@ class Corked(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         """Have `data` go out with the turn."""
-        self.writelines((data,))
+        if not self._pieces:
+            self._loop.call_soon(self.uncork)
+        self._pieces.append(data)
+        self._pieces_bytes += len(data)
+        if self._pieces_bytes > _AT_ONCE_BYTES:
+            self.uncork()
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:
         """Have pieces go out with the turn, uncopied."""

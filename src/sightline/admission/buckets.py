@@ -104,7 +104,8 @@ class MemoryBuckets:
         """Nothing is open."""
 
     def _keep(self, name: str, full_s: float) -> None:
-        self._full_s[name] = full_s
-        self._full_s.move_to_end(name)
-        if len(self._full_s) > _MAX_NAMES:  # who has not come for longest begins anew
-            self._full_s.popitem(last=False)
+        by_name = self._full_s
+        by_name[name] = full_s
+        by_name.move_to_end(name)
+        if len(by_name) > _MAX_NAMES:  # who has not come for longest begins anew
+            by_name.popitem(last=False)

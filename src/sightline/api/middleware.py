@@ -101,13 +101,12 @@ class Watch:
 
     __slots__ = (
         *("_is_over", "_is_read", "_on_leave", "_read", "_receive", "_watcher"),
-        *("client", "loop", "request"),
+        *("client", "request"),
     )
 
     def __init__(self, read: Later[Watch], receive: Receive, on_leave: OnLeave | None) -> None:
-        self.loop = asyncio.get_running_loop()
         self.client = Client(has_left=None if on_leave is None else False)
-        self.request: asyncio.Task[None] = asyncio.current_task(self.loop)  # type: ignore[assignment]
+        self.request: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
         self._read = read
         self._receive = receive
         self._on_leave = on_leave
@@ -128,12 +127,12 @@ class Watch:
                     else:
                         self._read.add(self)
                 return message
-        return await self.loop.create_future()  # type: ignore[no-any-return]
+        return await self.request.get_loop().create_future()  # type: ignore[no-any-return]
 
     def begin(self) -> None:
         """Listen, unless the request is over."""
         if not self._is_over:
-            self._watcher = self.loop.create_task(self._until_left())
+            self._watcher = self.request.get_loop().create_task(self._until_left())
 
     def end(self) -> None:
         """Stop listening: the request is over."""
