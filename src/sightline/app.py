@@ -14,7 +14,6 @@ from sightline.account import Accounts
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.admission.limits import RateLimits
-from sightline.api.failures import AnswerFailures
 from sightline.api.intake import Intake
 from sightline.api.middleware import EndWithClient, RequestLog
 from sightline.api.routes import ROUTES, Find
@@ -96,7 +95,7 @@ class Application(Starlette):
         super().__init__(routes=ROUTES, lifespan=lifespan)
         self.intake = Intake(Find(self.router), settings.max_held_bytes, settings.body_s)
         # Outermost first.
-        self._requests: ASGIApp = RequestLog(EndWithClient(AnswerFailures(self.intake)))
+        self._requests: ASGIApp = RequestLog(EndWithClient(self.intake))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self

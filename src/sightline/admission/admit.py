@@ -58,10 +58,7 @@ class Admission:
 
     def is_any_full(self) -> bool:
         """Whether some model runs all it may, so that a request may have to wait or be refused."""
-        for line in self._lines.values():  # `any` takes twice as long
-            if not line.has_room():
-                return True
-        return False
+        return False in [line.has_room() for line in self._lines.values()]  # `any` takes twice as long
 
     def would_refuse(
         self, key_id: str, max_in_flight: int | None = None, models: Collection[str] = ()

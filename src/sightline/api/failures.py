@@ -6,7 +6,6 @@ import math
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sightline.errors import ServiceError
 from sightline.log import get_logger
@@ -38,27 +37,8 @@ def response_of(error: ServiceError) -> Response:
     return Response(encode(error_body(error)), error.status, headers, "application/json")
 
 
-class AnswerFailures:
-    """Turns what a request fails with into its answer; our own bugs too, of which only the log says more.
-
-    Among the innermost middlewares: the answer still gets its request id, and no task group wraps the exception.
-    `RequestLog`, outside of it, knows whether an answer has begun.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await self._app(scope, receive, send)
-        except Exception as error:
-            if "status" in scope["state"]:
-                bug(error)
-            else:
-                await _answer_to(error)(scope, receive, send)
-
-
-def _answer_to(error: Exception) -> Response:
+def answer_to(error: Exception) -> Response:
+    """The answer to a request that failed with any exception."""
     if isinstance(error, ServiceError):
         return response_of(error)
     if not isinstance(error, HTTPException):

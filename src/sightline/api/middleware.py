@@ -9,6 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from sightline.account import Client
 from sightline.admission.limits import rate_headers
 from sightline.api.body import header
 from sightline.api.cycle import ON_LEAVE
+from sightline.api.failures import answer_to, bug
 from sightline.core import tenths_of_ms
 from sightline.ids import new_id
 from sightline.log import REQUEST_ID, get_logger
@@ -33,6 +35,8 @@ _NONE: dict[str, OnLeave] = {}
 
 class RequestLog:
     """Gives a request its id and start time, puts them on the answer, and logs one line at its end.
+
+    What a request fails with becomes its answer here; our own bugs too, of which only the log says more.
 
     Within, `scope["state"]` has its `request_id`, and once an answer has begun the answer's `status`.
     """
@@ -61,6 +65,11 @@ class RequestLog:
         bound = REQUEST_ID.set(request_id)
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            if "status" in state:  # nobody is told any more
+                bug(error)
+            else:
+                await answer_to(error)(scope, receive, send_with_id)
         finally:
             seconds = time.monotonic() - began
             status = state.get("status", 499)  # the client left before an answer began
@@ -73,9 +82,9 @@ class RequestLog:
 class EndWithClient:
     """Cancels the work on a request when its client leaves, whether it waits, decodes or streams.
 
-    The body is read through this first; only then is the connection watched. Our own server says when a client is
-    gone (`cycle.ON_LEAVE`). Of another it has to be asked, in a task, and some milliseconds later: most requests that
-    run no model are over by then. One timer does for all of them.
+    Our own server says when a client is gone (`cycle.ON_LEAVE`). Another has to be asked: its body is read through this
+    first, and only then is the connection watched, in a task, and some milliseconds later: most requests that run no
+    model are over by then. One timer does for all of them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -84,32 +93,49 @@ class EndWithClient:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Taken out: the cycle holds the scope, and a ring of them would keep bodies until the collector comes by.
-        watch = Watch(self._read, receive, (scope.get("extensions") or _NONE).pop(ON_LEAVE, None))
-        scope.setdefault("state", {})["client"] = watch.client
+        on_leave: OnLeave | None = (scope.get("extensions") or _NONE).pop(ON_LEAVE, None)
+        running: Running
+        if on_leave is None:
+            running = watch = Watch(self._read, receive)
+            receive, stop = watch.receive, watch.end
+        else:
+            running, stop = Running(Client(has_left=False)), partial(on_leave, None)
+            on_leave(running.leave)
+        scope.setdefault("state", {})["client"] = running.client
         try:
-            await self._app(scope, watch.receive, send)
+            await self._app(scope, receive, send)
         except asyncio.CancelledError:
-            if not watch.client.has_left:
+            if not running.client.has_left:
                 raise
-            watch.request.uncancel()
+            running.task.uncancel()
         finally:
-            watch.end()
+            stop()
 
 
-class Watch:
-    """Listens on a connection once the body is read, and cancels the request's task when the client leaves."""
+class Running:
+    """A request, whose task is cancelled when its client leaves."""
 
-    __slots__ = (
-        *("_is_over", "_is_read", "_on_leave", "_read", "_receive", "_watcher"),
-        *("client", "request"),
-    )
+    __slots__ = ("client", "task")
 
-    def __init__(self, read: Later[Watch], receive: Receive, on_leave: OnLeave | None) -> None:
-        self.client = Client(has_left=None if on_leave is None else False)
-        self.request: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.task: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
+
+    def leave(self) -> None:
+        """The client has left."""
+        self.client.has_left = True
+        self.task.cancel()
+
+
+class Watch(Running):
+    """Listens on a connection once the body is read, to see whether the client leaves."""
+
+    __slots__ = ("_is_over", "_is_read", "_read", "_receive", "_watcher")
+
+    def __init__(self, read: Later[Watch], receive: Receive) -> None:
+        super().__init__(Client())
         self._read = read
         self._receive = receive
-        self._on_leave = on_leave
         self._is_read = self._is_over = False
         self._watcher: asyncio.Task[None] | None = None
 
@@ -118,35 +144,26 @@ class Watch:
         if not self._is_read:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self._leave()
+                self.leave()
             else:
                 if not message.get("more_body", False):
                     self._is_read = True
-                    if self._on_leave is not None:
-                        self._on_leave(self._leave)
-                    else:
-                        self._read.add(self)
+                    self._read.add(self)
                 return message
-        return await self.request.get_loop().create_future()  # type: ignore[no-any-return]
+        return await self.task.get_loop().create_future()  # type: ignore[no-any-return]
 
     def begin(self) -> None:
         """Listen, unless the request is over."""
         if not self._is_over:
-            self._watcher = self.request.get_loop().create_task(self._until_left())
+            self._watcher = self.task.get_loop().create_task(self._until_left())
 
     def end(self) -> None:
         """Stop listening: the request is over."""
         self._is_over = True
-        if self._on_leave is not None:
-            self._on_leave(None)
         if self._watcher is not None:
             self._watcher.cancel()
 
     async def _until_left(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._leave()
-
-    def _leave(self) -> None:
-        self.client.has_left = True
-        self.request.cancel()
+        self.leave()

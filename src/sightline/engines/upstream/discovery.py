@@ -5,7 +5,6 @@ Source: `GET /v1/models` of OpenAI, vLLM, SGLang, llama.cpp and Sightline.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import struct
 import time
