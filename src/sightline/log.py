@@ -30,7 +30,7 @@ def configure_logging(*, json: bool | None = None) -> None:
     # The default prints local variables: keys, prompts and pictures.
     for_person = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
-        processors=[complete, *([_to_json] if as_json else [_for_terminal, for_person])],
+        processors=[complete] if as_json else [complete, _for_terminal, for_person],
         wrapper_class=Logger,
         logger_factory=Lines.to_stderr if as_json else structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -98,21 +98,16 @@ def _for_terminal(_: Any, __: str, event: structlog.typing.EventDict) -> structl
     return {name: value.translate(_CONTROLS) if isinstance(value, str) else value for name, value in event.items()}
 
 
-def _to_json(logger: Any, level: str, event: structlog.typing.EventDict) -> bytes:
-    if "exc_info" in event:
-        event = structlog.processors.format_exc_info(logger, level, event)
-    return _json.encode(event)
-
-
 class Lines:
-    """Writes each event as a line: on an event loop those of one turn together, as that turn ends, elsewhere at once.
+    """Writes each event as a line of JSON: on an event loop those of one turn together, as that turn ends, elsewhere at
+    once.
 
     structlog's own takes a lock and two calls more for each, and the system a call.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._write, self._flush = file.write, file.flush
-        self._waiting: list[bytes] = []
+        self._waiting: list[structlog.typing.EventDict] = []
 
     @classmethod
     def to_stderr(cls, *_: Any) -> Lines:
@@ -121,23 +116,25 @@ class Lines:
         atexit.register(lines.flush)  # a loop that ends runs nothing more
         return lines
 
-    def info(self, line: bytes) -> None:
-        """Write a line; every level is written alike."""
+    def info(self, event: structlog.typing.EventDict) -> None:
+        """Write an event; every level is written alike."""
+        if "exc_info" in event:
+            event = structlog.processors.format_exc_info(None, "", event)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self._write(line + b"\n")
+            self._write(_json.encode_lines([event]))
             self._flush()
             return
         if not self._waiting:
             loop.call_soon(self.flush)
-        self._waiting.append(line)
+        self._waiting.append(event)
 
     def flush(self) -> None:
         """Write what waits."""
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._write(b"\n".join([*waiting, b""]))
+            self._write(_json.encode_lines(waiting))
             self._flush()
 
     debug = warning = error = exception = critical = info
