@@ -91,12 +91,14 @@ class Service:
             began = time.monotonic()
             async with self._accounts.open(request, model, call) as account:
                 looked = time.monotonic()
-                work, receipts = await self._prepare(request, model, call)
+                seen = await self._see(request, model, call) if request.images else _Seen(request.messages)
                 image_s = time.monotonic() - looked
-                account.saw(receipts)
+                account.saw(seen.receipts)
+                work = _work(request, model, call, seen)
                 # One answer is read from the engine itself: each generator in between would cost every request.
                 source = engine.generate(work) if request.n == 1 else _answers(engine, work, request.n, place.leave)
-                del work  # its pixels are the engine's, and a slow reader is not to keep them
+                receipts = seen.receipts
+                del work, seen  # their pixels are the engine's, and a slow reader is not to keep them
                 more = at_hand(source)
                 when_made(source, place.leave)  # a client that reads slowly keeps the model from nobody
                 try:
@@ -125,56 +127,35 @@ class Service:
         line = model.id + PREVIEWS
         try:
             async with self._admission.admit(line, call.key.id, call.key.limits.max_in_flight):
-                work, receipts = await self._prepare(request, model, call)
+                seen = await self._see(request, model, call) if request.images else _Seen(request.messages)
                 if lacks is not None:
                     raise lacks
-                usage = await engine.count(work)
+                usage = await engine.count(_work(request, model, call, seen))
         except ServiceError as error:
             if lacks is None or error is lacks:
                 raise
             # To come back later would not help.
             raise (InvalidRequest.together([lacks, error]) if isinstance(error, InvalidRequest) else lacks) from None
-        return Preview(usage, receipts, self.prices.cost(model.id, usage))
+        return Preview(usage, seen.receipts, self.prices.cost(model.id, usage))
 
-    async def _prepare(
-        self, request: ChatRequest, model: ModelInfo, call: Call
-    ) -> tuple[GenerateRequest, tuple[ImageReceipt, ...]]:
-        """Turn images into what `model` sees; the receipt's count goes along, for the engine to check its own by."""
-        receipts: tuple[ImageReceipt, ...] = ()
-        images: tuple[ViewPixels, ...] = ()
-        files: tuple[ImageFile, ...] = ()
+    async def _see(self, request: ChatRequest, model: ModelInfo, call: Call) -> _Seen:
+        """Turn images into what `model` sees."""
         messages = request.messages
-        image_tokens = 0
-        if request.images and model.image:
-            seen = await self._viewer.look(request.images, model.image, call.key.id)
-            receipts = tuple([one.receipt for one in seen])
-            images = tuple([one.shown for one in seen if not isinstance(one.shown, ImageFile)])
-            files = tuple([one.shown for one in seen if isinstance(one.shown, ImageFile)])
-            if model.read_there:
-                receipts = tuple([receipt.read_there(model.read_there) for receipt in receipts])
-            if model.repeats_question or model.repeated_there:
-                receipts = _followed(receipts, images_followed(messages))
-            if model.repeats_question:
-                messages = again(messages)
-            if model.read_characters:
-                messages, receipts = await self._read(request, messages, receipts, model.read_characters, call)
-            image_tokens = sum([receipt.image_tokens for receipt in receipts])
-        sampling = request.sampling
-        if model.temperature != sampling.temperature and "temperature" not in request.params_sent:
-            sampling = replace(sampling, temperature=model.temperature)
-        work = GenerateRequest(
-            request_id=call.request_id,
-            model=model.id,
-            messages=messages,
-            images=images,
-            files=files,
-            image_tokens=image_tokens,
-            sampling=sampling,
-            stream=request.stream,
-            owner=call.key.id,
-            tools=request.tools,
-        )
-        return work, receipts
+        if not model.image:
+            return _Seen(messages)
+        seen = await self._viewer.look(request.images, model.image, call.key.id)
+        receipts = tuple([one.receipt for one in seen])
+        images = tuple([one.shown for one in seen if not isinstance(one.shown, ImageFile)])
+        files = tuple([one.shown for one in seen if isinstance(one.shown, ImageFile)])
+        if model.read_there:
+            receipts = tuple([receipt.read_there(model.read_there) for receipt in receipts])
+        if model.repeats_question or model.repeated_there:
+            receipts = _followed(receipts, images_followed(messages))
+        if model.repeats_question:
+            messages = again(messages)
+        if model.read_characters:
+            messages, receipts = await self._read(request, messages, receipts, model.read_characters, call)
+        return _Seen(messages, receipts, images, files)
 
     async def _read(
         self,
@@ -193,6 +174,34 @@ class Service:
         ]
         receipts = tuple([receipt.reading(*one) for receipt, one in zip(receipts, told, strict=True)])
         return beside(messages, [one.text for one in told]), receipts
+
+
+class _Seen(msgspec.Struct, frozen=True, eq=False):
+    """What a model is given of a request's messages and images, and the receipts of these."""
+
+    messages: tuple[Message, ...]
+    receipts: tuple[ImageReceipt, ...] = ()
+    images: tuple[ViewPixels, ...] = ()
+    files: tuple[ImageFile, ...] = ()
+
+
+def _work(request: ChatRequest, model: ModelInfo, call: Call, seen: _Seen) -> GenerateRequest:
+    """What the engine gets; the receipts' count of image tokens goes along, for it to check its own by."""
+    sampling = request.sampling
+    if model.temperature != sampling.temperature and "temperature" not in request.params_sent:
+        sampling = replace(sampling, temperature=model.temperature)
+    return GenerateRequest(
+        request_id=call.request_id,
+        model=model.id,
+        messages=seen.messages,
+        images=seen.images,
+        files=seen.files,
+        image_tokens=sum([receipt.image_tokens for receipt in seen.receipts]) if seen.receipts else 0,
+        sampling=sampling,
+        stream=request.stream,
+        owner=call.key.id,
+        tools=request.tools,
+    )
 
 
 def _lack(request: ChatRequest, model: ModelInfo) -> InvalidRequest | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
@@ -35,9 +36,9 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Buckets(Protocol):
-    """Buckets by name. Every call is atomic."""
+    """Buckets by name. Every call is atomic. What is elsewhere is awaited, what is here is there at once."""
 
-    async def take(self, name: str, limit: int, cost: int) -> Window:
+    def take(self, name: str, limit: int, cost: int) -> Window | Awaitable[Window]:
         """Take `cost` if there is as much.
 
         Raises:
@@ -45,7 +46,7 @@ class Buckets(Protocol):
         """
         ...
 
-    async def adjust(self, name: str, limit: int, cost: int) -> None:
+    def adjust(self, name: str, limit: int, cost: int) -> Awaitable[None] | None:
         """Take `cost`, or give it back where it is negative; stops at an empty and at a full bucket.
 
         Raises:
@@ -81,7 +82,7 @@ class MemoryBuckets:
     def __init__(self) -> None:
         self._full_s: OrderedDict[str, float] = OrderedDict()
 
-    async def take(self, name: str, limit: int, cost: int) -> Window:
+    def take(self, name: str, limit: int, cost: int) -> Window:
         """See `Buckets.take`."""
         now_s, interval_s = _clock(), 60 / limit
         full_s = max(self._full_s.get(name, now_s), now_s)
@@ -94,7 +95,7 @@ class MemoryBuckets:
         self._keep(name, full_s)
         return Window(limit, remaining, full_s - now_s)
 
-    async def adjust(self, name: str, limit: int, cost: int) -> None:
+    def adjust(self, name: str, limit: int, cost: int) -> None:
         """See `Buckets.adjust`."""
         now_s = _clock()
         full_s = max(self._full_s.get(name, now_s), now_s) + cost * 60 / limit

@@ -50,7 +50,9 @@ class RateLimits:
             return None
         if limit < 1:
             raise RateLimitExceeded("This key may make no requests; ask whoever runs this service to raise its limit.")
-        window = await self._buckets.take(f"requests:{key_id}", limit, 1)
+        window = self._buckets.take(f"requests:{key_id}", limit, 1)
+        if not isinstance(window, Window):
+            window = await window
         if window.refused:
             seconds = _seconds(window)
             message = (
@@ -75,7 +77,9 @@ class RateLimits:
                 f"{_needs(estimate, limit)}, so that it can never pass; lower max_completion_tokens, shorten the "
                 "prompt, send fewer images, or have the key's limit raised."
             )
-        window = await self._buckets.take(f"tokens:{key_id}", limit, estimate)
+        window = self._buckets.take(f"tokens:{key_id}", limit, estimate)
+        if not isinstance(window, Window):
+            window = await window
         if window.refused:
             seconds = _seconds(window)
             message = (
@@ -93,7 +97,9 @@ class RateLimits:
         """
         if limits.tokens_per_min and reserved != used:
             try:
-                await self._buckets.adjust(f"tokens:{key_id}", limits.tokens_per_min, used - reserved)
+                waits = self._buckets.adjust(f"tokens:{key_id}", limits.tokens_per_min, used - reserved)
+                if waits is not None:
+                    await waits
             except StoreUnavailable as error:
                 log.warning("tokens_not_settled", reason=str(error.__cause__))
 

@@ -129,7 +129,7 @@ class Visitor:
             case Take() as message:
                 self._take(message)
             case Adjust(name, limit, cost):
-                _at_once(self._desk.buckets.adjust(name, limit, cost))
+                self._desk.buckets.adjust(name, limit, cost)
             case Scrape(number):
                 task = asyncio.create_task(self._scrape(number))
                 self._scrapes.add(task)
@@ -184,7 +184,7 @@ class Visitor:
             self._waiting[number].cancel()
 
     def _take(self, message: Take) -> None:
-        window = _at_once(self._desk.buckets.take(message.name, message.limit, message.cost))
+        window = self._desk.buckets.take(message.name, message.limit, message.cost)
         self.send(Taken(message.number, window))
 
     async def _scrape(self, number: int) -> None:

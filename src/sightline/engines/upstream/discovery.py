@@ -144,7 +144,8 @@ class Discovery:
             raise next(iter(waiting.values()), None) or Failure("failed")
         for ours, failure in waiting.items():
             log.warning("upstream_model_not_ready", upstream=server.name, model=ours, why=failure.kind)
-        server.served, server.listed = served, self._looked_at(listed, waiting)
+        server.serve(served)
+        server.listed = self._looked_at(listed, waiting)
 
     async def look_for_more(self, server: Server) -> None:
         """Add what a server has come to list since it was last looked at, once that has answered a request; drop what
@@ -163,7 +164,7 @@ class Discovery:
         gone = {ours for ours in server.served if ours not in wanted or wanted[ours].id not in listed}
         for ours in gone:
             log.warning("upstream_lacks_model", upstream=server.name, model=ours)
-        server.served = {**{ours: one for ours, one in server.served.items() if ours not in gone}, **more}
+        server.serve({**{ours: one for ours, one in server.served.items() if ours not in gone}, **more})
         server.listed = (server.listed & listed.keys()) | self._looked_at(new, waiting)
 
     async def _answering(

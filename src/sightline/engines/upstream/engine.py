@@ -60,11 +60,14 @@ class UpstreamEngine:
 
     def models(self) -> Sequence[ModelInfo]:
         """What the servers that can answer serve, each model once."""
+        able = self.pool.servers
+        if len(able) == 1:  # asked of every request
+            return able[0].models if able[0].is_in else ()
         found: dict[str, ModelInfo] = {}
-        for server in self.pool.servers:
+        for server in able:
             if server.is_in:
-                for name, served in server.served.items():
-                    found.setdefault(name, served.info)
+                for info in server.models:
+                    found.setdefault(info.id, info)
         return tuple(found.values())
 
     async def count(self, request: GenerateRequest) -> Usage:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from sightline import metrics
@@ -82,7 +83,9 @@ class Server:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.name = urlsplit(client.url).netloc
-        self.served: dict[str, Served] = {}
+        self.served: Mapping[str, Served] = {}
+        self.models: tuple[ModelInfo, ...] = ()
+        """What it serves, by `serve`."""
         self.listed: frozenset[str] = frozenset()
         """The models on its list, by their names there, when it was last looked at."""
         self.exchanges: set[Exchange] = set()
@@ -107,6 +110,11 @@ class Server:
     def outstanding(self) -> int:
         """How many requests it is at work on."""
         return len(self.exchanges)
+
+    def serve(self, served: Mapping[str, Served]) -> None:
+        """Take note of what it serves from now on, by our names."""
+        self.served = served
+        self.models = tuple([one.info for one in served.values()])
 
     def did_well(self) -> None:
         """It has answered as it should."""
