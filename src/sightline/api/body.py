@@ -14,20 +14,21 @@ from sightline.errors import SMALLER_IMAGES, RequestTooLarge, UnsupportedMediaTy
 FIRSTS = "sightline.headers"
 """Where a scope has the first header of each name: made once, since every request is asked for half a dozen."""
 _JSON = "application/json"
-_IDENTITY = "identity"
+_JSON_BYTES = _JSON.encode()
+_IDENTITY = frozenset({"identity", ""})
 _SMALL_BYTES = 4096
-_LENGTH = re.compile(r"[0-9]{1,18}")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
 def header(scope: Scope, name: bytes, absent: str = "") -> str:
     """The first header called `name`, which is in lower case; `absent` when it was not sent."""
-    value = (scope.get(FIRSTS) or _firsts(scope)).get(name)
+    value = _firsts(scope).get(name)
     return absent if value is None else str(value, "latin-1")
 
 
 def headers(scope: Scope, name: bytes) -> list[str]:
     """Every header called `name`, which is in lower case."""
-    firsts = scope.get(FIRSTS) or _firsts(scope)
+    firsts = _firsts(scope)
     if name not in firsts:
         return []
     if len(firsts) == len(scope["headers"]):  # none came twice
@@ -41,7 +42,9 @@ def firsts_of(scope: Scope) -> dict[bytes, bytes]:
 
 
 def _firsts(scope: Scope) -> dict[bytes, bytes]:
-    firsts = scope[FIRSTS] = firsts_of(scope)  # of another server's scope
+    firsts: dict[bytes, bytes] | None = scope.get(FIRSTS)
+    if firsts is None:  # another server's
+        firsts = scope[FIRSTS] = firsts_of(scope)
     return firsts
 
 
@@ -52,15 +55,14 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
         UnsupportedMediaType: declared as something other than JSON, or as compressed.
         RequestTooLarge: by its `Content-Length`, before anything is read; or while reading, where there is none.
     """
-    sent = header(scope, b"content-type", _JSON)
-    if sent != _JSON:
-        media_type = sent.split(";", 1)[0].strip().lower()
+    sent = _firsts(scope)
+    if sent.get(b"content-type", _JSON_BYTES) != _JSON_BYTES:
+        media_type = header(scope, b"content-type").split(";", 1)[0].strip().lower()
         if media_type != _JSON and not media_type.endswith("+json"):
             raise UnsupportedMediaType(f"The content-type is {media_type[:80]}; send {_JSON}.")
-    coding = header(scope, b"content-encoding", _IDENTITY)
-    if coding != _IDENTITY and coding.strip().lower() not in (_IDENTITY, ""):
+    if b"content-encoding" in sent and (coding := header(scope, b"content-encoding")).strip().lower() not in _IDENTITY:
         raise UnsupportedMediaType(f"The content-encoding is {coding[:80]}; send the JSON as it is, not compressed.")
-    declared = header(scope, b"content-length")
+    declared = sent.get(b"content-length", b"")
     if _LENGTH.fullmatch(declared) and int(declared) >= limit_bytes:
         raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes, remedy)
     pieces: list[bytes | bytearray] = []

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,6 +44,7 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -75,7 +77,11 @@ class RequestLog:
             status = state.get("status", 499)  # the client left before an answer began
             route = scope.get("route")
             metrics.request_ended("other" if route is None else route.path, status, seconds)
-            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=tenths_of_ms(seconds))
+            if self._log is None:
+                self._log = log.bind()  # once: by itself it is looked up at every call
+            self._log.info(
+                "request", method=scope["method"], path=scope["path"], status=status, ms=tenths_of_ms(seconds)
+            )
             REQUEST_ID.reset(bound)
 
 
