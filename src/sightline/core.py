@@ -208,13 +208,6 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     owner: str = ""
     tools: Tools | None = None
 
-    def texts(self) -> list[str]:
-        """All that the sender wrote: in messages and of tools."""
-        texts = [] if self.tools is None else [self.tools.definitions]
-        for message in self.messages:
-            texts += message.texts()
-        return texts
-
 
 class TokenLogprob(msgspec.Struct, frozen=True):
     """One chosen token, its natural-log probability, and the most likely alternatives, best first."""

@@ -85,7 +85,9 @@ class MemoryBuckets:
     def take(self, name: str, limit: int, cost: int) -> Window:
         """See `Buckets.take`."""
         now_s, interval_s = _clock(), 60 / limit
-        full_s = max(self._full_s.get(name, now_s), now_s)
+        full_s = self._full_s.get(name, now_s)
+        if full_s < now_s:
+            full_s = now_s
         remaining = limit - cost - math.ceil((full_s - now_s) / interval_s)
         if remaining < 0:
             retry_s = full_s - now_s - (limit - cost) * interval_s

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,9 +18,10 @@ from sightline.engines.context import room
 from sightline.engines.upstream.body import Pieces
 from sightline.engines.upstream.client import Broken, Client, Unreachable
 from sightline.engines.upstream.discovery import Discovery
-from sightline.engines.upstream.exchange import Asking, written
+from sightline.engines.upstream.exchange import LONG_BYTES, Asking
 from sightline.engines.upstream.failures import Failure, Refused, of_status
 from sightline.engines.upstream.pool import Pool
+from sightline.engines.upstream.reckoning import Reckoning
 from sightline.engines.upstream.server import Served, Server
 from sightline.errors import ConfigError, EngineError, EngineUnavailable, ServiceError, UnsupportedParameter
 from sightline.log import get_logger
@@ -253,9 +254,14 @@ class _InputTokens(msgspec.Struct):
     input_tokens_details: _Details = _Details()
 
 
+async def _written(write: Callable[[GenerateRequest], Pieces], request: GenerateRequest, served: Served) -> Pieces:
+    is_long = Reckoning(request, served.info).text_bytes > LONG_BYTES
+    return await asyncio.to_thread(write, request) if is_long else write(request)
+
+
 async def _count(server: Server, served: Served, request: GenerateRequest) -> Usage:
     if served.dialect == "sightline":
-        body = await written(served.writer.write, request)
+        body = await _written(served.writer.write, request, served)
         found = msgspec.json.decode(await _ask(server, "/v1/chat/completions/input_tokens", body), type=_InputTokens)
         if found.input_tokens_details.image_tokens != request.image_tokens:
             raise EngineError("The model's server counts other image tokens than were promised.")
@@ -263,7 +269,7 @@ async def _count(server: Server, served: Served, request: GenerateRequest) -> Us
     if served.dialect != "vllm":
         message = f"The server of {served.info.id} cannot count a prompt without running the model."
         raise UnsupportedParameter(message, param="model")
-    body = await written(served.writer.count, request)
+    body = await _written(served.writer.count, request, served)
     count = msgspec.json.decode(await _ask(server, "/tokenize", body), type=_Count).count
     # vLLM counts pictures as it shows them to the model; fewer tokens than theirs would mean that it lost one.
     if count <= request.image_tokens:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import get_args
 
 import msgspec
@@ -19,7 +18,8 @@ from sightline.engines.upstream.server import Exchange, Served, Server
 from sightline.engines.upstream.wire import Calls, Choice, EventStream, UsageBody, decoder, logprobs_of
 
 _CHARACTERS_A_TOKEN = 4
-_LONG_CHARACTERS = 20_000
+LONG_BYTES = 20_000
+"""Of texts: a longer body is written beside the event loop, for one of brackets takes a quarter second."""
 CHAT = "/v1/chat/completions"
 _REASONS: dict[str, FinishReason] = {name: name for name in get_args(FinishReason)}
 
@@ -31,6 +31,7 @@ class Asking:
     its answer does, and each piece of a stream its part.
     """
 
+    _reckoning: Reckoning
     _reply: Reply
     _talk: Conversation
 
@@ -58,8 +59,10 @@ class Asking:
             raise Failure(self._running.given_up)
         body = None
         if self._sending is None:
+            self._reckoning = Reckoning(self._request, self._served.info)
             write = self._served.writer.write
-            body = await written(write, self._request) if is_long(self._request) else write(self._request)
+            is_long = self._reckoning.text_bytes > LONG_BYTES
+            body = await asyncio.to_thread(write, self._request) if is_long else write(self._request)
         try:
             if body is not None:
                 await self._send(body)
@@ -80,7 +83,7 @@ class Asking:
 
     async def _send(self, body: Pieces) -> None:
         running = self._running = Exchange(time.monotonic(), streams=self._request.stream)
-        self._talk = Conversation(self._request, self._served, running)
+        self._talk = Conversation(self._reckoning, running)
         self._sending = self._server.client.send("POST", CHAT, body)
         self._server.exchanges.add(running)
         reply = self._reply = running.reply = await self._sending.__aenter__()
@@ -115,25 +118,15 @@ class Asking:
         return None
 
 
-def is_long(request: GenerateRequest) -> bool:
-    """Whether to write its body beside the event loop: a text of brackets takes a quarter second."""
-    return sum(map(len, request.texts())) > _LONG_CHARACTERS
-
-
-async def written(write: Callable[[GenerateRequest], Pieces], request: GenerateRequest) -> Pieces:
-    """Write a body, beside the event loop where it `is_long`."""
-    return await asyncio.to_thread(write, request) if is_long(request) else write(request)
-
-
 class Conversation:
     """Makes pieces of an answer out of its bytes: of a plain one by `whole`, of a stream by `feed` and `end`."""
 
-    def __init__(self, request: GenerateRequest, served: Served, running: Exchange) -> None:
+    def __init__(self, reckoning: Reckoning, running: Exchange) -> None:
         self._pieces = self._call_pieces = 0
         self._calls = Calls()
         self._running = running
         self._began_s = self._first_s = running.heard_s
-        self._reckoning = Reckoning(request, served.info)
+        self._reckoning = reckoning
         self._events = EventStream()
         self._end: Choice | None = None
         self._said: UsageBody | None = None

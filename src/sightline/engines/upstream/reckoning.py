@@ -30,12 +30,14 @@ class Reckoning:
     """Of one answer: what it may have used at least and at most, and what we count ourselves."""
 
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
-        texts = request.texts()
-        text_bytes = calls = 0
+        texts = [] if request.tools is None else [request.tools.definitions]
+        calls = text_bytes = 0
+        for message in request.messages:
+            texts += message.texts()
+            calls += len(message.tool_calls)
         for text in texts:
             text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-        for message in request.messages:
-            calls += len(message.tool_calls)
+        self.text_bytes = text_bytes
         schema = request.sampling.response_format.schema
         schema_bytes = len(schema.encode("utf-8", "replace")) if schema else 0
         messages, images = len(request.messages), len(request.files)
