@@ -77,12 +77,8 @@ class BodyWriter:
     def messages(self, request: GenerateRequest) -> list[dict[str, Any]]:
         """Return the messages, texts neutralised, every picture once and in its place."""
         messages = self._reserved.messages(request.messages)
-        places = []
-        for message in messages:
-            for part in message.parts:
-                if isinstance(part, ImagePart):
-                    places.append(part.index)
-        if len(places) != len(request.files) or set(places) != set(range(len(places))):
+        places = [part.index for message in messages for part in message.parts if isinstance(part, ImagePart)]
+        if sorted(places) != list(range(len(request.files))):
             raise EngineError("The images of the request and their places in the messages do not match.")
         return [_message(message, self._roles, request.files) for message in messages]
 

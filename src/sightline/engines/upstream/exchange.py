@@ -76,6 +76,8 @@ class Asking:
 
     def leave(self) -> None:
         """End the connection at once, and so the work, unless the answer is whole. Twice does no harm."""
+        if self.is_over:
+            return
         self.is_over = True
         if self._sending is not None and self._running is not None:
             self._server.exchanges.discard(self._running)
