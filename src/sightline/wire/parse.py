@@ -104,8 +104,10 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
         raw = _load(body)
         wire, problems = _validate(raw, len(body))
     placed = list(_readable_images(raw)) if wire is None else list(_images(wire))
-    images, image_problems = _open_all(placed, nonce if runs else None, runs, open_image)
-    problems += image_problems
+    images: list[EncodedImage] = []
+    if placed:
+        images, image_problems = _open_all(placed, nonce if runs else None, runs, open_image)
+        problems += image_problems
     if wire is None or problems:
         refused = RefusedChat.of(problems)
         refused.draft = None if wire is None else _request(wire, images)
