@@ -89,6 +89,7 @@ async def test_closed_route_takes_its_own_permission_and_no_other(
     assert allowed.status_code in (200, 400, 404)
     error = assert_error(refused, 403, "permission_denied")
     assert f"permission {permission}" in error["message"]
+    assert all(f"--permission {one}" in error["message"] for one in PERMISSIONS)
 
 
 WRONG: dict[str, Callable[[str], str]] = {

@@ -83,6 +83,17 @@ def test_revoked_key_is_shown_as_such(run: Run) -> None:
     assert "No valid key has the id" in again.stderr
 
 
+def test_revoking_the_last_key_that_may_manage_keys_says_so(run: Run) -> None:
+    for name in ("Ada", "Bob"):
+        run("keys", "create", name, "--permission", "admin")
+    run("keys", "create", "Cora")
+    ids = [line.split()[0] for line in run("keys", "list").stdout.splitlines()[1:]]
+
+    told = [run("keys", "revoke", key_id).stderr for key_id in ids]
+
+    assert ["may manage keys" in one for one in told] == [False, True, True]
+
+
 def test_list_has_what_a_key_may_do_and_has_spent(run: Run, tmp_path: Path) -> None:
     terms = ["--permission", "admin", "--permission", "usage", "--model", "gpt-4o", "--requests-per-min", "60"]
     terms += ["--tokens-per-min", "9000", "--max-in-flight", "4", "--spend-limit", "5.00", "--spend-period", "month"]
@@ -94,7 +105,10 @@ def test_list_has_what_a_key_may_do_and_has_spent(run: Run, tmp_path: Path) -> N
 
     assert head.split()[-3:] == ["models", "limits", "spent"]
     assert "valid until 2099-01-31 00:00" in ada
-    assert "admin usage      gpt-4o  60 requests/min, 9000 tokens/min, 4 at once  $1.25 of $5 this month" in ada
+    assert (
+        "admin usage      gpt-4o  60 requests/min, 9000 tokens/min, 4 at once, $5 a month  $1.25 of $5 this month"
+        in ada
+    )
     assert "valid " in bob
     assert bob.rstrip().endswith("inference usage  all     none")
 

@@ -52,6 +52,16 @@ def test_estimate_takes_prices_from_the_services_file_without_its_secrets(folder
     assert result.output.splitlines()[2].split() == [f"${IMAGE_TOKENS / 100_000:.5f}"]
 
 
+def test_estimate_knows_a_model_by_the_alias_of_the_services_file(folder: Path) -> None:
+    (folder / "service.toml").write_text(f'[aliases]\n"gpt-4o" = "{MODEL}"\n')
+
+    result = run("estimate", "small.png", "--model", "gpt-4o", "--config", "service.toml")
+
+    assert result.exit_code == 0, result.output
+    assert str(IMAGE_TOKENS) in result.output
+    assert "neither a folder nor a model" in run("estimate", "small.png", "--model", "gpt-4o").output
+
+
 def test_estimate_says_whose_tokens_are_not_all(folder: Path) -> None:
     """The service reads the text in a picture for some models, which only a count of a whole request holds."""
     with_pictures(folder / "unread")

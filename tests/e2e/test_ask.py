@@ -6,11 +6,14 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from sightline.cli import client, models
 from sightline.cli.main import app
 from support.pictures import picture
 from support.running import Running
@@ -101,6 +104,18 @@ def test_models_are_listed(run: Run) -> None:
 
     assert result.exit_code == 0
     assert "sightline/scripted" in result.stdout
+
+
+def test_models_are_listed_with_their_aliases_where_there_are_any(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "also as" not in run("models").stdout
+    listed = client.list_models
+
+    def with_alias(connected: httpx2.Client) -> list[dict[str, Any]]:
+        return [{**entry, "aliases": ["gpt-4o", "o"]} for entry in listed(connected)]
+
+    monkeypatch.setattr(models, "list_models", with_alias)
+
+    assert "gpt-4o, o" in run("models").stdout
 
 
 def test_unknown_key_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,6 +123,14 @@ def test_missing_padding_is_taken() -> None:
     assert open_image(reference("data:image/png;base64,", payload), 1, LIMITS).data == data
 
 
+@pytest.mark.parametrize("cut", [base64.b64encode(picture())[:-7], b"Q", b"QUJD\r\nQ"])
+def test_base64_that_was_cut_is_told_so(cut: bytes) -> None:
+    error = refused("data:image/png;base64,", cut)
+
+    assert error.code == "invalid_image"
+    assert f"cut short: {len(cut):,} characters" in error.message
+
+
 @pytest.mark.parametrize("payload", [b"!!!!", b"QUJ-_w==", b"QUJD=QUJD", b"Q", b"%41%42", "ä".encode(), b"\x00"])
 def test_other_base64_is_refused(payload: bytes) -> None:
     error = refused("data:image/png;base64,", payload)

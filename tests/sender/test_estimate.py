@@ -35,6 +35,12 @@ def test_the_models_that_run_unless_others_are_named_are_counted_by_default() ->
     assert image.fits
 
 
+def test_model_is_known_by_an_alias_of_the_settings() -> None:
+    (image,) = sightline.estimate([picture()], model="gpt-4o", settings=Settings(aliases={"gpt-4o": MODEL})).images
+
+    assert [seen.model for seen in image.models] == [MODEL]
+
+
 @pytest.mark.parametrize("one", ["photo.jpg", Path("photo.jpg"), b"\x89PNG"])
 def test_one_picture_where_a_list_belongs_is_told_so(one: Any) -> None:
     with pytest.raises(TypeError, match=re.escape("estimate([picture])")):

@@ -255,9 +255,10 @@ def _check(key: ApiKey, permission: Permission, now: datetime) -> None:
             raise AuthenticationError(f"This API key expired on {key.expires_at:%Y-%m-%d %H:%M} UTC; {_MAKE}")
     if permission not in key.permissions:
         has = " and ".join(sorted(key.permissions)) or "none"
+        both = " ".join(f"--permission {one}" for one in sorted({*key.permissions, permission}))
         raise PermissionDenied(
             f"This needs a key with the permission {permission}; yours has {has}. "
-            f"Make one with: sightline keys create NAME --permission {permission}"
+            f"Make one that has both with: sightline keys create NAME {both}"
         )
 
 

@@ -49,10 +49,12 @@ def estimate(
     counts it. Ends with status 1 if one does not fit.
     """
     try:
-        models = known_models(model or [])
-        settings = _settings(config, price, models)
+        settings = read_limits(config)
+        models = known_models([settings.aliases.get(name, name) for name in model or ()])
     except ConfigError as error:
         fail(str(error))
+    if price is not None:
+        settings = _priced(settings, price, models)
     files = [(path, _read(path)) for path in images]
     estimates = [estimate_image(data, models, settings, name=str(path), detail=detail) for path, data in files]
     out.print(_images_table(estimates, models))
@@ -70,10 +72,7 @@ def estimate(
         raise typer.Exit(1)
 
 
-def _settings(config: Path | None, price: str | None, models: list[KnownModel]) -> Settings:
-    settings = read_limits(config)
-    if price is None:
-        return settings
+def _priced(settings: Settings, price: str, models: list[KnownModel]) -> Settings:
     try:
         each = PriceSettings(prompt=Decimal(price))
     except InvalidOperation:

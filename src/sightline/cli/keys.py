@@ -93,10 +93,17 @@ def revoke(
     config: Config = None,
 ) -> None:
     """Refuse a key from now on; a running service notices within a second."""
+    now = datetime.now(UTC)
     with open_database(data, database, config, writes=True) as opened:
-        if not Keys(opened).revoke(key_id):
+        keys = Keys(opened)
+        if not keys.revoke(key_id):
             fail(f"No valid key has the id {key_id}. See: sightline keys list")
+        has_admin = any("admin" in key.permissions and key.state(now) == "valid" for key in keys.all())
     err.print(f"{key_id} is revoked.", markup=False)
+    if not has_admin:
+        err.print(
+            "No key may manage keys over HTTP any more. Make one with: sightline keys create NAME --permission admin"
+        )
 
 
 def _moment(text: str) -> int:
@@ -143,7 +150,11 @@ def _limits(key: ApiKey) -> str:
         (limits.tokens_per_min, "tokens/min"),
         (limits.max_in_flight, "at once"),
     )
-    return ", ".join(f"{limit} {of}" for limit, of in each if limit is not None) or "none"
+    shown = [f"{limit} {of}" for limit, of in each if limit is not None]
+    if key.spending is not None:
+        period = {"day": "a day", "month": "a month", "total": "in total"}[key.spending.period]
+        shown.append(f"${dollars(key.spending.nanos)} {period}")
+    return ", ".join(shown) or "none"
 
 
 def _spent(key: ApiKey, spent: Spent) -> str:

@@ -12,10 +12,12 @@ def models() -> None:
     """List the models of the running service."""
     with connect() as client:
         entries = list_models(client)
+    has_aliases = any(model["aliases"] for model in entries)
     table = Table(box=None, pad_edge=False)
-    for name in ("model", "takes", "images", "context"):
+    for name in ("model", *(("also as",) if has_aliases else ()), "takes", "images", "context"):
         table.add_column(name)
     for model in entries:
         takes = " + ".join(model["architecture"]["input_modalities"])
-        table.add_row(model["id"], takes, str(model["max_images"]), f"{model['context_length']:,}")
+        names = (model["id"], *((", ".join(model["aliases"]),) if has_aliases else ()))
+        table.add_row(*names, takes, str(model["max_images"]), f"{model['context_length']:,}")
     out.print(table)

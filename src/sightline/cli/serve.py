@@ -232,9 +232,8 @@ def serve(
     configure_logging()
     if settings.faults:
         log.error("faults_armed", plan=settings.faults, meaning="this service fails on purpose")
-    err.print(
-        f"Sightline is loading its models; it will answer on {url_of(settings.server.host, settings.server.port)} …"
-    )
+    url = url_of(settings.server.host, listeners[0].getsockname()[1])
+    err.print(f"Sightline is loading its models; it will answer on {url} …")
     if settings.server.workers > 1:
         _run_workers(settings, listeners)
     else:

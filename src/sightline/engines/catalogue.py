@@ -72,7 +72,10 @@ class Catalogue:
         told = [one.id for one in self.models() if allowed is None or self.names_of(one.id) & set(allowed)]
         loaded = ", ".join(told) or "none that this key may use"
         if wanted in self._known or not self.is_complete():
-            message = f"No engine serves {shown} at this moment; one is starting. Try again in a moment."
+            message = (
+                f"No engine serves {shown} at this moment; one is starting, or its servers cannot be reached. "
+                "Try again in a moment."
+            )
             raise EngineUnavailable(message, retry_after_s=2)
         raise ModelNotFound(f"There is no model {shown} here. Loaded: {loaded}.", param="model")
 

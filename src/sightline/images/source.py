@@ -6,6 +6,7 @@ Source: contract.md section 2; RFC 2397.
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Callable
 
 import pybase64
@@ -23,6 +24,7 @@ from sightline.images.header import MOST_SCANS, Broken, Header, name_format
 from sightline.settings import ImageLimits
 
 _SPACE = b" \t\r\n\f"
+_ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
 _LONGEST_TYPE = 127
 """Characters of a media type: a name may have as many (RFC 6838), and receipts repeat it."""
 _KEPT_WHOLE = {
@@ -110,6 +112,9 @@ def _data(reference: ImageReference, number: int) -> tuple[str, bytes]:
         return declared, _decode(reference.payload)
     except ValueError as error:
         message = f"image {number} is not valid base64; encode the file's bytes with the standard alphabet (+ and /)."
+        if _is_cut(reference.payload):
+            characters = f"{len(reference.payload):,} characters"
+            message = f"image {number} is base64 that was cut short: {characters}, which no file gives. Send all of it."
         raise ImageUndecodable(message, param=reference.param) from error
 
 
@@ -120,6 +125,12 @@ def _decode(payload: bytes | memoryview) -> bytes:
         # Wrapped lines (GNU base64) and missing padding are harmless; anything else fails again.
         kept = bytes(payload).translate(None, _SPACE)
         return pybase64.b64decode(kept + b"=" * (-len(kept) % 4), validate=True)
+
+
+def _is_cut(payload: bytes | memoryview) -> bool:
+    """Whether it is base64 but for its length: a single character more than whole groups stands for no byte."""
+    kept = bytes(payload).translate(None, _SPACE)
+    return len(kept) % 4 == 1 and not kept.translate(None, _ALPHABET)
 
 
 def is_exact(payload: bytes | memoryview, data: bytes) -> bool:

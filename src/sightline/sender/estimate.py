@@ -107,7 +107,8 @@ def estimate(
     """Say what pictures take of `model` (those that run unless others are named, if None), without a service.
 
     With `prompt`, also what one request of all `images` and this text takes. `messages`, in OpenAI's shape, are a
-    request of their own, pictures included. `detail` is that of `images`. `settings` holds limits and prices.
+    request of their own, pictures included. `detail` is that of `images`. `settings` holds limits, prices and
+    aliases.
 
     Raises:
         OSError: a picture's file cannot be read.
@@ -116,8 +117,8 @@ def estimate(
     """
     if isinstance(images, str | bytes | Path):
         raise TypeError("images is a list of pictures: estimate([picture])")
-    known = known_models([model] if model else [])
     settings = settings or Settings()
+    known = known_models([settings.aliases.get(model, model)] if model else [])
     read_once = [(str(one) if isinstance(one, str | Path) else "", read(one)) for one in images]
     estimates = tuple(
         estimate_image(data, known, settings, name=name or f"image {number}", detail=detail)

@@ -30,6 +30,7 @@ _LIST_EVERY_S = 5.0
 _TOLERANCE = 1
 _PREFIX = 256
 _NAME = "/v1/models"
+_MEANING = {"dead": {"meaning": "nothing answers there; is the server running, and the address right?"}}
 
 
 class Budget:
@@ -150,7 +151,7 @@ class Pool:
             server.wait_longer()
             if failure.kind == "dead":
                 server.take_back()
-            log.info("upstream_not_ready", upstream=server.name, why=failure.kind)
+            log.info("upstream_not_ready", upstream=server.name, why=failure.kind, **_MEANING.get(failure.kind, {}))
         except Exception:  # whatever it says, it is not asked without a pause
             server.wait_longer()
             log.exception("upstream_not_understood", upstream=server.name)
