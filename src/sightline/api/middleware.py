@@ -9,7 +9,6 @@ import asyncio
 import re
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -103,9 +102,9 @@ class EndWithClient:
         running: Running
         if on_leave is None:
             running = watch = Watch(self._read, receive)
-            receive, stop = watch.receive, watch.end
+            receive = watch.receive
         else:
-            running, stop = Running(Client(has_left=False)), partial(on_leave, None)
+            running = Running(Client(has_left=False))
             on_leave(running.leave)
         scope.setdefault("state", {})["client"] = running.client
         try:
@@ -115,7 +114,10 @@ class EndWithClient:
                 raise
             running.task.uncancel()
         finally:
-            stop()
+            if on_leave is None:
+                watch.end()
+            else:
+                on_leave(None)
 
 
 class Running:

@@ -95,6 +95,8 @@ class Pool:
             EngineUnavailable: none can answer.
             EngineOverloaded: all have as much to do as they may.
         """
+        if len(self.servers) == 1 and self.servers[0].can_take(request.model, self._most):
+            return self.servers[0]
         able = [server for server in self.servers if server.is_in and request.model in server.served]
         if len(able) > 1:
             able = [server for server in able if server is not avoid] or able

@@ -111,6 +111,10 @@ class Server:
         """How many requests it is at work on."""
         return len(self.exchanges)
 
+    def can_take(self, model: str, most: int) -> bool:
+        """Whether it is in, has the model, and is at work on fewer than `most` requests."""
+        return self.is_in and model in self.served and len(self.exchanges) < most
+
     def serve(self, served: Mapping[str, Served]) -> None:
         """Take note of what it serves from now on, by our names."""
         self.served = served
