@@ -164,7 +164,7 @@ class RemoteBuckets:
         assert isinstance(reply, Taken)
         return reply.window
 
-    async def adjust(self, name: str, limit: int, cost: int) -> None:
+    def adjust(self, name: str, limit: int, cost: int) -> None:
         """See `Buckets.adjust`; the desk hears of it before it hears of any later request."""
         self._desk.tell(Adjust(name, limit, cost))
 
