@@ -31,7 +31,7 @@ class Counter:
     name: str
     help: str
     labels: tuple[str, ...] = ()
-    values: dict[Labels, float] = field(default_factory=lambda: defaultdict(int))
+    values: defaultdict[Labels, float] = field(default_factory=lambda: defaultdict(int))
 
     def add(self, labels: Labels = (), amount: float = 1) -> None:
         """Count."""

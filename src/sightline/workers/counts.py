@@ -49,7 +49,7 @@ def _sum(one: Series, other: Series) -> Series:
 
 def _copy(metric: Counter | Histogram | Gauge) -> Counter | Histogram | Gauge:
     if isinstance(metric, Counter):
-        return replace(metric, values=dict(metric.values))
+        return replace(metric, values=metric.values.copy())
     if isinstance(metric, Histogram):
         counts = {labels: list(counts) for labels, counts in metric.counts.items()}
         return replace(metric, counts=counts, sums=dict(metric.sums))
