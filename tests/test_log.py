@@ -72,6 +72,20 @@ def test_trace_shows_the_code_and_not_the_values(capsys: pytest.CaptureFixture[s
     assert shown.count("sk-sl-very-secret") == 0
 
 
+def test_what_cannot_be_written_takes_no_other_line_along(capsys: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        for value in ("a", "\ud800", "c"):
+            get_logger("m").info("event", value=value)
+        await asyncio.sleep(0)
+
+    configure_logging(json=True)
+    asyncio.run(work())
+
+    first, half, last = (json.loads(line)["value"] for line in capsys.readouterr().err.splitlines())
+    assert (first, last) == ("a", "c")
+    assert "ud800" in half
+
+
 def test_lines_of_a_loop_come_in_order_and_the_last_one_too(capsys: pytest.CaptureFixture[str]) -> None:
     async def work() -> None:
         get_logger("loop").info("first")

@@ -98,6 +98,16 @@ def _for_terminal(_: Any, __: str, event: structlog.typing.EventDict) -> structl
     return {name: value.translate(_CONTROLS) if isinstance(value, str) else value for name, value in event.items()}
 
 
+def _lines(events: list[structlog.typing.EventDict]) -> bytes:
+    """Write events as JSON, a line each; what of one cannot be written, half a character of a file's name, in ASCII."""
+    try:
+        return _json.encode_lines(events)
+    except (TypeError, ValueError):
+        if len(events) > 1:
+            return b"".join([_lines([event]) for event in events])
+        return _json.encode_lines([{name: ascii(value) for name, value in events[0].items()}])
+
+
 class Lines:
     """Writes each event as a line of JSON: on an event loop those of one turn together, as that turn ends, elsewhere at
     once.
@@ -123,7 +133,7 @@ class Lines:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self._write(_json.encode_lines([event]))
+            self._write(_lines([event]))
             self._flush()
             return
         if not self._waiting:
@@ -134,7 +144,7 @@ class Lines:
         """Write what waits."""
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._write(_json.encode_lines(waiting))
+            self._write(_lines(waiting))
             self._flush()
 
     debug = warning = error = exception = critical = info

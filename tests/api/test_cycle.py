@@ -159,6 +159,40 @@ async def test_body_is_what_came_however_it_was_cut(pieces: tuple[bytes, ...]) -
     assert await asked.receive() == {"type": "http.request", "body": b"abc", "more_body": False}
 
 
+async def test_who_leaves_is_told_of_once_the_body_is_handed_on_and_not_before() -> None:
+    told: list[str] = []
+    unread, read = cycle(Transport()), cycle(Transport())
+    for asked in (unread, read):
+        asked.on_leave(lambda: told.append("left"))
+    read.add(b"whole")
+    await read.receive()
+
+    unread.leave()
+    assert told == []
+
+    read.leave()
+    assert told == ["left"]
+
+
+@pytest.mark.parametrize("is_waiting", [True, False])
+async def test_who_leaves_within_the_body_is_told_of_when_more_is_asked_for(is_waiting: bool) -> None:
+    told: list[str] = []
+    asked = cycle(Transport())
+    asked.more_body = True
+    asked.on_leave(lambda: told.append("left"))
+    if is_waiting:
+        waiting = asyncio.create_task(asked.receive())
+        await asyncio.sleep(0)
+        asked.leave()
+        message = await waiting
+    else:
+        asked.leave()
+        message = await asked.receive()
+
+    assert told == ["left"]
+    assert message == {"type": "http.disconnect"}
+
+
 async def test_request_is_freed_with_its_body_without_the_collector() -> None:
     transport = Transport()
     answered = cycle(transport)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import psutil
@@ -79,3 +81,17 @@ def test_slot_of_a_client_that_left_goes_to_the_next(http: httpx2.Client, servic
 
     assert answer.status_code == 200
     assert answer.json()["usage"]["completion_tokens"] <= 1
+
+
+def test_key_is_revoked_although_who_asked_for_it_does_not_wait(http: httpx2.Client, service: LocalService) -> None:
+    """By a time limit of theirs, an interrupt or a proxy: what reads no body is carried out."""
+    url = urlsplit(service.url)
+    for _ in range(8):
+        key_id = http.post("/v1/admin/keys", json={"name": "Ada"}).json()["id"]
+        with socket.create_connection((url.hostname, url.port)) as client:
+            head = (
+                f"DELETE /v1/admin/keys/{key_id} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {service.api_key}\r\n\r\n"
+            )
+            client.sendall(head.encode())
+
+        wait_for(lambda key=key_id: http.get(f"/v1/admin/keys/{key}").json()["state"] == "revoked", 5)

@@ -16,7 +16,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 _HEADER = b"%b: %b\r\n"
 _UNSAFE = bytes([code for code in (*range(32), 127) if code != ord("\t")])
 ON_LEAVE = "sightline.on_leave"
-"""ASGI extension: a function that takes what is to be called when the client is gone, or None for nothing any more."""
+"""ASGI extension: a function that takes what is to be called when the client is gone, or None for nothing any more.
+
+It is called once the body has been handed on, or as more of that is asked for: what reads no body, as most that change
+something do not, is carried out although its client does not wait.
+"""
 _WITHOUT_BODY = frozenset({204, 304})
 _MOST_TOGETHER_BYTES = 65_536
 
@@ -27,6 +31,7 @@ class Cycle(RequestResponseCycle):
     body: bytes | bytearray  # type: ignore[assignment]  # a body that comes in one piece is handed on uncopied
     _head = b""  # of an answer whose body has not begun
     _leaving: Callable[[], None] | None = None
+    _is_read = False  # the body is handed on whole
     _pieces: list[bytes] | None = None  # of a body that comes in pieces: those of the same moment go out together
     _pieces_bytes = 0
     _is_framed = True
@@ -43,26 +48,34 @@ class Cycle(RequestResponseCycle):
     def on_leave(self, call: Callable[[], None] | None) -> None:
         """Have `call` called when the client is gone; None: nobody wants to know any more."""
         self._leaving = call
-        if call is not None:
-            self.flow.resume_reading()  # else its end is not seen
-            if self.disconnected:
-                call()
 
     def leave(self) -> None:
         """The client is gone."""
         self.disconnected, self.waiting_for_100_continue = True, False
         self.message_event.set()
-        if self._leaving is not None:
+        if self._leaving is not None and self._is_read:
             self._leaving()
 
     async def receive(self) -> Any:
         """A body that is there whole, at once; else as uvicorn."""
         is_over = self.disconnected or self.response_complete or self.waiting_for_100_continue
         if not self.body or self.more_body or is_over:
-            return await super().receive()
+            message: Any = await super().receive()
+            if message["type"] != "http.disconnect":
+                self._hand_on(message["more_body"])
+            elif self.disconnected and not self._is_read and self._leaving is not None:
+                self._leaving()
+                await asyncio.sleep(0)  # the request's task ends here
+            return message
         body, self.body = self.body, b""
         self.message_event.clear()
+        self._hand_on(False)
         return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+    def _hand_on(self, more: bool) -> None:
+        if not more:
+            self._is_read = True
+            self.flow.resume_reading()  # else the client's end is not seen
 
     async def send(self, message: Any) -> None:
         """Take the head of the answer, or a piece of its body.

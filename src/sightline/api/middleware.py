@@ -130,9 +130,10 @@ class Running:
         self.task: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
 
     def leave(self) -> None:
-        """The client has left."""
-        self.client.has_left = True
-        self.task.cancel()
+        """The client has left; it can be told several times."""
+        if not self.client.has_left:
+            self.client.has_left = True
+            self.task.cancel()
 
 
 class Watch(Running):

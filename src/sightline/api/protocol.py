@@ -209,7 +209,9 @@ class Connection(HttpToolsProtocol):
         """Put what the request's line says into ASGI's scope."""
         scope: Any = self.scope
         firsts = scope[FIRSTS] = firsts_of(scope)
-        self.expect_100_continue = firsts.get(b"expect", b"").lower() == b"100-continue"
+        if b"expect" in firsts:
+            expected = [value.lower() for name, value in scope["headers"] if name == b"expect"]
+            self.expect_100_continue = b"100-continue" in expected
         scope["method"] = self.parser.get_method().decode("ascii")
         scope["http_version"] = self.parser.get_http_version()
         parts = _usual_parts(self.url) if len(self.url) <= _USUAL_URL_BYTES else _parts(self.url)
