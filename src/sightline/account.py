@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -225,8 +225,7 @@ class Account:
         self._is_complete = True
         metrics.answered(self._model.id, usage, cost.total_nanos)
         self._end_trace(usage)
-        key = self._call.key
-        await self._limits.settle_tokens(key.id, key.limits, self._reserved_tokens, usage.total_tokens)
+        await self._settle_tokens(usage.total_tokens)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -255,12 +254,15 @@ class Account:
             if self._booking is not None:
                 self._booking.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
         self._end_trace(usage, error)
-        key = self._call.key
-        await self._limits.settle_tokens(key.id, key.limits, self._reserved_tokens, usage.total_tokens)
+        await self._settle_tokens(usage.total_tokens)
 
     def _end_trace(self, usage: Usage, error: BaseException | None = None) -> None:
         if self._trace is not None:
             self._trace.end(usage, error)
+
+    def _settle_tokens(self, used: int) -> Awaitable[None]:
+        key = self._call.key
+        return self._limits.settle_tokens(key.id, key.limits, self._reserved_tokens, used)
 
 
 def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> Usage:

@@ -11,8 +11,7 @@ from starlette.types import Receive, Scope
 
 from sightline.errors import SMALLER_IMAGES, RequestTooLarge, UnsupportedMediaType
 
-FIRSTS = "sightline.headers"
-"""Where a scope has the first header of each name: made once, since every request is asked for half a dozen."""
+_FIRSTS = "sightline.headers"
 _JSON = "application/json"
 _JSON_BYTES = _JSON.encode()
 _IDENTITY = frozenset({"identity", ""})
@@ -20,15 +19,15 @@ _SMALL_BYTES = 4096
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
-def header(scope: Scope, name: bytes, absent: str = "") -> str:
-    """The first header called `name`, which is in lower case; `absent` when it was not sent."""
-    value = _firsts(scope).get(name)
-    return absent if value is None else str(value, "latin-1")
+def header(scope: Scope, name: bytes) -> str:
+    """The first header called `name`, which is in lower case; empty when it was not sent."""
+    value = first_headers(scope).get(name)
+    return "" if value is None else str(value, "latin-1")
 
 
 def headers(scope: Scope, name: bytes) -> list[str]:
     """Every header called `name`, which is in lower case."""
-    firsts = _firsts(scope)
+    firsts = first_headers(scope)
     if name not in firsts:
         return []
     if len(firsts) == len(scope["headers"]):  # none came twice
@@ -36,15 +35,11 @@ def headers(scope: Scope, name: bytes) -> list[str]:
     return [str(value, "latin-1") for key, value in scope["headers"] if key == name]
 
 
-def firsts_of(scope: Scope) -> dict[bytes, bytes]:
-    """The first header of each name."""
-    return dict(reversed(scope["headers"]))
-
-
-def _firsts(scope: Scope) -> dict[bytes, bytes]:
-    firsts: dict[bytes, bytes] | None = scope.get(FIRSTS)
-    if firsts is None:  # another server's
-        firsts = scope[FIRSTS] = firsts_of(scope)
+def first_headers(scope: Scope) -> dict[bytes, bytes]:
+    """The first header of each name: made once, since every request is asked for half a dozen of them."""
+    firsts: dict[bytes, bytes] | None = scope.get(_FIRSTS)
+    if firsts is None:
+        firsts = scope[_FIRSTS] = dict(reversed(scope["headers"]))
     return firsts
 
 
@@ -55,7 +50,7 @@ async def read_json_body(scope: Scope, receive: Receive, limit_bytes: int, *, re
         UnsupportedMediaType: declared as something other than JSON, or as compressed.
         RequestTooLarge: by its `Content-Length`, before anything is read; or while reading, where there is none.
     """
-    sent = _firsts(scope)
+    sent = first_headers(scope)
     if sent.get(b"content-type", _JSON_BYTES) != _JSON_BYTES:
         media_type = header(scope, b"content-type").split(";", 1)[0].strip().lower()
         if media_type != _JSON and not media_type.endswith("+json"):

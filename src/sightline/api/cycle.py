@@ -18,8 +18,8 @@ _UNSAFE = bytes([code for code in (*range(32), 127) if code != ord("\t")])
 ON_LEAVE = "sightline.on_leave"
 """ASGI extension: a function that takes what is to be called when the client is gone, or None for nothing any more.
 
-It is called once the body has been handed on, or as more of that is asked for: what reads no body, as most that change
-something do not, is carried out although its client does not wait.
+It is called once the body has been handed on, or as more of that is asked for: what reads no body, like a DELETE, is
+carried out although its client does not wait.
 """
 _WITHOUT_BODY = frozenset({204, 304})
 _MOST_TOGETHER_BYTES = 65_536
@@ -61,21 +61,20 @@ class Cycle(RequestResponseCycle):
         is_over = self.disconnected or self.response_complete or self.waiting_for_100_continue
         if not self.body or self.more_body or is_over:
             message: Any = await super().receive()
-            if message["type"] != "http.disconnect":
-                self._hand_on(message["more_body"])
+            if message["type"] == "http.request" and not message["more_body"]:
+                self._body_is_read()
             elif self.disconnected and not self._is_read and self._leaving is not None:
                 self._leaving()
                 await asyncio.sleep(0)  # the request's task ends here
             return message
         body, self.body = self.body, b""
         self.message_event.clear()
-        self._hand_on(False)
+        self._body_is_read()
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
-    def _hand_on(self, more: bool) -> None:
-        if not more:
-            self._is_read = True
-            self.flow.resume_reading()  # else the client's end is not seen
+    def _body_is_read(self) -> None:
+        self._is_read = True
+        self.flow.resume_reading()  # else the client's end is not seen
 
     async def send(self, message: Any) -> None:
         """Take the head of the answer, or a piece of its body.

@@ -20,7 +20,7 @@ from urllib.parse import unquote
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from sightline.api.body import FIRSTS, firsts_of
+from sightline.api.body import first_headers
 from sightline.api.cycle import ON_LEAVE, Cycle
 from sightline.api.failures import response_of
 from sightline.corked import Corked
@@ -208,8 +208,7 @@ class Connection(HttpToolsProtocol):
     def _describe(self) -> None:
         """Put what the request's line says into ASGI's scope."""
         scope: Any = self.scope
-        firsts = scope[FIRSTS] = firsts_of(scope)
-        if b"expect" in firsts:
+        if b"expect" in first_headers(scope):
             expected = [value.lower() for name, value in scope["headers"] if name == b"expect"]
             self.expect_100_continue = b"100-continue" in expected
         scope["method"] = self.parser.get_method().decode("ascii")

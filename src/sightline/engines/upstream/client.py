@@ -346,28 +346,20 @@ class Sending:
         self._connection: Connection | None = None
 
     async def __aenter__(self) -> Reply:
-        connection = self._client.kept()
-        if connection is not None:
-            reply, began_s = self._ask(connection), time.monotonic()
+        kept = self._client.kept()
+        while True:
+            reply, began_s = self._ask(kept or await self._client.connect()), time.monotonic()
             try:
                 await reply.head()
-            except Broken:
+            except BaseException as error:
                 self.leave()
                 # The server had closed it meanwhile, most likely; what it has begun to answer is not sent twice.
-                if reply.has_come or time.monotonic() - began_s > _STALE_S:
+                is_stale = kept is not None and isinstance(error, Broken) and not reply.has_come
+                if not is_stale or time.monotonic() - began_s > _STALE_S:
                     raise
-            except BaseException:
-                self.leave()
-                raise
+                kept = None
             else:
                 return reply
-        reply = self._ask(await self._client.connect())
-        try:
-            await reply.head()
-        except BaseException:
-            self.leave()
-            raise
-        return reply
 
     def _ask(self, connection: Connection) -> Reply:
         self._connection, self._reply = connection, connection.ask(self._message)
