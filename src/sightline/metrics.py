@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -202,11 +202,3 @@ def text(table: Table = ALL) -> bytes:
     registry.register(_Families(table))
     ProcessCollector(registry=registry)
     return generate_latest(registry)
-
-
-async def _here() -> bytes:
-    return text()
-
-
-of_all: Callable[[], Awaitable[bytes]] = _here
-"""The metrics of the whole service: of this process, or of all its workers where it is one of several."""

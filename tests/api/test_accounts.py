@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 from starlette.applications import Starlette
 
-from sightline import faults
+from sightline import failpoints
 from sightline.api.runtime import Runtime
 from sightline.core import KeyLimits, SpendingLimit
 from sightline.engines.scripted import ScriptedEngine
@@ -232,11 +232,11 @@ async def test_odd_idempotency_keys_are_400(client: httpx2.AsyncClient, key: str
 @pytest.mark.parametrize("stream", [False, True])
 async def test_without_a_row_there_is_no_answer(client: httpx2.AsyncClient, database: Database, stream: bool) -> None:
     await client.get("/v1/models")  # the key is known from here on, though the database is not to be had
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     try:
         answer = await client.post(CHAT, json=chat("a", stream=stream))
     finally:
-        faults.arm("")
+        failpoints.arm("")
     good = await client.post(CHAT, json=chat("a", stream=stream))
 
     assert_error(answer, 503, "store_unavailable")
@@ -251,9 +251,9 @@ async def test_an_answer_that_cannot_be_settled_does_not_go_out(
     engine.step_s = 0.05
     running = asyncio.create_task(client.post(CHAT, json=chat("a b c d")))
     await until(lambda: rows(database) != [])
-    faults.arm("store.commit=error")
+    failpoints.arm("store.commit=error")
     answer = await running
-    faults.arm("")
+    failpoints.arm("")
 
     assert_error(answer, 503, "store_unavailable")
     await until(lambda: [(row.outcome, row.prompt_nanos) for row in rows(database)] == [("failed", 0)])

@@ -14,4 +14,4 @@ async def show_metrics(request: Request) -> Response:
     """The metrics of all keys together, so only for `admin`, unless `server.open_metrics` opens them to all."""
     if not runtime_of(request.scope).settings.server.open_metrics:
         await caller(request.scope, "admin")
-    return Response(await metrics.of_all(), headers={"content-type": metrics.MEDIA_TYPE})
+    return Response(metrics.text(), headers={"content-type": metrics.MEDIA_TYPE})

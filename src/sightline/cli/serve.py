@@ -7,8 +7,8 @@ import gc
 import logging
 import socket
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
-from sightline import faults, traces
+from sightline import traces
 from sightline.admission.admit import Admission
 from sightline.admission.limits import RateLimits
 from sightline.allocator import give_back
@@ -25,11 +25,9 @@ from sightline.app import create_app
 from sightline.cli.descriptors import with_room_for_connections
 from sightline.cli.greeting import greet_first, open_database, url_of
 from sightline.cli.terminal import DatabaseUrl, err, fail
-from sightline.engines.base import Engine
 from sightline.errors import ConfigError
 from sightline.log import configure_logging, get_logger
 from sightline.settings import ServerSettings, Settings, engine_spec, merge_settings, read_file, upstream_pool
-from sightline.workers.parent import Parent, listen, program
 
 log = get_logger(__name__)
 
@@ -46,15 +44,6 @@ _LARGEST_KEPT_BYTES = 32 << 20  # glibc takes no more
 SWITCH_S = 0.0005
 """How long a thread that wants the interpreter waits before the one that has it is asked for it. By Python's 5 ms a
 commit would be waiting for most of its time, and be woken in vain whenever the event loop calls the system."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What a server may have in common with others; None is its own."""
-
-    admission: Admission
-    engines: Sequence[Engine] | None = None
-    limits: RateLimits | None = None
 
 
 def spare_collector() -> None:
@@ -78,22 +67,16 @@ def keep_memory() -> None:
 class Server(uvicorn.Server):
     """uvicorn, with an exit status of our own: a drained stop is a success, a failed start is not."""
 
-    def __init__(self, settings: Settings, shared: Shared | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(_uvicorn(settings))
-        shared = shared or Shared(Admission.of(settings))
-        self.admission = shared.admission
+        self.admission = Admission.of(settings)
         self.failure: str | None = None
         self._settings = settings
         self._are_engines_ready = False
         self._held_back: list[socket.socket] = []
         self._opening: asyncio.Task[None] | None = None
         self.config.app = self._application = create_app(
-            settings,
-            shared.admission,
-            engines=shared.engines,
-            limits=shared.limits,
-            on_ready=self._engines_ready,
-            on_failure=self.fail,
+            settings, self.admission, on_ready=self._engines_ready, on_failure=self.fail
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -186,9 +169,6 @@ def serve(
         bool | None,
         typer.Option("--reuse-port", help="Share the port: start a new process so, then stop the old one."),
     ] = None,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read, check and answer requests; they share the engines. [1]")
-    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -214,7 +194,6 @@ def serve(
         "server.host": host,
         "server.port": port,
         "server.reuse_port": reuse_port,
-        "server.workers": workers,
         "data": data,
         "database": database,
         "aliases": _pairs(alias),
@@ -225,51 +204,19 @@ def serve(
         RateLimits(settings.redis_url)  # connects nothing; what it cannot do is a sentence here
         if settings.traces:
             traces.require()
-        listeners = _listen(settings.server)
-        faults.arm(settings.faults)
+        listener = _listen(settings.server)
     except ConfigError as error:
         fail(str(error))
     configure_logging()
-    if settings.faults:
-        log.error("faults_armed", plan=settings.faults, meaning="this service fails on purpose")
-    url = url_of(settings.server.host, listeners[0].getsockname()[1])
+    url = url_of(settings.server.host, listener.getsockname()[1])
     err.print(f"Sightline is loading its models; it will answer on {url} …")
-    if settings.server.workers > 1:
-        _run_workers(settings, listeners)
-    else:
-        _run_here(settings, listeners)
-
-
-def _run_here(settings: Settings, listeners: list[socket.socket]) -> None:
-    quiet()
+    logging.getLogger("uvicorn.error").addFilter(_is_failure)
     server = Server(with_room_for_connections(settings))
-    server.run(sockets=listeners)
+    server.run(sockets=[listener])
     if server.failure:
         fail(server.failure)
     if not server.started:
         raise typer.Exit(1)
-
-
-def _run_workers(settings: Settings, listeners: list[socket.socket]) -> None:
-    import uvloop  # not where there are no such sockets
-
-    port = listeners[0].getsockname()[1]
-
-    async def run() -> tuple[int, str | None]:
-        parent = Parent(settings, listeners, program(), lambda: greet_first(settings, port))
-        return await parent.run(), parent.failure
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        status, failure = runner.run(run())
-    if failure:
-        fail(failure)
-    if status:
-        raise typer.Exit(1)
-
-
-def quiet() -> None:
-    """Keep out of the log what uvicorn says of requests that a stop cut short."""
-    logging.getLogger("uvicorn.error").addFilter(_is_failure)
 
 
 def _is_failure(record: logging.LogRecord) -> bool:
@@ -317,13 +264,18 @@ def _uvicorn(settings: Settings) -> uvicorn.Config:
     )
 
 
-def _listen(server: ServerSettings) -> list[socket.socket]:
+def _listen(server: ServerSettings) -> socket.socket:
     """Take the port: a shared one without listening on it yet, any other so that clients wait instead of failing."""
     host, port = server.host, server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        if not server.reuse_port and server.workers == 1:
-            return [socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)]
-        return listen(server)
+        if not server.reuse_port:
+            return socket.create_server((host, port), family=family)
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+        return listener
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
         raise ConfigError(f"Cannot listen on {url_of(host, port)}: {reason}. Choose another --port.") from error

@@ -171,15 +171,15 @@ class ProcessEngine:
             raise ConfigError(self._refusal)
         log.error("engine_died", kind=self.spec.kind, status=child.returncode)
 
-    async def _spawn(self, *ends: socket.socket) -> asyncio.subprocess.Process:
-        """Start the program of a child, to which `ends` belong from then on."""
-        numbers = [end.fileno() for end in ends]
+    async def _spawn(self, end: socket.socket) -> asyncio.subprocess.Process:
+        """Start the program of a child, which inherits `end`."""
+        number = end.fileno()
         spec = msgspec.json.encode(self.spec).decode()
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "sightline.engines.child", spec, *map(str, numbers)),
+            *("-m", "sightline.engines.child", spec, str(number)),
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=numbers,
+            pass_fds=[number],
             start_new_session=True,
         )
 

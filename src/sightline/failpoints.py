@@ -1,8 +1,11 @@
-"""Faults on purpose: named points in the real code where a test can make the world fail, by a seed.
+"""Failpoints: named places in the real code where a test makes the world fail, by a seed.
 
-Nothing happens unless `arm` was called. A plan is text, for example `seed=7 store.commit=error@0.1
+Nothing happens unless a test arms a plan: in its own process by `arm`, in a service that it starts by the environment
+variable `FAILPOINTS`. It is no setting. A plan is text, for example `seed=7 store.commit=error@0.1
 store.write=slow:0.5`: at each point an action, `:` its argument, `@` how likely it is (1 unless said). A plan `@FILE`
 is what the file says, and is read again whenever that changes, so that a running service can fail for a while.
+
+Source: the idea and the variable's name are those of FreeBSD's fail(9) and of the `fail` crate.
 """
 
 from __future__ import annotations
@@ -15,17 +18,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.errors import ConfigError
-
 ACTIONS = ("error", "slow", "kill")
 
 
-class InjectedFault(OSError):
+class FailpointError(OSError):
     """Raised at a point by the action `error`; an OSError, as a full disk or a lost connection would be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Failure:
     """What may happen at one point: `error`, `slow` for `argument` seconds, or `kill` this process."""
 
     action: str
@@ -34,17 +35,17 @@ class Fault:
 
 
 class Plan:
-    """The faults of each point, and the dice; the same seed rolls the same."""
+    """The failures of each point, and the dice; the same seed rolls the same."""
 
     def __init__(self, text: str) -> None:
-        self.faults: dict[str, list[Fault]] = {}
+        self.failures: dict[str, list[Failure]] = {}
         seed = 0
         for item in text.split():
             name, _, what = item.partition("=")
             if name == "seed":
                 seed = int(what)
             else:
-                self.faults.setdefault(name, []).append(_fault(what))
+                self.failures.setdefault(name, []).append(_parse(what))
         self.dice = random.Random(seed)
 
 
@@ -66,45 +67,43 @@ class PlanFile:
         return self._plan
 
 
-_plan: Plan | PlanFile | None = None
-
-
 def arm(text: str) -> None:
     """Follow the plan `text` from now on; empty disarms.
 
     Raises:
-        ConfigError: the plan cannot be read.
+        ValueError: the plan cannot be read.
     """
     global _plan
-    try:
-        _plan = PlanFile(Path(text[1:])) if text.startswith("@") else Plan(text) if text.strip() else None
-    except ValueError as error:
-        raise ConfigError(f"faults: {error}") from error
+    _plan = PlanFile(Path(text[1:])) if text.startswith("@") else Plan(text) if text.strip() else None
 
 
-def reach(point: str) -> None:
+def failpoint(point: str) -> None:
     """Let happen what the plan has for `point`.
 
     Raises:
-        InjectedFault: by the action `error`.
+        FailpointError: by the action `error`.
     """
     if _plan is None:
         return
     plan = _plan.plan() if isinstance(_plan, PlanFile) else _plan
-    for fault in plan.faults.get(point, ()):
-        if plan.dice.random() >= fault.chance:
+    for failure in plan.failures.get(point, ()):
+        if plan.dice.random() >= failure.chance:
             continue
-        if fault.action == "slow":
-            time.sleep(fault.argument)
-        elif fault.action == "kill":
+        if failure.action == "slow":
+            time.sleep(failure.argument)
+        elif failure.action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         else:
-            raise InjectedFault(f"injected at {point}")
+            raise FailpointError(f"injected at {point}")
 
 
-def _fault(text: str) -> Fault:
+def _parse(text: str) -> Failure:
     what, _, chance = text.partition("@")
     action, _, argument = what.partition(":")
     if action not in ACTIONS:
         raise ValueError(f"{action!r} is none of {', '.join(ACTIONS)}")
-    return Fault(action, float(argument or 0), float(chance or 1))
+    return Failure(action, float(argument or 0), float(chance or 1))
+
+
+_plan: Plan | PlanFile | None = None
+arm(os.environ.get("FAILPOINTS", ""))
