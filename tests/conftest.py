@@ -140,7 +140,7 @@ def app(
 ) -> Starlette:
     """The application, as its lifespan would set it up, but with the shared pool."""
     app = create_app(settings, admission, engines=[])
-    app.runtime = Runtime(settings, keys, admission, limits, service, database)
+    app.state.runtime = Runtime(settings, keys, admission, limits, service, database)
     return app
 
 

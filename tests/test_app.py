@@ -24,7 +24,7 @@ async def test_engines_of_the_settings_are_started_and_stopped(settings: Setting
 
     async with app.router.lifespan_context(app):
         await ready.wait()
-        service = app.runtime.service
+        service = app.state.runtime.service
         was_ready = service.is_ready()
 
     assert was_ready

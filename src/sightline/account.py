@@ -18,7 +18,7 @@ from sightline import metrics, traces
 from sightline.admission.buckets import Window
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import LimitReached, RateLimits
-from sightline.core import ChatRequest, Delta, ModelInfo, Usage, tenths_of_ms
+from sightline.core import ChatRequest, ConnectionState, Delta, ModelInfo, Usage, tenths_of_ms
 from sightline.errors import EngineUnavailable, ServiceError
 from sightline.ids import new_id
 from sightline.images.receipt import ImageReceipt
@@ -32,15 +32,6 @@ from sightline.repeating import again
 TOKENS_A_MESSAGE = 8
 TOKENS_A_CALL = 16
 _STOPPED = EngineUnavailable("the service stopped before the answer was complete")
-
-
-class Client(msgspec.Struct):
-    """Who waits for an answer.
-
-    `has_left` is None where the server does not tell: then a request that is cancelled is taken to have been left.
-    """
-
-    has_left: bool | None = None
 
 
 class Call(msgspec.Struct):
@@ -58,7 +49,7 @@ class Call(msgspec.Struct):
     requests: Window | None = None
     tokens: Window | None = None
     traceparent: str = ""
-    client: Client = msgspec.field(default_factory=Client)
+    connection: ConnectionState = msgspec.field(default_factory=ConnectionState)
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -230,7 +221,7 @@ class Account:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give back what was set aside if the request came to nothing; charge a leaver for what was made.
+        """Give back what was reserved if the request came to nothing; charge a client that left for what was made.
 
         A request that was cancelled for any other reason, as when the service is told to stop at once, costs nothing.
         """
@@ -241,8 +232,8 @@ class Account:
         usage = Usage(0, 0)
         is_cut = isinstance(error, asyncio.CancelledError | GeneratorExit)
         is_cancelled = is_cut and _is_cancelled()
-        has_left = self._call.client.has_left
-        if is_cut and (is_cancelled if has_left is None else has_left):
+        has_disconnected = self._call.connection.disconnected
+        if is_cut and (is_cancelled if has_disconnected is None else has_disconnected):
             usage = self._meter.usage()
             cost = self._prices.cost(self._model.id, usage)
             metrics.answered(self._model.id, usage, cost.total_nanos)

@@ -19,9 +19,8 @@ BASE = {
     "metrics",
     "failpoints",
     "traces",
-    "allocator",
+    "malloc",
     "checks",
-    "corked",
 }
 STAGES = {"admission", "images", "engines", "metering"}
 
@@ -31,6 +30,7 @@ ALLOWED = {
     "quoting": set(),
     "wire": set(),
     "store": set(),
+    "server": set(),
     **{name: {"store"} for name in STAGES},
     "repeating": {"quoting"},
     "account": STAGES | {"repeating"},
@@ -41,9 +41,9 @@ ALLOWED = {
     "batch": STAGES | {"service", "wire", "store"},
     "api": STAGES | {"account", "service", "batch", "wire", "store"},
     "dashboard": STAGES | {"service", "batch", "wire", "store"},
-    "app": STAGES | {"account", "service", "batch", "api", "dashboard", "wire", "store"},
+    "app": STAGES | {"server", "account", "service", "batch", "api", "dashboard", "wire", "store"},
     "cluster": STAGES | {"app"},
-    "cli": STAGES | {"service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
+    "cli": STAGES | {"server", "service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
     "__main__": {"cli"},
 }
 FILES = sorted(file for file in SOURCE.rglob("*.py") if file != SOURCE / "__init__.py")

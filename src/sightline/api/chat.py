@@ -1,7 +1,6 @@
 """`POST /v1/chat/completions`: the key, the body, and the service's stream as one answer or as events.
 
-And `…/input_tokens`, which takes the same body and says what it would use. Plain ASGI: Starlette's `Request` and
-`Response` take as long as reading and checking a short body.
+And `…/input_tokens`, which takes the same body and says what it would use.
 """
 
 from __future__ import annotations
@@ -9,18 +8,20 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from sightline.account import Call
 from sightline.admission.keys import ApiKey
-from sightline.admission.limits import LimitReached
+from sightline.admission.limits import LimitReached, rate_headers
 from sightline.api.answer import EVENT_STREAM_TYPE, collect, frames, preview_body
-from sightline.api.body import header, headers, read_json_body
-from sightline.api.caller import allow_model, caller
+from sightline.api.auth import allow_model, authenticate
+from sightline.api.body import read_json_body
 from sightline.api.runtime import Runtime, runtime_of
 from sightline.core import ChatRequest
 from sightline.engines.catalogue import check
@@ -32,79 +33,97 @@ from sightline.wire.parse import RefusedChat, parse_chat
 from sightline.wire.render import Head, encode
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_EVENT_STREAM = [
-    (b"content-type", EVENT_STREAM_TYPE.encode()),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
-class ChatCompletions:
-    """Answers a chat request."""
+class EventStream(StreamingResponse):
+    """Server-sent events. Starlette's own would listen for a disconnect beside `CancelOnDisconnectMiddleware`."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, headers=_NOT_BUFFERED, media_type=EVENT_STREAM_TYPE)
+        self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        runtime = runtime_of(scope)
-        chat, call = await _read(runtime, scope, receive)
+        async with aclosing(self._events):
+            await self.stream_response(send)
+
+
+async def create_chat_completion(request: Request) -> Response:
+    """Answer a chat request."""
+    runtime = runtime_of(request)
+    async with _admitted(request) as call:
+        chat = await _read(runtime, request, call)
         events = runtime.service.run(chat, call)
         head = Head(new_id("chatcmpl-"), int(time.time()), runtime.service.catalogue.resolve(chat.model))
         try:
             if not chat.stream:
-                await send_body(send, await collect(head, chat, call, events))
-                return
+                body = await collect(head, chat, call, events)
+                return Response(body, media_type="application/json")
             # What fails before the first piece is a plain error; from then on it is an event of the stream.
             first = await anext(events)
         except Replay as replay:
-            await send_body(send, replay.answer, replay.media_type, [(b"idempotent-replayed", b"true")])
-            return
-        await send_events(send, frames(head, chat, call, first, events))
+            return Response(replay.answer, headers={"idempotent-replayed": "true"}, media_type=replay.media_type)
+        return EventStream(frames(head, chat, call, first, events))
 
 
-class InputTokens:
-    """Says what a chat request would use, without running the model."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        runtime = runtime_of(scope)
-        chat, call = await _read(runtime, scope, receive, runs=False)
+async def count_input_tokens(request: Request) -> Response:
+    """Say what a chat request would use, without running the model."""
+    runtime = runtime_of(request)
+    async with _admitted(request, runs=False) as call:
+        chat = await _read(runtime, request, call)
         preview = await runtime.service.preview(chat, call)
-        await send_body(send, encode(preview_body(runtime.service.catalogue.resolve(chat.model), preview)))
+    body = preview_body(runtime.service.catalogue.resolve(chat.model), preview)
+    return Response(encode(body), media_type="application/json")
 
 
-async def _read(runtime: Runtime, scope: Scope, receive: Receive, *, runs: bool = True) -> tuple[ChatRequest, Call]:
-    """Check key, room and limit, then read and parse the body: an anonymous caller cannot make us parse.
+@asynccontextmanager
+async def _admitted(request: Request, *, runs: bool = True) -> AsyncIterator[Call]:
+    """Check key, room and limit before the body is read: an anonymous caller cannot make us parse.
 
-    Lines that are full refuse what is to run, unless it may have had its answer.
+    Queues that are full refuse what is to run, unless it may have had its answer. Whatever the answer is, it says how
+    the key's limits stand.
     """
-    key = await caller(scope, "inference")
-    state = scope["state"]
-    traceparent = header(scope, b"traceparent")
-    call = state["call"] = Call(state["request_id"], key, traceparent=traceparent, client=state["client"])
+    runtime = runtime_of(request)
+    key = await authenticate(request, "inference")
+    state = request.state
+    traceparent = request.headers.get("traceparent", "")
+    call = Call(state.request_id, key, traceparent=traceparent, connection=state.connection)
     admission = runtime.admission
     models: tuple[str, ...] = ()
-    if admission.is_any_full() and runs and not headers(scope, b"idempotency-key"):
+    if admission.is_any_full() and runs and "idempotency-key" not in request.headers:
         models = tuple(model.id for model in runtime.service.catalogue.models())
     if (refusal := admission.would_refuse(key.id, key.limits.max_in_flight, models)) is not None:
         raise refusal
     try:
-        call.requests = await runtime.limits.take_request(key.id, key.limits)
-    except LimitReached as reached:
-        call.requests = reached.window
-        raise
-    body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)
+        try:
+            call.requests = await runtime.limits.take_request(key.id, key.limits)
+        except LimitReached as reached:
+            call.requests = reached.window
+            raise
+        yield call
+    finally:
+        state.rate_limits += rate_headers(call.requests, call.tokens)
+
+
+async def _read(runtime: Runtime, request: Request, call: Call) -> ChatRequest:
+    """Read and parse the body, and refuse a model that the key is not for."""
+    key = call.key
+    body = await read_json_body(request, runtime.settings.server.max_body_bytes)
     known = partial(runtime.pictures.facts, owner=key.id)
     try:
         chat = parse_chat(body, partial(open_image, limits=runtime.settings.images, facts_of=known))
     except RefusedChat as refused:
-        raise _with_lacks(runtime, scope, key, refused) from None
-    allow_model(scope, key, chat.model)
-    call.once = _once(scope, body)
-    return chat, call
+        raise _with_lacks(runtime, request, key, refused) from None
+    allow_model(request, key, chat.model)
+    call.once = _once(request, body)
+    return chat
 
 
-def _with_lacks(runtime: Runtime, scope: Scope, key: ApiKey, refused: RefusedChat) -> InvalidRequest:
+def _with_lacks(runtime: Runtime, request: Request, key: ApiKey, refused: RefusedChat) -> InvalidRequest:
     """What is wrong with a body, and what its model lacks of what can be read of it: all in one answer."""
     if (draft := refused.draft) is not None:
         try:
-            allow_model(scope, key, draft.model)
+            allow_model(request, key, draft.model)
             check(draft, runtime.service.catalogue.find(draft.model, key.models)[1])
         except InvalidRequest as lacks:
             # What no model takes is refused already.
@@ -116,13 +135,13 @@ def _with_lacks(runtime: Runtime, scope: Scope, key: ApiKey, refused: RefusedCha
     return refused
 
 
-def _once(scope: Scope, body: bytes) -> Once | None:
+def _once(request: Request, body: bytes) -> Once | None:
     """The request's Idempotency-Key, with the digest of the body that it stands for.
 
     Raises:
         InvalidRequest: it is empty, too long or not printable, or has blanks.
     """
-    sent = headers(scope, b"idempotency-key")
+    sent = request.headers.getlist("idempotency-key")
     if not sent:
         return None
     if len(sent) > 1 or not _IDEMPOTENCY_KEY.fullmatch(sent[0]):
@@ -131,22 +150,3 @@ def _once(scope: Scope, body: bytes) -> Once | None:
             f"this one has {len(sent[0])}."
         )
     return Once(sent[0], hashlib.sha256(body).digest())
-
-
-async def send_body(
-    send: Send, body: bytes, media_type: str = "application/json", more: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    """Answer 200 with a whole body."""
-    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def send_events(send: Send, source: AsyncGenerator[bytes, None]) -> None:
-    """Send frames as they come, and close their source however the sending ends."""
-    async with aclosing(source):
-        await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
-        async for frame in source:
-            if frame:
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})

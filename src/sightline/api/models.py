@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sightline.api.caller import allow_model, caller
+from sightline.api.auth import allow_model, authenticate
 from sightline.api.runtime import Runtime, runtime_of
 from sightline.core import ModelInfo
 from sightline.wire.render import encode, model_body
@@ -15,8 +15,8 @@ from sightline.wire.render import encode, model_body
 
 async def list_models(request: Request) -> Response:
     """The models that can answer now, of those that the key may use."""
-    key = await caller(request.scope, "inference")
-    runtime = runtime_of(request.scope)
+    key = await authenticate(request, "inference")
+    runtime = runtime_of(request)
     service = runtime.service
     models = [model for model in service.catalogue.models() if key.may_use(service.catalogue.names_of(model.id))]
     body = {"object": "list", "data": [entry(runtime, model) for model in models]}
@@ -25,9 +25,9 @@ async def list_models(request: Request) -> Response:
 
 async def get_model(request: Request) -> Response:
     """One model, by its id or an alias."""
-    key = await caller(request.scope, "inference")
-    runtime = runtime_of(request.scope)
-    allow_model(request.scope, key, request.path_params["model_id"])
+    key = await authenticate(request, "inference")
+    runtime = runtime_of(request)
+    allow_model(request, key, request.path_params["model_id"])
     _, model = runtime.service.catalogue.find(request.path_params["model_id"], key.models)
     return Response(encode(entry(runtime, model)), media_type="application/json")
 

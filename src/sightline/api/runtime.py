@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from starlette.types import Scope
+from starlette.requests import Request
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
@@ -28,7 +28,7 @@ class Runtime:
     pictures: KnownPictures = field(default_factory=KnownPictures)
 
 
-def runtime_of(scope: Scope) -> Runtime:
+def runtime_of(request: Request) -> Runtime:
     """The running service behind a request."""
-    runtime: Runtime = scope["app"].runtime
+    runtime: Runtime = request.app.state.runtime
     return runtime

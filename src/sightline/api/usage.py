@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sightline.admission.keys import ApiKey
-from sightline.api.caller import caller
+from sightline.api.auth import authenticate
 from sightline.api.runtime import runtime_of
 from sightline.engines.catalogue import Catalogue
 from sightline.errors import InvalidRequest, PermissionDenied, Problem
@@ -52,8 +52,8 @@ class Query:
 
 async def usage(request: Request) -> Response:
     """Totals, grouped by day unless `group_by` says otherwise."""
-    key = await caller(request.scope, "usage")
-    runtime = runtime_of(request.scope)
+    key = await authenticate(request, "usage")
+    runtime = runtime_of(request)
     query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"), runtime.service.catalogue)
 
     def report(connection: Connection) -> Response:
@@ -66,8 +66,8 @@ async def usage(request: Request) -> Response:
 
 async def usage_requests(request: Request) -> Response:
     """Single requests, the newest first."""
-    key = await caller(request.scope, "usage")
-    runtime = runtime_of(request.scope)
+    key = await authenticate(request, "usage")
+    runtime = runtime_of(request)
     query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"), runtime.service.catalogue)
 
     def report(connection: Connection) -> Response:

@@ -13,11 +13,10 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
+from typing import cast
 from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
-
-from sightline.corked import Corked
 
 LARGEST_ANSWER_BYTES = 32 << 20
 _MOST_HEAD_BYTES = 65_536
@@ -150,7 +149,7 @@ class Reply:
 class Connection(asyncio.Protocol):
     """A connection to a server, for one request at a time."""
 
-    transport: Corked
+    transport: asyncio.Transport
 
     def __init__(self, open_ones: set[Connection], loop: asyncio.AbstractEventLoop) -> None:
         self.idle_since_s = 0.0
@@ -183,7 +182,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
-        self.transport = Corked(transport, self._loop)  # type: ignore[arg-type]
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._open_ones.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -364,8 +363,6 @@ class Sending:
     def _ask(self, connection: Connection) -> Reply:
         self._connection, self._reply = connection, connection.ask(self._message)
         self._client.running += 1
-        if self._client.running == 1:
-            connection.transport.uncork()  # nobody else asks in this turn
         return self._reply
 
     async def __aexit__(

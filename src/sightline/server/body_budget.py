@@ -14,38 +14,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sightline.checks import LARGE_SHARE
 from sightline.errors import RequestTimeout, UploadRefused
 
-_SILENT_S = 1.0
-"""An upload that has sent nothing for this long may be dropped for another's sake."""
-
 _SMALL_BYTES = 4096
 """An upload that holds less is not worth dropping: all the connections there may be hold less than the limit so."""
 
 
-class Intake:
-    """The innermost middleware: what it raises while a body is read is answered as any failure.
+class BodyBudget:
+    """How many bytes of bodies are held, and which upload makes room when there are too many.
 
-    Bytes count from the moment that they are received to the end of their request, since an answer's pictures and
-    text are views of the body.
+    Bytes count from the moment that they are received to the end of their request, since an answer's images and
+    text are views of the body. An upload that has sent nothing for `silent_s` may be dropped for another's sake.
     """
 
-    def __init__(self, app: ASGIApp, max_held_bytes: int, body_s: float) -> None:
+    def __init__(self, max_held_bytes: int, body_s: float, *, silent_s: float = 1.0) -> None:
         self.body_s = body_s
+        self.silent_s = silent_s
         self.held_bytes = 0
-        self._app = app
         self._max_held_bytes = max_held_bytes
         self._max_held_by_large_bytes = int(max_held_bytes * LARGE_SHARE)
         self._arriving: dict[Upload, None] = {}  # the one that has been silent for longest comes first
         self._begun: dict[Upload, None] = {}  # the one that is due first comes first: all have the same time
         self._timer: asyncio.TimerHandle | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        upload = Upload(self, receive)
-        try:
-            await self._app(scope, upload.receive, send)
-        finally:
-            self._arriving.pop(upload, None)
-            self._begun.pop(upload, None)
-            self._free(upload)
 
     def begin(self, upload: Upload) -> None:
         """Watch over the time of an upload; one timer does for all of them."""
@@ -53,7 +41,7 @@ class Intake:
         if self._timer is None:
             self._wake_at(upload.due_s)
 
-    def hold(self, upload: Upload, size_bytes: int) -> None:
+    def reserve(self, upload: Upload, size_bytes: int) -> None:
         """Count another piece of `upload`, and drop silent uploads until there is room for it.
 
         Raises:
@@ -92,16 +80,40 @@ class Intake:
         wait_s = due_s - time.monotonic()
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._end_overdue)
 
+    def release(self, upload: Upload) -> None:
+        """The upload's request is over."""
+        self._arriving.pop(upload, None)
+        self._begun.pop(upload, None)
+        self._free(upload)
+
     def _free(self, upload: Upload) -> None:
         self.held_bytes -= upload.held_bytes
         upload.held_bytes = 0
+
+
+class BodyBudgetMiddleware:
+    """The innermost middleware: what it raises while a body is read is answered as any failure."""
+
+    def __init__(self, app: ASGIApp, budget: BodyBudget) -> None:
+        self._app = app
+        self._budget = budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        upload = Upload(self._budget, receive)
+        try:
+            await self._app(scope, upload.receive, send)
+        finally:
+            self._budget.release(upload)
 
 
 class Upload:
     """One request's body on its way in."""
 
     __slots__ = (
-        "_intake",
+        "_budget",
         "_is_dropped",
         "_is_given_up",
         "_is_waiting",
@@ -113,13 +125,13 @@ class Upload:
         "is_arriving",
     )
 
-    def __init__(self, intake: Intake, receive: Receive) -> None:
+    def __init__(self, budget: BodyBudget, receive: Receive) -> None:
         self.held_bytes = 0
         self.is_arriving = True
-        self._intake = intake
+        self._budget = budget
         self._receive = receive
         self._latest_s = time.monotonic()
-        self.due_s = self._latest_s + intake.body_s
+        self.due_s = self._latest_s + budget.body_s
         self._task: asyncio.Task[None] | None = None
         self._is_waiting = self._is_given_up = self._is_dropped = False
 
@@ -134,7 +146,7 @@ class Upload:
             return await self._receive()
         if self._task is None:
             self._task = asyncio.current_task()
-            self._intake.begin(self)
+            self._budget.begin(self)
         if self._is_given_up:
             raise self._refusal()
         self._is_waiting = True
@@ -148,12 +160,12 @@ class Upload:
             self._is_waiting = False
         self._latest_s = time.monotonic()
         self.is_arriving = message.get("more_body", False)
-        self._intake.hold(self, len(message.get("body", b"")))
+        self._budget.reserve(self, len(message.get("body", b"")))
         return message
 
     def drop(self) -> bool:
         """Stop waiting for this upload; False when it has sent something a moment ago."""
-        if not self._is_waiting or time.monotonic() - self._latest_s < _SILENT_S:
+        if not self._is_waiting or time.monotonic() - self._latest_s < self._budget.silent_s:
             return False
         self._is_dropped = True
         self.give_up()
@@ -173,6 +185,6 @@ class Upload:
                 retry_after_s=1,
             )
         return RequestTimeout(
-            f"The body did not arrive within {self._intake.body_s:g} seconds. "
+            f"The body did not arrive within {self._budget.body_s:g} seconds. "
             "Send it faster, or make it smaller: save pictures as JPEG or WebP, or run `sightline fit`."
         )

@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 from starlette.applications import Starlette
 
-from sightline.api import intake
-from sightline.app import Application
+from sightline.server.body_budget import BodyBudget
 from sightline.settings import Settings
 from support.asgi import Call, until
 from support.bodies import CHAT, raw
@@ -35,10 +34,10 @@ def settings(settings: Settings, body_s: float) -> Settings:
 
 
 @pytest.fixture
-def held(app: Starlette) -> intake.Intake:
-    """The application's `Intake`."""
-    assert isinstance(app, Application)
-    return app.intake
+def held(app: Starlette) -> BodyBudget:
+    """The application's budget."""
+    budget: BodyBudget = app.state.body_budget
+    return budget
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def begin(app: Starlette, make_key: Callable[..., str]) -> Begin:
     return lambda: Call(app, CHAT, [("authorization", f"Bearer {key}")])
 
 
-async def until_held(held: intake.Intake, size_bytes: int) -> None:
+async def until_held(held: BodyBudget, size_bytes: int) -> None:
     await until(lambda: held.held_bytes == size_bytes)
 
 
@@ -92,10 +91,8 @@ async def test_work_on_a_whole_body_has_no_deadline(begin: Begin, engine: object
     assert call.status == 200
 
 
-async def test_silent_upload_makes_room_for_another(
-    begin: Begin, held: intake.Intake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "_SILENT_S", 0.0)
+async def test_silent_upload_makes_room_for_another(begin: Begin, held: BodyBudget) -> None:
+    held.silent_s = 0.0
     silent, small = begin(), begin()
     silent.body(b" " * 60_000, more=True)
     small.body(b" " * 4_000, more=True)
@@ -114,10 +111,8 @@ async def test_silent_upload_makes_room_for_another(
     await small.task
 
 
-async def test_upload_that_goes_on_is_not_dropped_for_another(
-    begin: Begin, held: intake.Intake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "_SILENT_S", 60.0)
+async def test_upload_that_goes_on_is_not_dropped_for_another(begin: Begin, held: BodyBudget) -> None:
+    held.silent_s = 60.0
     going_on = begin()
     going_on.body(b" " * 60_000, more=True)
     await until_held(held, 60_000)
@@ -132,11 +127,9 @@ async def test_upload_that_goes_on_is_not_dropped_for_another(
     assert going_on.status == 200
 
 
-async def test_large_uploads_leave_room_for_small_bodies(
-    begin: Begin, held: intake.Intake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_large_uploads_leave_room_for_small_bodies(begin: Begin, held: BodyBudget) -> None:
     """A burst of them takes all that they may within a second, so that none is silent yet."""
-    monkeypatch.setattr(intake, "_SILENT_S", 60.0)
+    held.silent_s = 60.0
     large = [begin() for _ in range(4)]
     for call in large:
         call.body(b" " * 29_000, more=True)
@@ -171,7 +164,7 @@ async def test_body_counts_until_its_request_has_ended(begin: Begin, engine: obj
 
 
 @pytest.mark.parametrize("leave", [True, False])
-async def test_nothing_is_held_in_the_end(begin: Begin, held: intake.Intake, leave: bool) -> None:
+async def test_nothing_is_held_in_the_end(begin: Begin, held: BodyBudget, leave: bool) -> None:
     calls = [begin() for _ in range(5)]
     for call in calls:
         call.body(b" " * 15_000, more=True)

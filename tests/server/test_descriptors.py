@@ -9,7 +9,7 @@ import pytest
 
 SCRIPT = """
 import resource, sys
-from sightline.cli.descriptors import with_room_for_connections
+from sightline.server.descriptors import with_room_for_connections
 from sightline.settings import load_settings
 soft, hard, wanted = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -10,8 +10,8 @@ import ctypes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
-def give_back(*, from_bytes: int, blocks_from_bytes: int, arenas: int) -> None:
-    """Keep up to `from_bytes` that are free at the heap's end; blocks of `blocks_from_bytes` or more are given back.
+def configure_malloc_trim(*, trim_bytes: int, mmap_bytes: int, arenas: int) -> None:
+    """Keep up to `trim_bytes` that are free at the heap's end; blocks of `mmap_bytes` or more are given back.
 
     Both stay as they are set here, where glibc would let them grow with use. `arenas` bounds how many threads have a
     heap of their own.
@@ -19,6 +19,6 @@ def give_back(*, from_bytes: int, blocks_from_bytes: int, arenas: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
-    mallopt(_TRIM_THRESHOLD, from_bytes)
-    mallopt(_MMAP_THRESHOLD, blocks_from_bytes)
+    mallopt(_TRIM_THRESHOLD, trim_bytes)
+    mallopt(_MMAP_THRESHOLD, mmap_bytes)
     mallopt(_ARENA_MAX, arenas)
