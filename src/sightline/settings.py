@@ -162,7 +162,8 @@ class UpstreamSettings:
     theirs; without any, all that they list are served. `reserved` are further spellings that are kept from acting as
     control tokens. An upstream is left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and
     does not answer when asked, fails repeatedly or lies; a stream that stands still for `idle_s` is given up, and a
-    plain answer, of which nothing is heard before its end, after `answer_s`.
+    plain answer, of which nothing is heard before its end, after `answer_s`. `trust_env`: proxies that the
+    environment names are used.
     """
 
     __pydantic_config__ = _STRICT
@@ -177,6 +178,7 @@ class UpstreamSettings:
     slow_s: Seconds = 1.0
     idle_s: Seconds = 60.0
     answer_s: Seconds = 600.0
+    trust_env: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
 
-MOST_AT_HAND = 256
+MAX_READY = MOST_AT_HAND = 256
 """Pieces that are taken at once: what is made of them waits in memory for a client that reads slowly."""
 
 

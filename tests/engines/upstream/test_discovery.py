@@ -24,7 +24,7 @@ def names(engine: UpstreamEngine) -> set[str]:
 
 
 async def test_model_that_a_server_loads_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
     async with rude_servers(1) as (server,):
         engine = UpstreamEngine(UpstreamSettings((server.url,)))
         await engine.start()
@@ -41,7 +41,7 @@ async def test_model_that_a_server_loads_later_is_found(monkeypatch: pytest.Monk
 
 
 async def test_model_that_a_server_lists_no_more_is_not_asked_for_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
     async with rude_servers(1) as (server,):
         server.listed.append({**server.listed[0], "id": "second"})
         engine = UpstreamEngine(UpstreamSettings((server.url,)))
@@ -80,7 +80,7 @@ async def test_no_parameters_may_be_stated() -> None:
 
 
 async def test_server_that_cannot_say_what_it_has_keeps_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
     async with rude_servers(1) as (server,), engine_over([server]) as engine:
         server.manner = "500"
         server.listed.append({**server.listed[0], "id": "second"})
@@ -109,8 +109,8 @@ async def test_server_that_comes_back_is_looked_at_like_a_new_one() -> None:
 
 
 async def test_model_that_fails_keeps_the_others_of_its_server_not_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
-    monkeypatch.setattr(discovery, "_MOST_PAUSE_S", 0.1)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
+    monkeypatch.setattr(discovery, "LONGEST_MODEL_PAUSE_S", 0.1)
     async with rude_servers(1) as (server,):
         server.listed.append({**server.listed[0], "id": "second"})
         server.manners["second"] = "503"
@@ -124,7 +124,7 @@ async def test_model_that_fails_keeps_the_others_of_its_server_not_out(monkeypat
 
 
 async def test_model_that_fails_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
     async with rude_servers(1) as (server,):
         server.listed.append({**server.listed[0], "id": "second"})
         server.manners["second"] = "500"

@@ -12,8 +12,9 @@ from msgspec import structs
 from pydantic import SecretStr
 
 from sightline.core import GenerateRequest, Message, TextPart
-from sightline.engines.base import MOST_AT_HAND, at_hand
-from sightline.engines.upstream.body import BodyWriter, Pieces
+from sightline.engines.base import MAX_READY
+from sightline.engines.upstream.body import BodyWriter
+from sightline.engines.upstream.client import Pieces
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import (
     ConfigError,
@@ -55,10 +56,10 @@ async def test_pieces_that_came_together_are_taken_together_and_bounded() -> Non
         deltas = engine.generate(ask(max_tokens=500))
         takes = []
         async for delta in deltas:
-            takes.append([delta, *at_hand(deltas)()])
+            takes.append([delta, *deltas.drain_ready()])
 
     assert len(takes) < 20  # as many as the system made of it
-    assert max(len(taken) for taken in takes) <= 1 + MOST_AT_HAND
+    assert max(len(taken) for taken in takes) <= 1 + MAX_READY
     assert [delta.text for taken in takes for delta in taken] == [*WORDS * MANY, ""]
     counts = [delta.usage.completion_tokens for taken in takes for delta in taken if delta.usage]
     assert counts == [*range(1, MANY * len(WORDS) + 1), MANY * len(WORDS)]
@@ -280,7 +281,7 @@ async def test_leaver_ends_the_work_there_at_once(stream: bool) -> None:
 
         assert task.cancelled()
         assert ended - began - stalled.during(began, ended) < 0.2
-        assert engine.pool.servers[0].outstanding == 0
+        assert engine.pool.servers[0].exchanges == set()
 
 
 async def test_closed_stream_ends_the_work_there() -> None:

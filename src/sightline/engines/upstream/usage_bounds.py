@@ -6,8 +6,8 @@ Pure: comes in a request and reported figures, goes out `Usage`.
 from __future__ import annotations
 
 from sightline.core import GenerateRequest, ModelInfo, Usage
+from sightline.engines.upstream.chunks import UsageBody
 from sightline.engines.upstream.failures import Failure
-from sightline.engines.upstream.wire import UsageBody
 from sightline.errors import EngineError
 
 _BYTES_A_TOKEN = 4
@@ -26,7 +26,7 @@ _MOST_TOKENS_READ = 5
 """A character that a server reads on a picture: four bytes of it at most, and the lines' numbers and cells' letters."""
 
 
-class Reckoning:
+class UsageBounds:
     """Of one answer: what it may have used at least and at most, and what we count ourselves."""
 
     def __init__(self, request: GenerateRequest, model: ModelInfo) -> None:
@@ -37,15 +37,14 @@ class Reckoning:
             calls += len(message.tool_calls)
         for text in texts:
             text_bytes += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-        self.text_bytes = text_bytes
         schema = request.sampling.response_format.schema
         schema_bytes = len(schema.encode("utf-8", "replace")) if schema else 0
         messages, images = len(request.messages), len(request.files)
         self._image_tokens = request.image_tokens
-        said_bytes = text_bytes * (2 if model.repeated_there else 1)
+        seen_bytes = text_bytes * (2 if model.repeated_there else 1)
         self._most_prompt = (
             request.image_tokens
-            + _MOST_TOKENS_A_BYTE * (said_bytes + schema_bytes)  # OpenAI counts a schema as part of the prompt
+            + _MOST_TOKENS_A_BYTE * (seen_bytes + schema_bytes)  # OpenAI counts a schema as part of the prompt
             + _TOKENS_A_MESSAGE * messages
             + _MOST_TOKENS_A_TEXT * len(texts)
             + _MOST_TOKENS_A_CALL * calls
@@ -54,33 +53,33 @@ class Reckoning:
         )
         self._most_completion = request.sampling.max_tokens or model.context_length
         around = _TOKENS_A_MESSAGE * messages + _TOKENS_A_CALL * calls
-        self._own_prompt = request.image_tokens + text_bytes // _BYTES_A_TOKEN + around
+        self._counted_prompt = request.image_tokens + text_bytes // _BYTES_A_TOKEN + around
 
-    def own(self, completion_tokens: int) -> Usage:
-        """What we reckon ourselves, of an answer of so many tokens."""
-        return Usage(self._own_prompt, min(completion_tokens, self._most_completion), self._image_tokens)
+    def counted(self, completion_tokens: int) -> Usage:
+        """Return what we count ourselves, of an answer of so many tokens."""
+        return Usage(self._counted_prompt, min(completion_tokens, self._most_completion), self._image_tokens)
 
-    def checked(self, said: UsageBody, pieces: int) -> Usage:
-        """The usage that an upstream reports, if it can be true of an answer that came in so many pieces.
+    def check(self, reported: UsageBody, pieces: int) -> Usage:
+        """Return the usage that an upstream reports, if it can be true of an answer in so many pieces.
 
         Raises:
             Failure: it cannot be.
         """
         cached = 0
-        if (details := said.prompt_tokens_details) is not None:
+        if (details := reported.prompt_tokens_details) is not None:
             cached = details.cached_tokens or 0
             if details.image_tokens is not None and details.image_tokens != self._image_tokens:
                 raise _other_images(details.image_tokens, self._image_tokens)
-        if 0 <= said.prompt_tokens < self._image_tokens:
-            raise _other_images(said.prompt_tokens, self._image_tokens)
+        if 0 <= reported.prompt_tokens < self._image_tokens:
+            raise _other_images(reported.prompt_tokens, self._image_tokens)
         if not (
-            max(self._image_tokens, 1) <= said.prompt_tokens <= self._most_prompt
-            and 0 <= cached <= said.prompt_tokens
+            max(self._image_tokens, 1) <= reported.prompt_tokens <= self._most_prompt
+            and 0 <= cached <= reported.prompt_tokens
             # The last piece may hold what was kept back, and belongs to no token of its own.
-            and max(0, pieces - 1) <= said.completion_tokens <= self._most_completion
+            and max(0, pieces - 1) <= reported.completion_tokens <= self._most_completion
         ):
-            raise Failure("lying")
-        return Usage(said.prompt_tokens, said.completion_tokens, self._image_tokens, cached)
+            raise Failure("invalid_response")
+        return Usage(reported.prompt_tokens, reported.completion_tokens, self._image_tokens, cached)
 
 
 class ImagesLost(Failure):
@@ -89,4 +88,4 @@ class ImagesLost(Failure):
 
 def _other_images(seen: int, promised: int) -> ImagesLost:
     message = f"The model's server counted {seen} tokens where the images alone are {promised}; nothing was charged."
-    return ImagesLost("lying", EngineError(message))
+    return ImagesLost("invalid_response", EngineError(message))

@@ -61,7 +61,7 @@ class CalledFunction(msgspec.Struct, frozen=True, gc=False):
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """A call of a tool, or a piece of one; see `Calls`."""
+    """A call of a tool, or a piece of one; see `ToolCalls`."""
 
     index: Annotated[int, msgspec.Meta(ge=0)] | None = None
     id: str | None = None
@@ -84,15 +84,15 @@ class Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
-class Answer(msgspec.Struct, gc=False):
-    """A whole answer or a chunk; `error` in a stream ends it."""
+class Completion(msgspec.Struct, gc=False):
+    """A whole completion or a chunk of one; `error` in a stream ends it."""
 
     choices: tuple[Choice, ...] = ()
     usage: UsageBody | None = None
     error: Any = None  # of `Raw | None` msgspec takes only null
 
 
-decoder = msgspec.json.Decoder(Answer)
+decoder = msgspec.json.Decoder(Completion)
 
 
 def logprobs_of(choice: Choice) -> tuple[TokenLogprob, ...]:
@@ -105,7 +105,7 @@ def logprobs_of(choice: Choice) -> tuple[TokenLogprob, ...]:
     )
 
 
-class Calls:
+class ToolCalls:
     """Numbers and names the calls of one answer as OpenAI's clients rely on.
 
     Servers may number them all 0 or not at all, leave out the id, or say id and name again with each piece, which
@@ -158,7 +158,7 @@ class EventStream:
         self._rest = b""
         self._half = b""  # of a line break in two characters
 
-    def feed(self, data: bytes) -> list[Answer]:
+    def feed(self, data: bytes) -> list[Completion]:
         """Return the chunks that are complete now.
 
         Raises:

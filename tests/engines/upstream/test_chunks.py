@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from sightline.core import ToolCall
-from sightline.engines.upstream.wire import Calls, Content, EventStream, decoder, logprobs_of
+from sightline.engines.upstream.chunks import Content, EventStream, ToolCalls, decoder, logprobs_of
 
 MIXED = (
     b': hello\n\ndata: %b\n\nevent: x\ndata: {"choices":\ndata: [{"delta":{"content":"2"}}]}\n\nid: 7\r\n\r\n'
@@ -89,7 +89,7 @@ def test_logprobs_come_with_their_rivals() -> None:
 
 def calls(*pieces: dict[str, Any]) -> list[ToolCall]:
     """What is made of the pieces of calls, each in a chunk of its own."""
-    numbered = Calls()
+    numbered = ToolCalls()
     chunks = [msgspec.convert({"tool_calls": [piece]}, Content) for piece in pieces]
     return [one for chunk in chunks for one in numbered.of(chunk)]
 
@@ -140,7 +140,7 @@ def test_id_and_name_that_come_again_are_said_once() -> None:
 def test_calls_of_a_plain_answer_stand_in_their_order() -> None:
     content = msgspec.convert({"tool_calls": [piece("f", "1", index=0), piece("g", "2", index=0, id="b")]}, Content)
 
-    found = Calls().whole(content)
+    found = ToolCalls().whole(content)
 
     assert [(call.index, call.name, call.arguments) for call in found] == [(0, "f", "1"), (1, "g", "2")]
     assert found[0].id is not None

@@ -6,7 +6,7 @@ import pytest
 
 from sightline.core import ImagePart, Message, TextPart
 from sightline.engines.spellings import ZERO_WIDTH_SPACE
-from sightline.engines.upstream.reserved import SPELLINGS, Reserved
+from sightline.engines.upstream.escaping import SPELLINGS, MessageEscaper
 
 FAMILIES = (
     *sorted(SPELLINGS),
@@ -16,7 +16,7 @@ FAMILIES = (
 
 
 def texts(*parts: TextPart | ImagePart) -> list[str]:
-    (message,) = Reserved(("~~mine~~",)).messages([Message("user", parts)])
+    (message,) = MessageEscaper(("~~mine~~",)).messages([Message("user", parts)])
     return [part.text for part in message.parts if isinstance(part, TextPart)]
 
 

@@ -1,4 +1,4 @@
-"""Text of a sender for a server whose tokenizer is not at hand: every family's control tokens are broken.
+"""Text of a sender for a server whose tokenizer is not known here: every family's special tokens are escaped.
 
 Source: the tokenizers published with Gemma 3 and 4, Qwen 2 to 3, Llama 3 and 4, Mistral and Pixtral, Phi 3 and 4,
 DeepSeek, InternVL, SmolVLM, LLaVA.
@@ -35,11 +35,11 @@ PATTERNS = (
 )
 
 
-class Reserved:
-    """Neutralises the messages of a request; `more` are spellings beside those of the families that are known."""
+class MessageEscaper:
+    """Escapes the special tokens of all known families, and the spellings `more`, in the messages of a request."""
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        self._neutralise = Neutraliser({*SPELLINGS, *more}, PATTERNS)
+        self._escape = Neutraliser({*SPELLINGS, *more}, PATTERNS)
 
     def messages(self, messages: Sequence[Message]) -> list[Message]:
         """Return the messages with no control spelling left, within a part or across neighbouring ones."""
@@ -47,24 +47,26 @@ class Reserved:
 
     def json(self, text: str) -> bytes:
         """Return JSON whose strings and names have no control spelling left."""
-        return text.encode() if self._is_neutral(text) else msgspec.json.encode(self._value(msgspec.json.decode(text)))
+        return (
+            text.encode() if self._is_unchanged(text) else msgspec.json.encode(self._value(msgspec.json.decode(text)))
+        )
 
-    def _is_neutral(self, text: str) -> bool:
+    def _is_unchanged(self, text: str) -> bool:
         """Whether there is surely nothing to break in JSON: an escape may hide it."""
-        return "\\" not in text and self._neutralise.is_neutral(text)
+        return "\\" not in text and self._escape.is_neutral(text)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._neutralise(value)
+            return self._escape(value)
         if isinstance(value, list):
             return [self._value(one) for one in value]
         if isinstance(value, dict):
-            return {self._neutralise(name): self._value(one) for name, one in value.items()}
+            return {self._escape(name): self._value(one) for name, one in value.items()}
         return value
 
     def _call(self, call: ToolCall) -> ToolCall:
-        name, arguments = self._neutralise(call.name or ""), self._arguments(call.arguments)
-        return replace(call, id=self._neutralise(call.id or ""), name=name, arguments=arguments)
+        name, arguments = self._escape(call.name or ""), self._arguments(call.arguments)
+        return replace(call, id=self._escape(call.id or ""), name=name, arguments=arguments)
 
     def _arguments(self, text: str) -> str:
         """An earlier call's arguments; `{}` for what is no JSON object, to which servers are reported to answer 500,
@@ -76,7 +78,7 @@ class Reserved:
             value = msgspec.json.decode(text)
             if not isinstance(value, dict):
                 return "{}"
-            return text if self._is_neutral(text) else msgspec.json.encode(self._value(value)).decode()
+            return text if self._is_unchanged(text) else msgspec.json.encode(self._value(value)).decode()
         except (msgspec.DecodeError, RecursionError):
             return "{}"
 
@@ -84,9 +86,9 @@ class Reserved:
         parts = message.parts
         if message.tool_calls or message.tool_call_id:
             calls = tuple([self._call(call) for call in message.tool_calls])
-            answered = self._neutralise(message.tool_call_id) if message.tool_call_id else None
+            answered = self._escape(message.tool_call_id) if message.tool_call_id else None
             message = replace(message, tool_calls=calls, tool_call_id=answered)
-        if len(parts) == 1 and isinstance(parts[0], TextPart) and self._neutralise.is_neutral(parts[0].text):
+        if len(parts) == 1 and isinstance(parts[0], TextPart) and self._escape.is_neutral(parts[0].text):
             return message  # as nearly every one is
         return replace(message, parts=tuple(self._parts(parts)))
 
@@ -103,11 +105,11 @@ class Reserved:
 
     def _texts(self, texts: Sequence[str]) -> list[Part]:
         """Break spellings in texts that a template may join, after trimming them or not."""
-        whole = [self._neutralise(text) for text in texts]
+        whole = [self._escape(text) for text in texts]
         if len(whole) < 2:
             return [TextPart(text) for text in whole]
         joined = ("".join(whole), "".join(text.strip() for text in whole))
-        if any(next(self._neutralise.cuts(text), None) for text in joined):
+        if any(next(self._escape.cuts(text), None) for text in joined):
             # A spelling lies across texts: a mark at the end of each keeps every two of them apart.
             whole[:-1] = [text + ZERO_WIDTH_SPACE for text in whole[:-1]]
         return [TextPart(text) for text in whole]
