@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "src"))  # Training runs w
 
 from sightline.engines.transcribe.reading import Measured, Plot, plot_text, reading_order, text_of
 from sightline.engines.transcribe.writing import as_figures
-from sightline.quoting import whole_lines
+from sightline.prompting.format import whole_lines
 
 MOST_CHARACTERS = 640
 """What of a picture's text the model is told, as its card says."""

@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from sightline import metrics, traces
-from sightline.account import Accounts
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.admission.limits import RateLimits
@@ -25,13 +24,14 @@ from sightline.engines.process import ProcessEngine
 from sightline.errors import ConfigError, ServiceError
 from sightline.images.cache import ImageCache
 from sightline.images.pool import ImagePool
-from sightline.images.viewer import Viewer
+from sightline.images.preprocessor import Preprocessor
 from sightline.log import get_logger
 from sightline.metering.books import open_ledger
 from sightline.metering.ledger import Ledger
 from sightline.metering.prices import Prices
+from sightline.pipeline.accounting import Accounting
+from sightline.pipeline.run import Pipeline
 from sightline.server.body_budget import BodyBudget, BodyBudgetMiddleware
-from sightline.service import Service
 from sightline.settings import Settings, engine_specs
 from sightline.store.database import Database
 
@@ -71,8 +71,8 @@ def create_app(
             pool = await stack.enter_async_context(ImagePool())
             ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
             stack.push_async_callback(limits.close)
-            service = compose(settings, running, pool, admission, limits, ledger)
-            app.state.runtime = Runtime(settings, Keys(database), admission, limits, service, database)
+            pipeline = compose(settings, running, pool, admission, limits, ledger)
+            app.state.runtime = Runtime(settings, Keys(database), admission, limits, pipeline, database)
             starting = asyncio.create_task(_start(settings, pool, running, on_ready, on_failure))
             try:
                 yield
@@ -120,13 +120,13 @@ def compose(
     admission: Admission,
     limits: RateLimits,
     ledger: Ledger | None,
-) -> Service:
+) -> Pipeline:
     """Put the pipeline together from its parts."""
-    return Service(
+    return Pipeline(
         Catalogue(engines, settings.aliases),
-        Viewer(pool, ImageCache(settings.images.cache_bytes)),
+        Preprocessor(pool, ImageCache(settings.images.cache_bytes)),
         admission,
-        Accounts(Prices(settings.prices), limits, ledger, settings.ledger.assumed_completion_tokens),
+        Accounting(Prices(settings.prices), limits, ledger, settings.ledger.assumed_completion_tokens),
     )
 
 

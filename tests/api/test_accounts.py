@@ -17,7 +17,7 @@ from sightline import failpoints
 from sightline.api.runtime import Runtime
 from sightline.core import KeyLimits, SpendingLimit
 from sightline.engines.scripted import ScriptedEngine
-from sightline.service import Service
+from sightline.pipeline.run import Pipeline
 from sightline.settings import PriceSettings, Settings
 from sightline.store.database import Database
 from sightline.store.tables import ledger
@@ -30,11 +30,11 @@ Make = Callable[..., str]
 
 
 @pytest.fixture(autouse=True)
-def priced(app: Starlette, settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]) -> None:
+def priced(app: Starlette, settings: Settings, engine: ScriptedEngine, build: Callable[..., Pipeline]) -> None:
     """A prompt token costs 1,000 nano-dollars here, one of an answer 2,000."""
     prices = {SCRIPTED: PriceSettings(Decimal("0.000001"), Decimal("0.000002"))}
     runtime: Runtime = app.state.runtime
-    app.state.runtime = replace(runtime, service=build(replace(settings, prices=prices), engine))
+    app.state.runtime = replace(runtime, pipeline=build(replace(settings, prices=prices), engine))
 
 
 def rows(database: Database) -> list[Any]:
@@ -152,7 +152,7 @@ async def test_a_first_answer_is_given_again_whatever_would_refuse_the_request_n
     first = await client.post(CHAT, json=body, headers=head)
     refused = await client.post(CHAT, json=chat("b", max_tokens=99), headers=bearer(key))
     spent = await client.post(CHAT, json=body, headers=head)
-    await app.state.runtime.service.catalogue.stop()
+    await app.state.runtime.pipeline.catalogue.stop()
     gone = await client.post(CHAT, json=body, headers=head)
 
     assert (first.status_code, refused.status_code) == (200, 429)
@@ -166,10 +166,10 @@ async def test_money_has_all_its_digits_and_adds_up(
     database: Database,
     settings: Settings,
     engine: ScriptedEngine,
-    build: Callable[..., Service],
+    build: Callable[..., Pipeline],
 ) -> None:
     prices = {SCRIPTED: PriceSettings(Decimal("0.00000025"), Decimal("0.0000002501"))}
-    app.state.runtime = replace(app.state.runtime, service=build(replace(settings, prices=prices), engine))
+    app.state.runtime = replace(app.state.runtime, pipeline=build(replace(settings, prices=prices), engine))
 
     model = (await client.get(f"/v1/models/{SCRIPTED}")).json()
     cost = (await client.post(CHAT, json=chat("a b"))).json()["sightline"]["cost"]
@@ -186,10 +186,10 @@ async def test_a_very_long_answer_is_not_kept(
     client: httpx2.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
     head = {"idempotency-key": "k"}
-    monkeypatch.setattr("sightline.api.answer.MOST_KEPT_BYTES", 1000)
+    monkeypatch.setattr("sightline.api.answer.MAX_STORED_BYTES", 1000)
 
     answers = [await client.post(CHAT, json=chat("a " * 500, stream=stream), headers=head) for _ in range(2)]
-    monkeypatch.setattr("sightline.api.answer.MOST_KEPT_BYTES", 1_000_000)
+    monkeypatch.setattr("sightline.api.answer.MAX_STORED_BYTES", 1_000_000)
     answers += [await client.post(CHAT, json=chat("a " * 500, stream=stream), headers=head) for _ in range(2)]
 
     assert [answer.headers.get("idempotent-replayed") for answer in answers] == [None, None, None, "true"]

@@ -20,10 +20,11 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.exc import DBAPIError
 
-from sightline import account, failpoints
+from sightline import failpoints
 from sightline.core import SpendingLimit
 from sightline.engines.scripted import ScriptedEngine
 from sightline.metering import ledger as ledger_module
+from sightline.pipeline import accounting
 from sightline.store.database import Database
 from sightline.store.tables import ledger
 from support.asgi import until
@@ -219,7 +220,7 @@ async def test_a_clock_that_jumps_hurts_no_request(
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + offset
 
-    monkeypatch.setattr(account, "datetime", Clock)
+    monkeypatch.setattr(accounting, "datetime", Clock)
     monkeypatch.setattr(ledger_module, "datetime", Clock)
     key = {"authorization": f"Bearer {make_key(spending=SpendingLimit(10**12, 'month'))}"}
     before = await client.post(CHAT, json=chat("a"), headers={**key, "idempotency-key": "before"})

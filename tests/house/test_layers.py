@@ -10,40 +10,26 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "sightline"
 BASE = {
-    "errors",
-    "core",
-    "ids",
-    "settings",
-    "log",
-    "timers",
-    "metrics",
-    "failpoints",
-    "traces",
-    "malloc",
-    "checks",
+    *("errors", "core", "ids", "settings", "settings_validation", "checks", "log", "metrics", "traces"),
+    *("malloc", "failpoints", "timers"),
 }
-STAGES = {"admission", "images", "engines", "metering"}
+STAGES = {"auth", "admission", "images", "engines", "metering"}
 
 # What each part may import beside the base and itself.
-ALLOWED = {
-    **dict.fromkeys(BASE, BASE),
-    "quoting": set(),
-    "wire": set(),
-    "store": set(),
-    "server": set(),
+ALLOWED: dict[str, set[str]] = {
+    **dict.fromkeys(BASE, set()),
+    **dict.fromkeys(("wire", "store", "server"), set()),
     **{name: {"store"} for name in STAGES},
-    "repeating": {"quoting"},
-    "account": STAGES | {"repeating"},
-    "reading": STAGES | {"quoting"},
-    "service": STAGES | {"account", "reading", "repeating"},
-    "local": {"admission", "store"},
-    "sender": STAGES | {"wire", "reading", "quoting", "repeating"},
-    "batch": STAGES | {"service", "wire", "store"},
-    "api": STAGES | {"account", "service", "batch", "wire", "store"},
-    "dashboard": STAGES | {"service", "batch", "wire", "store"},
-    "app": STAGES | {"server", "account", "service", "batch", "api", "dashboard", "wire", "store"},
+    "prompting": STAGES,
+    "pipeline": STAGES | {"prompting"},
+    "client": STAGES | {"prompting", "wire"},
+    "sender": STAGES | {"prompting", "wire"},
+    "testing": STAGES | {"store"},
+    "local": STAGES | {"store"},
+    "api": STAGES | {"pipeline", "wire", "store"},
+    "app": STAGES | {"pipeline", "api", "server", "store"},
     "cluster": STAGES | {"app"},
-    "cli": STAGES | {"server", "service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
+    "cli": STAGES | {"app", "wire", "api", "client", "sender", "server", "store"},
     "__main__": {"cli"},
 }
 FILES = sorted(file for file in SOURCE.rglob("*.py") if file != SOURCE / "__init__.py")
@@ -73,6 +59,20 @@ def test_imports_go_one_way(file: Path) -> None:
 
     assert part in ALLOWED, f"{part} has no place in the layers; say which"
     assert imported_parts(file) - {part} <= ALLOWED[part] | BASE
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_underscored_names_stay_in_their_package(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if (node.module or "").split(".")[0] == "sightline"]
+
+    private = [
+        alias.name for node in ours for alias in node.names if alias.name.startswith("_") and alias.name[1] != "_"
+    ]
+    modules = [node.module for node in ours if any(part.startswith("_") for part in (node.module or "").split("."))]
+
+    assert private + modules == []
 
 
 def test_only_the_cluster_imports_ray() -> None:

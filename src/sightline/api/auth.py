@@ -33,7 +33,7 @@ def allow_model(request: Request, key: ApiKey, model_id: str) -> None:
         ModelNotAllowed: the key is for other models.
     """
     if key.models is not None:
-        check_model(key, model_id, runtime_of(request).service.catalogue.names_of(model_id))
+        check_model(key, model_id, runtime_of(request).pipeline.catalogue.names_of(model_id))
 
 
 def same_origin(request: Request) -> None:

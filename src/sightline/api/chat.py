@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: the key, the body, and the service's stream as one answer or as events.
+"""`POST /v1/chat/completions`: the key, the body, and the pipeline's events as one answer or as events.
 
 And `…/input_tokens`, which takes the same body and says what it would use.
 """
@@ -8,15 +8,14 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from sightline.account import Call
 from sightline.admission.keys import ApiKey
 from sightline.admission.limits import LimitReached, rate_headers
 from sightline.api.answer import EVENT_STREAM_TYPE, collect, frames, preview_body
@@ -29,6 +28,7 @@ from sightline.errors import InvalidRequest, ServiceError, UnsupportedParameter
 from sightline.ids import new_id
 from sightline.images.source import open_image
 from sightline.metering.ledger import Once, Replay
+from sightline.pipeline.context import RequestContext
 from sightline.wire.parse import RefusedChat, parse_chat
 from sightline.wire.render import Head, encode
 
@@ -51,63 +51,41 @@ class EventStream(StreamingResponse):
 async def create_chat_completion(request: Request) -> Response:
     """Answer a chat request."""
     runtime = runtime_of(request)
-    async with _admitted(request) as call:
-        chat = await _read(runtime, request, call)
-        events = runtime.service.run(chat, call)
-        head = Head(new_id("chatcmpl-"), int(time.time()), runtime.service.catalogue.resolve(chat.model))
-        try:
-            if not chat.stream:
-                body = await collect(head, chat, call, events)
-                return Response(body, media_type="application/json")
-            # What fails before the first piece is a plain error; from then on it is an event of the stream.
-            first = await anext(events)
-        except Replay as replay:
-            return Response(replay.answer, headers={"idempotent-replayed": "true"}, media_type=replay.media_type)
-        return EventStream(frames(head, chat, call, first, events))
+    chat, context = await _read(request)
+    events = runtime.pipeline.run(chat, context)
+    head = Head(new_id("chatcmpl-"), int(time.time()), runtime.pipeline.catalogue.resolve(chat.model))
+    try:
+        if not chat.stream:
+            return Response(await collect(head, chat, events), media_type="application/json")
+        # What fails before the first piece is a plain error; from then on it is an event of the stream.
+        first = await anext(events)
+    except Replay as replay:
+        return Response(replay.answer, headers={"idempotent-replayed": "true"}, media_type=replay.media_type)
+    return EventStream(frames(head, chat, first, events, is_stored=context.idempotency_key is not None))
 
 
 async def count_input_tokens(request: Request) -> Response:
     """Say what a chat request would use, without running the model."""
-    runtime = runtime_of(request)
-    async with _admitted(request, runs=False) as call:
-        chat = await _read(runtime, request, call)
-        preview = await runtime.service.preview(chat, call)
-    body = preview_body(runtime.service.catalogue.resolve(chat.model), preview)
-    return Response(encode(body), media_type="application/json")
+    pipeline = runtime_of(request).pipeline
+    chat, context = await _read(request, runs=False)
+    preview = await pipeline.preview(chat, context)
+    return Response(
+        encode(preview_body(pipeline.catalogue.resolve(chat.model), preview)), media_type="application/json"
+    )
 
 
-@asynccontextmanager
-async def _admitted(request: Request, *, runs: bool = True) -> AsyncIterator[Call]:
-    """Check key, room and limit before the body is read: an anonymous caller cannot make us parse.
+async def _read(request: Request, *, runs: bool = True) -> tuple[ChatRequest, RequestContext]:
+    """Check key, capacity and limit, then read and parse the body: an anonymous caller cannot make us parse.
 
     Queues that are full refuse what is to run, unless it may have had its answer. Whatever the answer is, it says how
     the key's limits stand.
     """
     runtime = runtime_of(request)
     key = await authenticate(request, "inference")
-    state = request.state
-    traceparent = request.headers.get("traceparent", "")
-    call = Call(state.request_id, key, traceparent=traceparent, connection=state.connection)
-    admission = runtime.admission
-    models: tuple[str, ...] = ()
-    if admission.is_any_full() and runs and "idempotency-key" not in request.headers:
-        models = tuple(model.id for model in runtime.service.catalogue.models())
-    if (refusal := admission.would_refuse(key.id, key.limits.max_in_flight, models)) is not None:
-        raise refusal
-    try:
-        try:
-            call.requests = await runtime.limits.take_request(key.id, key.limits)
-        except LimitReached as reached:
-            call.requests = reached.window
-            raise
-        yield call
-    finally:
-        state.rate_limits += rate_headers(call.requests, call.tokens)
-
-
-async def _read(runtime: Runtime, request: Request, call: Call) -> ChatRequest:
-    """Read and parse the body, and refuse a model that the key is not for."""
-    key = call.key
+    is_new = runs and "idempotency-key" not in request.headers
+    models = [model.id for model in runtime.pipeline.catalogue.models()] if is_new else []
+    runtime.admission.check_capacity(key.id, key.limits.max_in_flight, models)
+    await _take_request(request, key)
     body = await read_json_body(request, runtime.settings.server.max_body_bytes)
     known = partial(runtime.pictures.facts, owner=key.id)
     try:
@@ -115,8 +93,27 @@ async def _read(runtime: Runtime, request: Request, call: Call) -> ChatRequest:
     except RefusedChat as refused:
         raise _with_lacks(runtime, request, key, refused) from None
     allow_model(request, key, chat.model)
-    call.once = _once(request, body)
-    return chat
+    rate_limits = request.state.rate_limits
+    context = RequestContext(
+        request_id=request.state.request_id,
+        key=key,
+        connection=request.state.connection,
+        idempotency_key=_idempotency_key(request, body),
+        traceparent=request.headers.get("traceparent", ""),
+        on_token_limit=lambda status: rate_limits.extend(rate_headers(None, status)),
+    )
+    return chat, context
+
+
+async def _take_request(request: Request, key: ApiKey) -> None:
+    """Count the request towards the key's limit a minute."""
+    rate_limits = request.state.rate_limits
+    try:
+        status = await runtime_of(request).limits.take_request(key.id, key.limits)
+    except LimitReached as reached:
+        rate_limits.extend(rate_headers(reached.window, None))
+        raise
+    rate_limits.extend(rate_headers(status, None))
 
 
 def _with_lacks(runtime: Runtime, request: Request, key: ApiKey, refused: RefusedChat) -> InvalidRequest:
@@ -124,7 +121,7 @@ def _with_lacks(runtime: Runtime, request: Request, key: ApiKey, refused: Refuse
     if (draft := refused.draft) is not None:
         try:
             allow_model(request, key, draft.model)
-            check(draft, runtime.service.catalogue.find(draft.model, key.models)[1])
+            check(draft, runtime.pipeline.catalogue.find(draft.model, key.models)[1])
         except InvalidRequest as lacks:
             # What no model takes is refused already.
             named = {problem.param for problem in refused.problems if problem.code == UnsupportedParameter.code}
@@ -135,7 +132,7 @@ def _with_lacks(runtime: Runtime, request: Request, key: ApiKey, refused: Refuse
     return refused
 
 
-def _once(request: Request, body: bytes) -> Once | None:
+def _idempotency_key(request: Request, body: bytes) -> Once | None:
     """The request's Idempotency-Key, with the digest of the body that it stands for.
 
     Raises:

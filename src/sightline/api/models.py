@@ -17,8 +17,8 @@ async def list_models(request: Request) -> Response:
     """The models that can answer now, of those that the key may use."""
     key = await authenticate(request, "inference")
     runtime = runtime_of(request)
-    service = runtime.service
-    models = [model for model in service.catalogue.models() if key.may_use(service.catalogue.names_of(model.id))]
+    pipeline = runtime.pipeline
+    models = [model for model in pipeline.catalogue.models() if key.may_use(pipeline.catalogue.names_of(model.id))]
     body = {"object": "list", "data": [entry(runtime, model) for model in models]}
     return Response(encode(body), media_type="application/json")
 
@@ -28,17 +28,17 @@ async def get_model(request: Request) -> Response:
     key = await authenticate(request, "inference")
     runtime = runtime_of(request)
     allow_model(request, key, request.path_params["model_id"])
-    _, model = runtime.service.catalogue.find(request.path_params["model_id"], key.models)
+    _, model = runtime.pipeline.catalogue.find(request.path_params["model_id"], key.models)
     return Response(encode(entry(runtime, model)), media_type="application/json")
 
 
 def entry(runtime: Runtime, model: ModelInfo) -> dict[str, Any]:
     """A model with its price in US dollars a token, the other ids it answers to, and as many images as are taken."""
-    service = runtime.service
-    price = service.prices.of(model.id)
+    pipeline = runtime.pipeline
+    price = pipeline.prices.of(model.id)
     return {
         **model_body(model),
         "max_images": min(model.max_images, runtime.settings.images.max_images),
-        "aliases": service.catalogue.aliases_of(model.id),
+        "aliases": pipeline.catalogue.aliases_of(model.id),
         "pricing": {"prompt": f"{price.prompt:f}", "completion": f"{price.completion:f}"},
     }

@@ -10,7 +10,7 @@ from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
 from sightline.admission.limits import RateLimits
 from sightline.images.facts import KnownPictures
-from sightline.service import Service
+from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings
 from sightline.store.database import Database
 
@@ -23,7 +23,7 @@ class Runtime:
     keys: Keys
     admission: Admission
     limits: RateLimits
-    service: Service
+    pipeline: Pipeline
     database: Database
     pictures: KnownPictures = field(default_factory=KnownPictures)
 

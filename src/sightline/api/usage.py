@@ -54,7 +54,7 @@ async def usage(request: Request) -> Response:
     """Totals, grouped by day unless `group_by` says otherwise."""
     key = await authenticate(request, "usage")
     runtime = runtime_of(request)
-    query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"), runtime.service.catalogue)
+    query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"), runtime.pipeline.catalogue)
 
     def report(connection: Connection) -> Response:
         page = totals(connection, query.by, query.selection, limit=query.limit, after=query.after)
@@ -68,7 +68,7 @@ async def usage_requests(request: Request) -> Response:
     """Single requests, the newest first."""
     key = await authenticate(request, "usage")
     runtime = runtime_of(request)
-    query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"), runtime.service.catalogue)
+    query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"), runtime.pipeline.catalogue)
 
     def report(connection: Connection) -> Response:
         page = requests(connection, query.selection, limit=query.limit, after=query.after)

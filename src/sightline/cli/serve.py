@@ -83,7 +83,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         admission.draining = True
 
     async def stop_engines() -> None:
-        await app.state.runtime.service.catalogue.stop()
+        await app.state.runtime.pipeline.catalogue.stop()
 
     server = Server(
         settings.server,

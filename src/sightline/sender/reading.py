@@ -11,7 +11,7 @@ import numpy as np
 from sightline.core import EncodedImage
 from sightline.engines.transcribe.model import INFO
 from sightline.images.source import undecodable
-from sightline.quoting import whole_lines
+from sightline.prompting.format import whole_lines
 
 if TYPE_CHECKING:
     from sightline.engines.transcribe.networks import Networks

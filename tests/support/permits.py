@@ -1,4 +1,4 @@
-"""Requests that hold a place until they are told to end."""
+"""Requests that hold a permit until they are told to end."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from sightline.admission.admit import Admission
 class Request:
     """A request in a task of its own, which runs until it is told to end."""
 
-    def __init__(self, admission: Admission, key: str = "key", model: str = "model", places: int = 1) -> None:
+    def __init__(self, admission: Admission, key: str = "key", model: str = "model", permits: int = 1) -> None:
         self.key = key
-        self.has_place = False
-        self.places = places
+        self.has_permit = False
+        self.permits = permits
         self._end = asyncio.Event()
         self._failure: Exception | None = None
         self.task = asyncio.create_task(self._run(admission, model))
 
     async def _run(self, admission: Admission, model: str) -> None:
-        async with admission.admit(model, self.key, places=self.places):
-            self.has_place = True
+        async with admission.admit(model, self.key, permits=self.permits):
+            self.has_permit = True
             try:
                 await self._end.wait()
                 if self._failure:
                     raise self._failure
             finally:
-                self.has_place = False
+                self.has_permit = False
 
     def end(self, failure: Exception | None = None) -> None:
         self._failure = failure
@@ -43,5 +43,5 @@ async def end_all(admission: Admission, requests: list[Request]) -> None:
         request.end()
     await asyncio.gather(*(request.task for request in requests), return_exceptions=True)
     assert admission.in_flight == 0
-    assert all(line.running == line.waiting == 0 for line in admission._lines.values())
+    assert all(queue.running == queue.waiting == 0 for queue in admission._queues.values())
     assert not admission._of_key

@@ -29,8 +29,8 @@ from sightline.core import (
 from sightline.engines.catalogue import Catalogue
 from sightline.engines.transcribe import MODEL_ID
 from sightline.errors import EngineUnavailable, ModelNotFound
-from sightline.images.viewer import Viewer
-from sightline.quoting import quoted, whole_lines
+from sightline.images.preprocessor import Preprocessor
+from sightline.prompting.format import quoted, whole_lines
 from sightline.settings import RUNNING
 
 MOST_HELD = 512
@@ -45,26 +45,26 @@ class _Key(NamedTuple):
     owner: str
 
 
-class Told(NamedTuple):
+class PageText(NamedTuple):
     """The text of a picture that a model is given, and whether the picture has more."""
 
     text: str
     cut: bool
 
 
-class Reader:
+class PageTextReader:
     """Reads pictures with the transcriber of a catalogue, and keeps the last texts, apart for every key."""
 
-    def __init__(self, catalogue: Catalogue, viewer: Viewer) -> None:
+    def __init__(self, catalogue: Catalogue, preprocessor: Preprocessor) -> None:
         self._catalogue = catalogue
-        self._viewer = viewer
-        self._held: OrderedDict[_Key, Told] = OrderedDict()
+        self._preprocessor = preprocessor
+        self._held: OrderedDict[_Key, PageText] = OrderedDict()
         # A page is up to 13 MB of pixels, and models elsewhere take hundreds of requests at once.
-        self._places = asyncio.Semaphore(RUNNING)
+        self._slots = asyncio.Semaphore(RUNNING)
 
     async def read(
         self, image: EncodedImage, sha256: str, most: int, *, number: int, request_id: str, owner: str
-    ) -> Told:
+    ) -> PageText:
         """Return the text of a request's image `number` in reading order: whole lines, of `most` characters together.
 
         Raises:
@@ -74,30 +74,30 @@ class Reader:
         key = _Key(sha256, most, owner)
         told = self._held.pop(key, None)
         if told is None:
-            async with self._places:
+            async with self._slots:
                 told = await self._transcribe(image, most, number, request_id, owner)
         self._held[key] = told
         while len(self._held) > MOST_HELD:
             self._held.popitem(last=False)
         return told
 
-    async def _transcribe(self, image: EncodedImage, most: int, number: int, request_id: str, owner: str) -> Told:
+    async def _transcribe(self, image: EncodedImage, most: int, number: int, request_id: str, owner: str) -> PageText:
         try:
             engine, model = self._catalogue.find(MODEL_ID)
         except ModelNotFound:
             message = f"This model reads pictures with {MODEL_ID}, which is not served here; load it beside this model."
             raise EngineUnavailable(message) from None
         assert model.image is not None
-        (seen,) = await self._viewer.look([image], model.image, owner, first=number)
-        assert not isinstance(seen.shown, ImageFile)
+        (prepared,) = await self._preprocessor.prepare([image], model.image, owner, first=number)
+        assert not isinstance(prepared.shown, ImageFile)
         work = GenerateRequest(
             request_id=request_id,
             model=model.id,
             messages=(Message("user", (ImagePart(0),)),),
-            images=(seen.shown,),
+            images=(prepared.shown,),
             # A character more tells a text that just fits from one that was cut.
             sampling=SamplingParams(max_tokens=most + 1),
-            image_tokens=seen.receipt.image_tokens,
+            image_tokens=prepared.receipt.image_tokens,
             stream=False,
             owner=owner,
         )
@@ -107,7 +107,7 @@ class Reader:
                 pieces.append(delta.text)
         read = "".join(pieces)
         text = whole_lines(read, most)
-        return Told(text, len(read) > most or len(text) < len(read.strip("\n")))
+        return PageText(text, len(read) > most or len(text) < len(read.strip("\n")))
 
 
 def beside(messages: Sequence[Message], texts: Sequence[str]) -> tuple[Message, ...]:

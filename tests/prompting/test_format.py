@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightline.quoting import quoted, whole_lines
+from sightline.prompting.format import quoted, whole_lines
 
 
 @pytest.mark.parametrize(

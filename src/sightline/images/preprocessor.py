@@ -20,7 +20,7 @@ _AS_SENT = ("forwarded as sent",)
 _RESIZED = (*_AS_SENT, "resized")
 
 
-class Seen(msgspec.Struct, frozen=True, eq=False):
+class PreparedImage(msgspec.Struct, frozen=True, eq=False):
     """One image: the pixels of its views for the model, or its file for a model elsewhere; the entry of the receipt."""
 
     shown: ViewPixels | ImageFile
@@ -34,17 +34,17 @@ class _New(msgspec.Struct, frozen=True, eq=False):
     key: CacheKey
 
 
-class Viewer:
-    """Looks at pictures with a pool of decoders and a cache."""
+class Preprocessor:
+    """Prepares images with a pool of decoders and a cache."""
 
     def __init__(self, pool: ImagePool, cache: ImageCache) -> None:
         self._pool = pool
         self._cache = cache
 
-    async def look(
+    async def prepare(
         self, images: Sequence[EncodedImage], encoding: ImageEncoding, owner: str, *, first: int = 1
-    ) -> list[Seen]:
-        """Look at `images`, in order, as a model with `encoding` does; `owner` keeps callers' caches apart.
+    ) -> list[PreparedImage]:
+        """Prepare `images`, in order, for a model with `encoding`; `owner` keeps callers' caches apart.
 
         The first is image number `first` of its request.
 
@@ -52,42 +52,42 @@ class Viewer:
             InvalidRequest: some of them do not decode; of several, `details` lists each.
         """
         known = [self._known(image, encoding, owner) for image in images]
-        looks = [
+        decodes = [
             self._decoded(one, encoding, number)
             for number, one in enumerate(known, start=first)
             if isinstance(one, _New)
         ]
-        decoded = iter(await _each(looks))
+        decoded = iter(await _each(decodes))
         return [next(decoded) if isinstance(one, _New) else one for one in known]
 
-    def _known(self, image: EncodedImage, encoding: ImageEncoding, owner: str) -> Seen | _New:
+    def _known(self, image: EncodedImage, encoding: ImageEncoding, owner: str) -> PreparedImage | _New:
         """What is seen of an image that need not be decoded; most wait for nothing and are not worth a task."""
         seen = views(encoding, image.width, image.height, image.detail)
         key = CacheKey(image.sha256, encoding, seen.detail, owner)
         if encoding.forwarded and image.is_plain:
             decoded = _as_it_came(image, seen)
-            return Seen(_file(image, decoded, key), write_receipt(image, decoded, encoding, sha256=key.sha256))
+            return PreparedImage(_file(image, decoded, key), write_receipt(image, decoded, encoding, sha256=key.sha256))
         held = self._cache.get(key)
         return _New(image, key) if held is None else _seen(image, held, key, is_hit=True)
 
-    async def _decoded(self, new: _New, encoding: ImageEncoding, number: int) -> Seen:
+    async def _decoded(self, new: _New, encoding: ImageEncoding, number: int) -> PreparedImage:
         decoded = await self._pool.decode(new.image, encoding, number)
         seen = _seen(new.image, decoded, new.key)
         self._cache.put(new.key, decoded)  # only now: what cannot be shown would fail again from the cache
         return seen
 
 
-async def _each(looks: Sequence[Coroutine[None, None, Seen]]) -> list[Seen]:
+async def _each(decodes: Sequence[Coroutine[None, None, PreparedImage]]) -> list[PreparedImage]:
     """What comes of all of them, side by side.
 
     Raises:
         InvalidRequest: some do not decode; of several, `details` lists each.
     """
-    if len(looks) < 2:
-        return [await look for look in looks]
-    seen: list[Seen] = []
+    if len(decodes) < 2:
+        return [await one for one in decodes]
+    seen: list[PreparedImage] = []
     refusals: list[InvalidRequest] = []
-    for found in await asyncio.gather(*looks, return_exceptions=True):
+    for found in await asyncio.gather(*decodes, return_exceptions=True):
         if isinstance(found, InvalidRequest):
             refusals.append(found)
         elif isinstance(found, BaseException):
@@ -99,9 +99,9 @@ async def _each(looks: Sequence[Coroutine[None, None, Seen]]) -> list[Seen]:
     return seen
 
 
-def _seen(image: EncodedImage, decoded: Decoded, key: CacheKey, *, is_hit: bool = False) -> Seen:
+def _seen(image: EncodedImage, decoded: Decoded, key: CacheKey, *, is_hit: bool = False) -> PreparedImage:
     shown = _file(image, decoded, key) if key.encoding.forwarded else _pixels(decoded)
-    return Seen(shown, write_receipt(image, decoded, key.encoding, sha256=key.sha256, cache_hit=is_hit))
+    return PreparedImage(shown, write_receipt(image, decoded, key.encoding, sha256=key.sha256, cache_hit=is_hit))
 
 
 def _pixels(decoded: Decoded) -> ViewPixels:

@@ -15,41 +15,19 @@ from types import TracebackType
 import msgspec
 
 from sightline import metrics, traces
-from sightline.admission.buckets import Window
-from sightline.admission.keys import ApiKey
 from sightline.admission.limits import LimitReached, RateLimits
-from sightline.core import ChatRequest, ConnectionState, Delta, ModelInfo, Usage, tenths_of_ms
+from sightline.core import ChatRequest, Delta, ModelInfo, Usage, tenths_of_ms
 from sightline.errors import EngineUnavailable, ServiceError
 from sightline.ids import new_id
 from sightline.images.receipt import ImageReceipt
-from sightline.images.tokens import views
 from sightline.metering.booking import Booking
 from sightline.metering.count import Meter
 from sightline.metering.ledger import Ending, Entry, Ledger, Once
 from sightline.metering.prices import Cost, Prices
-from sightline.repeating import again
+from sightline.pipeline.context import RequestContext, StoredAnswer
+from sightline.pipeline.estimate import estimate
 
-TOKENS_A_MESSAGE = 8
-TOKENS_A_CALL = 16
 _STOPPED = EngineUnavailable("the service stopped before the answer was complete")
-
-
-class Call(msgspec.Struct):
-    """Which request this is, whose, and what the caller must hear of beside the answer.
-
-    `once` is its Idempotency-Key; whoever writes the answer then puts all of it into `answer` before the end of the
-    events. `requests` and `tokens` say how the key's limits stand. `traceparent` is the caller's trace, if it has one.
-    """
-
-    request_id: str
-    key: ApiKey
-    once: Once | None = None
-    answer: bytes | None = None
-    media_type: str = "application/json"
-    requests: Window | None = None
-    tokens: Window | None = None
-    traceparent: str = ""
-    connection: ConnectionState = msgspec.field(default_factory=ConnectionState)
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -70,7 +48,7 @@ class Timings(msgspec.Struct, frozen=True):
         }
 
 
-class Accounts:
+class Accounting:
     """Opens an account for each request. Without a ledger nothing is written down."""
 
     def __init__(self, prices: Prices, limits: RateLimits, ledger: Ledger | None, assumed_tokens: int) -> None:
@@ -84,33 +62,33 @@ class Accounts:
         if self._ledger is not None:
             await self._ledger.replay(key_id, once)
 
-    def open(self, request: ChatRequest, model: ModelInfo, call: Call) -> Account:
+    def open(self, request: ChatRequest, model: ModelInfo, context: RequestContext) -> RequestAccounting:
         """Return the account of a request; it begins when it is entered."""
         expected = estimate(request, model, assumed_tokens=self._assumed_tokens)
         booking = None
         if self._ledger is not None:
             entry = Entry(
                 id=new_id("row_"),
-                request_id=call.request_id,
-                key_id=call.key.id,
+                request_id=context.request_id,
+                key_id=context.key.id,
                 model=model.id,
                 created_at=datetime.now(UTC),
                 estimated_tokens=expected.total_tokens,
                 estimated_nanos=self.prices.cost(model.id, expected).total_nanos,
-                limit=call.key.spending,
-                once=call.once,
+                limit=context.key.spending,
+                once=context.idempotency_key,
             )
             booking = Booking(self._ledger, entry, streams=request.stream)
-        trace = traces.begin(request, model.id, call.request_id, call.traceparent)
-        return Account(call, model, expected.total_tokens, booking, self.prices, self._limits, trace)
+        trace = traces.begin(request, model.id, context.request_id, context.traceparent)
+        return RequestAccounting(context, model, expected.total_tokens, booking, self.prices, self._limits, trace)
 
 
-class Account:
+class RequestAccounting:
     """One request's: entered before work, `confirm`ed before its first byte, `complete`d before its last."""
 
     def __init__(
         self,
-        call: Call,
+        context: RequestContext,
         model: ModelInfo,
         reserved_tokens: int,
         booking: Booking | None,
@@ -118,7 +96,7 @@ class Account:
         limits: RateLimits,
         trace: traces.Trace | None,
     ) -> None:
-        self._call = call
+        self._context = context
         self._model = model
         self._reserved_tokens = reserved_tokens
         self._booking = booking
@@ -131,19 +109,21 @@ class Account:
         self._began_s = time.monotonic()
         self._has_piece = False
 
-    async def __aenter__(self) -> Account:
+    async def __aenter__(self) -> RequestAccounting:
         """Set aside what the request may take.
 
         Raises:
             RateLimitExceeded: more tokens than the key's minute has left.
             QuotaExceeded, IdempotencyConflict, Replay, StoreUnavailable: as `Ledger.reserve`.
         """
-        key = self._call.key
+        key = self._context.key
         try:
-            self._call.tokens = await self._limits.reserve_tokens(key.id, key.limits, self._reserved_tokens)
+            window = await self._limits.reserve_tokens(key.id, key.limits, self._reserved_tokens)
+            if window is not None:
+                self._context.on_token_limit(window)
         except BaseException as error:
             if isinstance(error, LimitReached):
-                self._call.tokens = error.window
+                self._context.on_token_limit(error.window)
             self._end_trace(Usage(0, 0), error)
             raise
         if self._booking is not None:
@@ -195,8 +175,8 @@ class Account:
         timings = Timings(waited_s + engine_s.queue_s, image_s, engine_s.prefill_s, engine_s.decode_s)
         return usage, self._prices.cost(self._model.id, usage), timings
 
-    async def complete(self, usage: Usage, cost: Cost, timings: Timings) -> None:
-        """Settle the answer; its last byte may go out when this returns.
+    async def complete(self, usage: Usage, cost: Cost, timings: Timings, answer: StoredAnswer | None) -> None:
+        """Settle the answer; its last byte may go out when this returns. `answer` is kept for an Idempotency-Key.
 
         Raises:
             StoreUnavailable: it could not be written down, so it must not go out.
@@ -209,8 +189,8 @@ class Account:
                 cost,
                 images=_digests(self._receipts),
                 timings_ms=timings.in_ms(),
-                answer=self._call.answer,
-                media_type=self._call.media_type,
+                answer=None if answer is None else answer.body,
+                media_type=None if answer is None else answer.media_type,
             )
             await self._booking.complete(ending)
         self._is_complete = True
@@ -232,7 +212,7 @@ class Account:
         usage = Usage(0, 0)
         is_cut = isinstance(error, asyncio.CancelledError | GeneratorExit)
         is_cancelled = is_cut and _is_cancelled()
-        has_disconnected = self._call.connection.disconnected
+        has_disconnected = self._context.connection.disconnected
         if is_cut and (is_cancelled if has_disconnected is None else has_disconnected):
             usage = self._meter.usage()
             cost = self._prices.cost(self._model.id, usage)
@@ -252,34 +232,8 @@ class Account:
             self._trace.end(usage, error)
 
     def _settle_tokens(self, used: int) -> Awaitable[None]:
-        key = self._call.key
+        key = self._context.key
         return self._limits.settle_tokens(key.id, key.limits, self._reserved_tokens, used)
-
-
-def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> Usage:
-    """What a request may use, before any work: image tokens exactly, text by its length, the answer at its longest.
-
-    An answer without a stated maximum is taken to be `assumed_tokens` long. A schema is a text too: some servers
-    count it; so are tools.
-    """
-    image_tokens = 0
-    if model.image is not None:
-        for image in request.images:
-            image_tokens += views(model.image, image.width, image.height, image.detail).tokens
-    read = model.read_characters + model.read_there
-    characters = read * 2 * len(request.images)  # the lines' numbers and letters, and ranks, come on top
-    around = 0
-    messages = again(request.messages) if model.repeats_question or model.repeated_there else request.messages
-    for message in messages:
-        characters += sum(map(len, message.texts()))
-        around += TOKENS_A_MESSAGE + TOKENS_A_CALL * len(message.tool_calls)
-    characters += len(request.sampling.response_format.schema or "")
-    if request.tools is not None:
-        characters += len(request.tools.definitions)
-    prompt = image_tokens + characters // model.characters_per_token + around
-    longest = max(model.context_length - image_tokens, 1)  # What is not counted yet leaves the answer no less room.
-    answer = min(request.sampling.max_tokens or assumed_tokens, longest)
-    return Usage(prompt, answer * request.n, image_tokens)
 
 
 def _is_cancelled() -> bool:

@@ -25,18 +25,19 @@ from sightline.errors import (
 )
 from sightline.images.pool import ImagePool
 from sightline.metering.ledger import Ledger, Once
-from sightline.service import Completed, Pieces, Service
+from sightline.pipeline.fanout import Pieces
+from sightline.pipeline.run import Completed, Pipeline
 from sightline.settings import PriceSettings, Settings
 from support.asgi import until
 from support.bodies import SCRIPTED, image
 from support.pictures import picture
-from support.requests import call, chat, events
+from support.requests import chat, context, events
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_pieces_come_first_and_completed_last(service: Service, admission: Admission) -> None:
-    *pieces, last = await events(service, chat("a b", image()))
+async def test_pieces_come_first_and_completed_last(pipeline: Pipeline, admission: Admission) -> None:
+    *pieces, last = await events(pipeline, chat("a b", image()))
 
     deltas = [delta for one in pieces if isinstance(one, Pieces) for delta in one.deltas]
     assert [delta.text for delta in deltas] == ["a", " b", " [32x32]", ""]
@@ -46,11 +47,11 @@ async def test_pieces_come_first_and_completed_last(service: Service, admission:
 
 
 @pytest.mark.parametrize(("detail", "views"), [("low", 1), ("auto", 1), ("high", 4)])
-async def test_detail_decides_on_closer_views(service: Service, detail: str, views: int) -> None:
+async def test_detail_decides_on_closer_views(pipeline: Pipeline, detail: str, views: int) -> None:
     request = chat(image(picture(width=99, height=33), detail=detail))
 
-    preview = await service.preview(request, call())
-    *_, last = await events(service, request)
+    preview = await pipeline.preview(request, context())
+    *_, last = await events(pipeline, request)
 
     assert isinstance(last, Completed)
     (receipt,) = last.images
@@ -60,24 +61,24 @@ async def test_detail_decides_on_closer_views(service: Service, detail: str, vie
     assert (receipt.seen_width, receipt.seen_height) == (32, 32)
 
 
-async def test_pictures_decoded_for_one_detail_are_not_taken_for_another(service: Service) -> None:
+async def test_pictures_decoded_for_one_detail_are_not_taken_for_another(pipeline: Pipeline) -> None:
     data = picture(width=99, height=33)
 
     asked = ["low", "high", "auto", "high"]
-    runs = [await events(service, chat(image(data, detail=detail))) for detail in asked]
+    runs = [await events(pipeline, chat(image(data, detail=detail))) for detail in asked]
 
     receipts = [last.images[0] for *_, last in runs if isinstance(last, Completed)]
     assert [(one.views, one.cache_hit) for one in receipts] == [(1, False), (4, False), (1, True), (4, True)]
 
 
 async def test_the_receipt_says_that_a_server_elsewhere_may_read_the_picture(
-    settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
+    settings: Settings, engine: ScriptedEngine, build: Callable[..., Pipeline]
 ) -> None:
     engine._info = replace(engine._info, read_there=1000)
-    service, request = build(settings, engine), chat("a", image())
+    pipeline, request = build(settings, engine), chat("a", image())
 
-    preview = await service.preview(request, call())
-    *_, last = await events(service, request)
+    preview = await pipeline.preview(request, context())
+    *_, last = await events(pipeline, request)
 
     assert isinstance(last, Completed)
     assert "its server may read up to 1,000 characters of its text to the model" in last.images[0].actions
@@ -86,12 +87,12 @@ async def test_the_receipt_says_that_a_server_elsewhere_may_read_the_picture(
 
 
 async def test_cost_is_at_the_price_of_the_model(
-    settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
+    settings: Settings, engine: ScriptedEngine, build: Callable[..., Pipeline]
 ) -> None:
     prices = {SCRIPTED: PriceSettings(Decimal("0.000000001"), Decimal("0.000000002"))}
-    service = build(replace(settings, prices=prices), engine)
+    pipeline = build(replace(settings, prices=prices), engine)
 
-    last = (await events(service, chat("a b c")))[-1]
+    last = (await events(pipeline, chat("a b c")))[-1]
 
     assert isinstance(last, Completed)
     assert (last.cost.prompt_nanos, last.cost.completion_nanos) == (3, 6)
@@ -111,9 +112,11 @@ class Bursts:
             raise StopAsyncIteration
         return self._deltas.pop(0)
 
-    def at_hand(self) -> list[Delta]:
+    def drain_ready(self) -> list[Delta]:
         taken, self._deltas = self._deltas, []
         return taken
+
+    def on_complete(self, call: Callable[[], None]) -> None: ...
 
     async def aclose(self) -> None: ...
 
@@ -133,8 +136,8 @@ class MadeAtOnce(InBursts):
 
     def generate(self, request: GenerateRequest) -> Bursts:  # type: ignore[override]
         bursts = super().generate(request)
-        bursts.when_made = lambda call: call()  # type: ignore[attr-defined]
-        bursts.at_hand = tuple  # type: ignore[method-assign,assignment]
+        bursts.on_complete = lambda call: call()  # type: ignore[method-assign]
+        bursts.drain_ready = tuple  # type: ignore[method-assign,assignment]
         return bursts
 
 
@@ -145,18 +148,18 @@ async def test_a_slow_reader_keeps_the_model_from_nobody(
     admission = Admission(1, 0)
     engine = MadeAtOnce()
     await engine.start()
-    service = compose(settings, [engine], pool, admission, limits, ledger)
-    slow = service.run(chat("a", n=n), call())
+    pipeline = compose(settings, [engine], pool, admission, limits, ledger)
+    slow = pipeline.run(chat("a", n=n), context())
     await anext(slow)
 
-    assert len(await events(service, chat("b"))) > 1
+    assert len(await events(pipeline, chat("b"))) > 1
     assert admission.in_flight == 1
     await slow.aclose()
 
 
 @pytest.mark.parametrize("n", [1, 2])
 async def test_pieces_that_come_together_go_on_together(
-    settings: Settings, build: Callable[..., Service], n: int
+    settings: Settings, build: Callable[..., Pipeline], n: int
 ) -> None:
     engine = InBursts()
     await engine.start()
@@ -170,7 +173,9 @@ async def test_pieces_that_come_together_go_on_together(
     assert last.usage.completion_tokens == 3 * n
 
 
-async def test_image_lost_in_the_midst_of_a_burst_is_noticed(settings: Settings, build: Callable[..., Service]) -> None:
+async def test_image_lost_in_the_midst_of_a_burst_is_noticed(
+    settings: Settings, build: Callable[..., Pipeline]
+) -> None:
     engine = InBursts()
     engine.images = 16
     await engine.start()
@@ -184,7 +189,7 @@ class FailingSecond(ScriptedEngine):
 
     begun = 0
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    async def pieces(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         self.begun += 1
         number = self.begun
         self.running += 1
@@ -199,14 +204,14 @@ class FailingSecond(ScriptedEngine):
 
 
 async def test_one_failing_answer_ends_all_and_gives_the_place_back(
-    settings: Settings, admission: Admission, build: Callable[..., Service]
+    settings: Settings, admission: Admission, build: Callable[..., Pipeline]
 ) -> None:
     engine = FailingSecond()
     await engine.start()
-    service = build(settings, engine)
+    pipeline = build(settings, engine)
 
     with pytest.raises(EngineError, match="the second failed"):
-        await events(service, chat("a", n=4))
+        await events(pipeline, chat("a", n=4))
 
     assert engine.begun == 4
     assert engine.running == 0
@@ -215,10 +220,10 @@ async def test_one_failing_answer_ends_all_and_gives_the_place_back(
 
 @pytest.mark.parametrize("n", [1, 3])
 async def test_closing_the_stream_ends_every_answer(
-    service: Service, engine: ScriptedEngine, admission: Admission, n: int
+    pipeline: Pipeline, engine: ScriptedEngine, admission: Admission, n: int
 ) -> None:
     engine.step_s = 0.001
-    stream = service.run(chat("word " * 500, n=n), call())
+    stream = pipeline.run(chat("word " * 500, n=n), context())
     await anext(stream)
 
     await stream.aclose()
@@ -231,12 +236,12 @@ async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_
     settings: Settings, engine: ScriptedEngine, pool: ImagePool, limits: RateLimits, ledger: Ledger
 ) -> None:
     admission = Admission(1, 1)
-    service = compose(settings, [engine], pool, admission, limits, ledger)
+    pipeline = compose(settings, [engine], pool, admission, limits, ledger)
 
     async with admission.admit(SCRIPTED, "another"):
-        task = asyncio.create_task(events(service, chat("a")))
+        task = asyncio.create_task(events(pipeline, chat("a")))
         await asyncio.sleep(0)
-        await service.preview(chat("a"), call())
+        await pipeline.preview(chat("a"), context())
         assert engine.steps == 0
         assert admission.in_flight == 2
     completed = (await task)[-1]
@@ -246,25 +251,25 @@ async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_
     assert admission.in_flight == 0
 
 
-async def test_each_answer_of_a_request_has_a_place(service: Service, admission: Admission) -> None:
-    stream = service.run(chat("a b", n=3), call())
+async def test_each_answer_of_a_request_has_a_place(pipeline: Pipeline, admission: Admission) -> None:
+    stream = pipeline.run(chat("a b", n=3), context())
     await anext(stream)
-    taken = admission._lines[SCRIPTED].running
+    taken = admission._queues[SCRIPTED].running
     await stream.aclose()
 
     assert taken == 3
-    assert admission.has_room(SCRIPTED, places=4)
+    assert admission.has_room(SCRIPTED, permits=4)
 
 
-async def test_place_is_given_back_when_an_image_does_not_decode(service: Service, admission: Admission) -> None:
+async def test_place_is_given_back_when_an_image_does_not_decode(pipeline: Pipeline, admission: Admission) -> None:
     with pytest.raises(InvalidRequest, match="image 2 does not decode"):
-        await events(service, chat(image(), image(picture()[:60])))
+        await events(pipeline, chat(image(), image(picture()[:60])))
 
     assert admission.in_flight == 0
 
 
-async def test_engine_that_dies_while_images_are_read_is_503(service: Service, engine: ScriptedEngine) -> None:
-    task = asyncio.create_task(events(service, chat("a", image())))
+async def test_engine_that_dies_while_images_are_read_is_503(pipeline: Pipeline, engine: ScriptedEngine) -> None:
+    task = asyncio.create_task(events(pipeline, chat("a", image())))
     await asyncio.sleep(0)
 
     await engine.stop()
@@ -273,25 +278,25 @@ async def test_engine_that_dies_while_images_are_read_is_503(service: Service, e
         await task
 
 
-async def test_unknown_model_and_starting_model_differ(service: Service, engine: ScriptedEngine) -> None:
+async def test_unknown_model_and_starting_model_differ(pipeline: Pipeline, engine: ScriptedEngine) -> None:
     with pytest.raises(ModelNotFound, match=f"Loaded: {SCRIPTED}"):
-        service.catalogue.find("gpt-4o")
+        pipeline.catalogue.find("gpt-4o")
     with pytest.raises(ModelNotFound) as unknown:
-        service.catalogue.find("gpt-4o", ["gpt-4o"])
+        pipeline.catalogue.find("gpt-4o", ["gpt-4o"])
     assert SCRIPTED not in unknown.value.message
     await engine.stop()
     with pytest.raises(EngineUnavailable):
-        service.catalogue.find(SCRIPTED)
+        pipeline.catalogue.find(SCRIPTED)
 
 
 async def test_alias_answers_for_its_model(
-    settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]
+    settings: Settings, engine: ScriptedEngine, build: Callable[..., Pipeline]
 ) -> None:
-    service = build(replace(settings, aliases={"gpt-4o": SCRIPTED}), engine)
+    pipeline = build(replace(settings, aliases={"gpt-4o": SCRIPTED}), engine)
 
-    assert service.catalogue.find("gpt-4o")[1].id == SCRIPTED
-    assert service.catalogue.aliases_of(SCRIPTED) == ["gpt-4o"]
-    assert service.is_ready()
+    assert pipeline.catalogue.find("gpt-4o")[1].id == SCRIPTED
+    assert pipeline.catalogue.aliases_of(SCRIPTED) == ["gpt-4o"]
+    assert pipeline.is_ready()
 
 
 def test_model_that_takes_no_images_names_the_part() -> None:
@@ -339,15 +344,14 @@ def test_values_that_ask_for_nothing_are_refused_by_no_model() -> None:
 
 
 async def test_who_looks_for_an_earlier_answer_is_in_flight(
-    service: Service, admission: Admission, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, admission: Admission, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(*_: object) -> None:
         await asyncio.Future()
 
     monkeypatch.setattr(ledger, "replay", never)
-    asking = call()
-    asking.once = Once("k", b"x" * 32)
-    task = asyncio.create_task(anext(service.run(chat("a"), asking)))
+    asking = context(idempotency_key=Once("k", b"x" * 32))
+    task = asyncio.create_task(anext(pipeline.run(chat("a"), asking)))
     await until(lambda: admission.in_flight == 1)
 
     task.cancel()

@@ -14,25 +14,27 @@ from msgspec.structs import replace
 from PIL import Image, ImageDraw, ImageFont
 
 import sightline
-from sightline.account import estimate
 from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, Message, TextPart, ToolCall
+from sightline.engines.base import Deltas, GeneratorDeltas
 from sightline.engines.scripted import ScriptedEngine
 from sightline.engines.transcribe import TranscriptionEngine
 from sightline.errors import EngineUnavailable, InvalidRequest
 from sightline.images.source import open_image
-from sightline.quoting import quoted
-from sightline.reading import beside
+from sightline.pipeline.estimate import estimate
+from sightline.pipeline.fanout import Pieces
+from sightline.pipeline.run import Completed, Pipeline
+from sightline.prompting.format import quoted
+from sightline.prompting.page_text import beside
 from sightline.sender.models import known_models
-from sightline.service import Completed, Pieces, Service
 from sightline.settings import BUNDLED, RUNNING, ImageLimits, Settings
 from sightline.wire.parse import parse_chat
 from support.bodies import image, raw
 from support.pictures import encoded, picture
-from support.requests import call, chat
+from support.requests import chat, context
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
 MOST = 200
-EXAMPLES = Path(__file__).parents[1] / "examples" / "images"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "images"
 
 
 class Transcriber(TranscriptionEngine):
@@ -42,7 +44,10 @@ class Transcriber(TranscriptionEngine):
         super().__init__(threads=2)
         self.read = self.running = self.most = 0
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> Deltas:
+        return GeneratorDeltas(self._counted(request))
+
+    async def _counted(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         self.read += len(request.images)
         self.running += 1
         self.most = max(self.most, self.running)
@@ -78,9 +83,9 @@ async def reading() -> AsyncIterator[ScriptedEngine]:
 
 
 @pytest.fixture
-def service(
-    settings: Settings, build: Callable[..., Service], reading: ScriptedEngine, transcriber: Transcriber
-) -> Service:
+def pipeline(
+    settings: Settings, build: Callable[..., Pipeline], reading: ScriptedEngine, transcriber: Transcriber
+) -> Pipeline:
     return build(settings, reading, transcriber)
 
 
@@ -93,29 +98,29 @@ def page(*lines: str) -> bytes:
     return encoded(paper)
 
 
-async def answer(service: Service, request: ChatRequest, owner: str = "key_1") -> tuple[str, Completed]:
-    async with aclosing(service.run(request, call(owner))) as events:
+async def answer(pipeline: Pipeline, request: ChatRequest, owner: str = "key_1") -> tuple[str, Completed]:
+    async with aclosing(pipeline.run(request, context(owner))) as events:
         came = [event async for event in events]
     deltas = [delta for event in came if isinstance(event, Pieces) for delta in event.deltas]
     assert isinstance(came[-1], Completed)
     return "".join(delta.text for delta in deltas), came[-1]
 
 
-async def test_text_stands_in_quotes_behind_its_picture(service: Service) -> None:
+async def test_text_stands_in_quotes_behind_its_picture(pipeline: Pipeline) -> None:
     request = chat("first", image(page("Total 41.50")), image(page("Total 7.20", "Paid")), "last")
 
-    text, end = await answer(service, request)
+    text, end = await answer(pipeline, request)
 
     one, two = "Total 41.50", "Total 7.20\nPaid"
     assert text == f"first [32x32] {quoted(one)} [32x32] {quoted(two)} last"
     assert [receipt.read_characters for receipt in end.images] == [len(one), len(two)]
 
 
-async def test_what_is_read_is_counted_as_text_and_previewed(service: Service) -> None:
+async def test_what_is_read_is_counted_as_text_and_previewed(pipeline: Pipeline) -> None:
     request = chat("What?", image(page("Total 41.50")))
 
-    preview = await service.preview(request, call())
-    _, end = await answer(service, request)
+    preview = await pipeline.preview(request, context())
+    _, end = await answer(pipeline, request)
 
     assert preview.usage.prompt_tokens == end.usage.prompt_tokens
     assert end.usage.image_tokens == end.images[0].image_tokens
@@ -123,11 +128,11 @@ async def test_what_is_read_is_counted_as_text_and_previewed(service: Service) -
     assert preview.images == tuple(replace(receipt, cache_hit=False) for receipt in end.images)
 
 
-async def test_the_receipt_says_when_a_picture_has_more_text_than_the_model_was_given(service: Service) -> None:
+async def test_the_receipt_says_when_a_picture_has_more_text_than_the_model_was_given(pipeline: Pipeline) -> None:
     lines = [f"Item {number} of the delivery" for number in range(1, 12)]
 
-    _, whole = await answer(service, chat(image(page(*lines[:5])), "What?"))
-    text, cut = await answer(service, chat(image(page(*lines)), "What?"))
+    _, whole = await answer(pipeline, chat(image(page(*lines[:5])), "What?"))
+    text, cut = await answer(pipeline, chat(image(page(*lines)), "What?"))
 
     given = cut.images[0].read_characters
     assert MOST - 30 < given <= MOST
@@ -137,48 +142,48 @@ async def test_the_receipt_says_when_a_picture_has_more_text_than_the_model_was_
 
 
 async def test_a_text_cut_where_a_line_ends_is_cut(
-    service: Service, transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def first_lines(_: GenerateRequest) -> AsyncGenerator[Delta, None]:
         yield Delta("a" * MOST + "\n")
 
     monkeypatch.setattr(transcriber, "generate", first_lines)
 
-    _, end = await answer(service, chat(image(page("Total")), "What?"))
+    _, end = await answer(pipeline, chat(image(page("Total")), "What?"))
 
     assert f"the model was given the first {MOST} characters of its text" in end.images[0].actions
 
 
-async def test_a_picture_that_does_not_decode_is_called_by_its_number(service: Service) -> None:
+async def test_a_picture_that_does_not_decode_is_called_by_its_number(pipeline: Pipeline) -> None:
     """One that goes to a model elsewhere as it came is decoded for the reader alone."""
     (image_,) = chat(image(picture()[:60])).images
 
     with pytest.raises(InvalidRequest, match="image 2 does not decode"):
-        await service._reader.read(image_, "digest", MOST, number=2, request_id="req_1", owner="key_1")
+        await pipeline._reader.read(image_, "digest", MOST, number=2, request_id="req_1", owner="key_1")
 
 
-async def test_a_picture_without_text_stands_alone(service: Service) -> None:
-    text, end = await answer(service, chat(image(picture()), "What?"))
+async def test_a_picture_without_text_stands_alone(pipeline: Pipeline) -> None:
+    text, end = await answer(pipeline, chat(image(picture()), "What?"))
 
     assert text == "[32x32] What?"
     assert end.images[0].read_characters == 0
 
 
 async def test_a_picture_is_read_once_for_a_key_and_again_for_another(
-    service: Service, transcriber: Transcriber
+    pipeline: Pipeline, transcriber: Transcriber
 ) -> None:
     request = chat(image(page("Gate 12")), "Which gate?")
     for owner in ("key_1", "key_1", "key_2"):
-        text, _ = await answer(service, request, owner)
+        text, _ = await answer(pipeline, request, owner)
         assert "Gate 12" in text
 
     assert transcriber.read == 2
 
 
-async def test_long_text_ends_with_a_whole_line(service: Service) -> None:
+async def test_long_text_ends_with_a_whole_line(pipeline: Pipeline) -> None:
     lines = [f"Line {number} of what stands on it" for number in range(12)]
 
-    text, end = await answer(service, chat(image(page(*lines))))
+    text, end = await answer(pipeline, chat(image(page(*lines))))
 
     read = text.split('"""')[1].strip("\n").split("\n")
     assert read == [f"{number} {line}" for number, line in enumerate(lines[: len(read)], 1)]
@@ -186,7 +191,7 @@ async def test_long_text_ends_with_a_whole_line(service: Service) -> None:
 
 
 async def test_a_model_that_wants_no_text_has_nothing_read(
-    settings: Settings, build: Callable[..., Service], transcriber: Transcriber
+    settings: Settings, build: Callable[..., Pipeline], transcriber: Transcriber
 ) -> None:
     plain = ScriptedEngine()
     await plain.start()
@@ -197,13 +202,13 @@ async def test_a_model_that_wants_no_text_has_nothing_read(
 
 
 async def test_without_a_transcriber_the_request_is_refused_and_says_which(
-    settings: Settings, build: Callable[..., Service], reading: ScriptedEngine
+    settings: Settings, build: Callable[..., Pipeline], reading: ScriptedEngine
 ) -> None:
-    service = build(settings, reading)
+    pipeline = build(settings, reading)
 
     with pytest.raises(EngineUnavailable, match=r"reads pictures with paddleocr/.* load it"):
-        await answer(service, chat(image(page("Gate 12"))))
-    assert (await answer(service, chat("no picture")))[0] == "no picture"
+        await answer(pipeline, chat(image(page("Gate 12"))))
+    assert (await answer(pipeline, chat("no picture")))[0] == "no picture"
 
 
 def test_what_may_be_read_is_set_aside() -> None:
@@ -255,10 +260,10 @@ def test_calls_and_results_of_tools_stay_beside_what_was_read() -> None:
     assert beside((Message("user", (ImagePart(0),)), called, result), ["Gate 12"])[1:] == (called, result)
 
 
-async def test_no_more_pages_are_read_at_once_than_a_model_runs(service: Service, transcriber: Transcriber) -> None:
+async def test_no_more_pages_are_read_at_once_than_a_model_runs(pipeline: Pipeline, transcriber: Transcriber) -> None:
     requests = [chat(image(page(f"Gate {number}"))) for number in range(2 * RUNNING)]
 
-    reading = service._reader.read
+    reading = pipeline._reader.read
     told = await asyncio.gather(
         *(
             reading(request.images[0], str(number), MOST, number=1, request_id="req_1", owner="key_1")

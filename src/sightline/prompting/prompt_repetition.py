@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from sightline.core import ImagePart, Message, Part, TextPart
-from sightline.quoting import repeated
+from sightline.prompting.format import repeated
 
 
 def again(messages: Sequence[Message]) -> tuple[Message, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from sightline.core import Delta, GenerateRequest, Message, SamplingParams, TextPart, ViewPixels
 from sightline.engines.scripted import ScriptedEngine
-from sightline.service import _answers
+from sightline.pipeline.fanout import fan_out
 from support.bodies import SCRIPTED
 
 pytestmark = pytest.mark.anyio
@@ -29,14 +29,14 @@ async def test_seed_differs_from_answer_to_answer() -> None:
     seeds: list[int | None] = []
 
     class Noting(ScriptedEngine):
-        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        async def pieces(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
             seeds.append(request.sampling.seed)
-            async for delta in super().generate(request):
+            async for delta in super().pieces(request):
                 yield delta
 
     engine = Noting()
     await engine.start()
-    async with aclosing(_answers(engine, work(seed=5), 3, nothing)) as pieces:
+    async with aclosing(fan_out(engine, work(seed=5), 3, nothing)) as pieces:
         found = [piece async for piece in pieces]
 
     assert sorted(seed for seed in seeds if seed is not None) == [5, 6, 7]
@@ -48,7 +48,7 @@ async def test_of_large_pictures_few_answers_run_at_once(side_px: int, most: int
     class Counting(ScriptedEngine):
         now = highest = 0
 
-        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        async def pieces(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
             self.now += 1
             self.highest = max(self.highest, self.now)
             await asyncio.sleep(0.01)
@@ -57,7 +57,7 @@ async def test_of_large_pictures_few_answers_run_at_once(side_px: int, most: int
 
     engine = Counting()
     views = tuple(np.zeros((1, side_px, side_px, 3), np.uint8) for _ in range(2))
-    async with aclosing(_answers(engine, work(views), 4, nothing)) as pieces:
+    async with aclosing(fan_out(engine, work(views), 4, nothing)) as pieces:
         found = [piece.choice async for piece in pieces]
 
     assert sorted(found) == [0, 1, 2, 3]
@@ -70,9 +70,12 @@ class Made:
     def __init__(self) -> None:
         self._left = 9
 
-    def when_made(self, call: Callable[[], None]) -> None:
+    def on_complete(self, call: Callable[[], None]) -> None:
         call()
         call()  # more than once does no harm
+
+    def drain_ready(self) -> tuple[Delta, ...]:
+        return ()
 
     def __aiter__(self) -> Made:
         return self
@@ -96,7 +99,7 @@ async def test_a_slow_reader_keeps_no_answer_about_large_pictures_from_being_mad
 
     engine, made = AtOnce(), []
     views = (np.zeros((1, 4096, 4096, 3), np.uint8),)
-    async with aclosing(_answers(engine, work(views), 4, lambda: made.append(engine.begun))) as pieces:
+    async with aclosing(fan_out(engine, work(views), 4, lambda: made.append(engine.begun))) as pieces:
         await anext(pieces)
         for _ in range(20):
             await asyncio.sleep(0)
@@ -108,13 +111,13 @@ async def test_answers_side_by_side_are_read_no_further_than_they_are_taken() ->
     class Endless(ScriptedEngine):
         given = 0
 
-        async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        async def pieces(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
             while True:
                 self.given += 1
                 yield Delta("a")
 
     engine = Endless()
-    async with aclosing(_answers(engine, work(), 3, nothing)) as pieces:
+    async with aclosing(fan_out(engine, work(), 3, nothing)) as pieces:
         for _ in range(5):
             await anext(pieces)
         for _ in range(50):

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from sightline.account import estimate
 from sightline.core import ImagePart, Message, Part, TextPart
 from sightline.engines.scripted import ScriptedEngine
-from sightline.quoting import MOST_REPEATED
-from sightline.repeating import again, images_followed
-from sightline.service import Completed, Pieces, Service
+from sightline.pipeline.estimate import estimate
+from sightline.pipeline.fanout import Pieces
+from sightline.pipeline.run import Completed, Pipeline
+from sightline.prompting.format import MOST_REPEATED
+from sightline.prompting.prompt_repetition import again, images_followed
 from sightline.settings import Settings
 from support.bodies import image
 from support.pictures import picture
-from support.requests import call, chat, events
+from support.requests import chat, context, events
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,7 @@ SAID = "the text in front of it was said again behind it"
 
 
 @pytest.fixture
-async def service(settings: Settings, build: Callable[..., Service]) -> AsyncIterator[Service]:
+async def pipeline(settings: Settings, build: Callable[..., Pipeline]) -> AsyncIterator[Pipeline]:
     """Of a model that repeats its prompt."""
     engine = ScriptedEngine(repeats_question=True)
     await engine.start()
@@ -46,20 +47,20 @@ async def service(settings: Settings, build: Callable[..., Service]) -> AsyncIte
     ],
 )
 async def test_what_stands_in_front_of_pictures_is_said_again_behind_the_last(
-    service: Service, parts: list[Any], told: str, followed: list[bool]
+    pipeline: Pipeline, parts: list[Any], told: str, followed: list[bool]
 ) -> None:
-    *came, end = await events(service, chat(*parts))
+    *came, end = await events(pipeline, chat(*parts))
 
     assert isinstance(end, Completed)
     assert "".join(delta.text for one in came if isinstance(one, Pieces) for delta in one.deltas) == told
     assert [SAID in receipt.actions for receipt in end.images] == followed
 
 
-async def test_it_is_counted_and_previewed_as_text(service: Service) -> None:
+async def test_it_is_counted_and_previewed_as_text(pipeline: Pipeline) -> None:
     first, last = chat("What is it?", image(picture())), chat(image(picture()), "What is it?")
 
-    previews = [await service.preview(request, call()) for request in (first, last)]
-    ends = [(await events(service, request))[-1] for request in (first, last)]
+    previews = [await pipeline.preview(request, context()) for request in (first, last)]
+    ends = [(await events(pipeline, request))[-1] for request in (first, last)]
 
     used = [end.usage for end in ends if isinstance(end, Completed)]
     assert [preview.usage.prompt_tokens for preview in previews] == [usage.prompt_tokens for usage in used]

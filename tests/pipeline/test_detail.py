@@ -20,14 +20,14 @@ from sightline.engines.genai.loading import Limits, load
 from sightline.engines.genai.model import read_model
 from sightline.engines.genai.sampling import generation_config
 from sightline.images.pool import ImagePool
+from sightline.pipeline.run import Completed, Pipeline, Preview
 from sightline.sender.models import KnownModel
-from sightline.service import Completed, Preview, Service
 from sightline.settings import BUNDLED, Settings
 from support.bodies import image, text
 from support.engines import answer
 from support.models import IMAGE_TOKENS, SIDE_PX, with_pictures
 from support.pictures import picture
-from support.requests import call, chat, events
+from support.requests import chat, context, events
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
 
@@ -50,15 +50,15 @@ async def engine(folder: Path, anyio_backend: str) -> AsyncIterator[GenAIEngine]
 
 
 @pytest.fixture
-def service(tmp_path: Path, engine: GenAIEngine, pool: ImagePool) -> Service:
+def pipeline(tmp_path: Path, engine: GenAIEngine, pool: ImagePool) -> Pipeline:
     return compose(Settings(data=tmp_path / "data"), [engine], pool, Admission(8, 0), RateLimits(), None)
 
 
-async def preview_and_run(service: Service, *parts: dict[str, Any] | str) -> tuple[Preview, Completed]:
-    model = service.catalogue.models()[0].id
+async def preview_and_run(pipeline: Pipeline, *parts: dict[str, Any] | str) -> tuple[Preview, Completed]:
+    model = pipeline.catalogue.models()[0].id
     request = chat(*parts, model=model, max_tokens=2)
-    preview = await service.preview(request, call())
-    *_, last = await events(service, request)
+    preview = await pipeline.preview(request, context())
+    *_, last = await events(pipeline, request)
     assert isinstance(last, Completed)
     return preview, last
 
@@ -66,13 +66,13 @@ async def preview_and_run(service: Service, *parts: dict[str, Any] | str) -> tup
 @pytest.mark.parametrize("shape", SIZES)
 @pytest.mark.parametrize("detail", ["low", "high", "auto"])
 async def test_estimate_preview_and_usage_are_one_figure(
-    service: Service, folder: Path, shape: str, detail: Detail
+    pipeline: Pipeline, folder: Path, shape: str, detail: Detail
 ) -> None:
     data = picture("png", *SIZES[shape])
     content = [image(data, detail=detail), text("What is this?")]
     views = 1 + (CROPS[shape] if detail == "high" else 0)
 
-    preview, last = await preview_and_run(service, *content)
+    preview, last = await preview_and_run(pipeline, *content)
     told = sightline.estimate([data], messages=[{"role": "user", "content": content}], model=str(folder), detail=detail)
 
     assert preview.usage.prompt_tokens == last.usage.prompt_tokens == told.requests[0].input_tokens
@@ -84,10 +84,10 @@ async def test_estimate_preview_and_usage_are_one_figure(
         assert (one.detail, one.views, one.image_tokens) == taken
 
 
-async def test_each_image_of_a_request_has_its_own_detail(service: Service) -> None:
+async def test_each_image_of_a_request_has_its_own_detail(pipeline: Pipeline) -> None:
     data = picture("png", 400, 100)
 
-    _, last = await preview_and_run(service, image(data, detail="high"), image(data, detail="low"), "What is this?")
+    _, last = await preview_and_run(pipeline, image(data, detail="high"), image(data, detail="low"), "What is this?")
 
     assert [(one.detail, one.views, one.image_tokens) for one in last.images] == [
         ("high", 4, 4 * IMAGE_TOKENS),
