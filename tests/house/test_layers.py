@@ -17,8 +17,7 @@ STAGES = {"auth", "admission", "images", "engines", "metering"}
 
 # What each part may import beside the base and itself.
 ALLOWED: dict[str, set[str]] = {
-    **dict.fromkeys(BASE, set()),
-    **dict.fromkeys(("wire", "store", "server"), set()),
+    **{name: set() for name in (*BASE, "wire", "store", "server")},
     **{name: {"store"} for name in STAGES},
     "prompting": STAGES,
     "pipeline": STAGES | {"prompting"},
