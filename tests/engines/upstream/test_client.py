@@ -320,9 +320,13 @@ async def test_server_that_is_not_there_cannot_be_connected() -> None:
 
 
 async def test_server_that_speaks_no_tls_cannot_be_connected() -> None:
-    async with serving(PLAIN) as (server, client):
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(PLAIN)
+        writer.close()
+
+    async with serving(PLAIN) as (_, client), await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
         with pytest.raises(ConnectError):
-            await client.send("GET", server.url.replace("http:", "https:"))
+            await client.send("GET", f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
 
 
 async def test_server_that_takes_no_connection_in_time_cannot_be_connected() -> None:
