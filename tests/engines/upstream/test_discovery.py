@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from msgspec.structs import replace
 
 from sightline.core import ImageEncoding
 from sightline.engines.upstream import discovery, pool
+from sightline.engines.upstream.discovery import Discovery
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import ConfigError, EngineOverloaded, EngineUnavailable
 from sightline.settings import UpstreamModel, UpstreamSettings
@@ -191,19 +190,22 @@ def test_image_rule_of_the_settings_that_cannot_be_is_refused() -> None:
 
 
 async def test_server_that_says_what_nobody_expects_is_asked_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(_: object) -> None:
+    asked = 0
+
+    async def fail(_: Discovery, __: object) -> None:
+        nonlocal asked
+        asked += 1
         raise RecursionError
 
     async with rude_servers(1) as (server,), engine_over([server]) as engine:
         only = engine.pool.servers[0]
-        monkeypatch.setattr(engine.pool, "_revive", fail)
-        only.put_out("failed")
-        await until(lambda: only.asking is not None and only.asking.done())
+        monkeypatch.setattr(Discovery, "probe", fail)
+        only.eject("failed")
+        first_s = only.pause.delay_s
+        await until(lambda: asked == 2)
 
-        assert only.asking is not None
-        assert only.asking.exception() is None
         assert not only.is_in
-        assert only.back_s > asyncio.get_running_loop().time()
+        assert only.pause.delay_s > first_s
 
 
 @pytest.mark.parametrize(

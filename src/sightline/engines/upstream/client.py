@@ -16,7 +16,7 @@ from sightline.engines.upstream.failures import Failure
 
 MAX_BODY_BYTES = 32 << 20
 _MAX_ERROR_BYTES = 16_384
-_KEEPALIVE_S = 3.0  # servers close idle connections after 5 seconds (uvicorn, and so vLLM): be first
+KEEPALIVE_S = 3.0  # servers close idle connections after 5 seconds (uvicorn, and so vLLM): be first
 _STALE_S = 1.0
 """That a server has closed a kept connection meanwhile shows within a round trip; later it was at work."""
 _OWN_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
@@ -143,7 +143,7 @@ class Client:
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_note_reuse)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
             skip_auto_headers=_OWN_HEADERS,
