@@ -22,7 +22,7 @@ from sightline.core import NewKey
 from sightline.engines.base import Engine
 from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
-from sightline.metering.books import open_ledger
+from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.metering.ledger import Ledger
 from sightline.service import Service
 from sightline.settings import Settings
@@ -115,7 +115,7 @@ def limits() -> RateLimits:
 
 @pytest.fixture
 async def ledger(database: Database) -> AsyncIterator[Ledger]:
-    async with open_ledger(database) as ledger:
+    async with ledger_lifespan(database) as ledger:
         yield ledger
 
 

@@ -24,7 +24,7 @@ from sightline.errors import (
     UnsupportedParameter,
 )
 from sightline.images.pool import ImagePool
-from sightline.metering.ledger import Ledger, Once
+from sightline.metering.ledger import Ledger, IdempotencyKey
 from sightline.service import Completed, Pieces, Service
 from sightline.settings import PriceSettings, Settings
 from support.asgi import until
@@ -346,7 +346,7 @@ async def test_who_looks_for_an_earlier_answer_is_in_flight(
 
     monkeypatch.setattr(ledger, "replay", never)
     asking = call()
-    asking.once = Once("k", b"x" * 32)
+    asking.once = IdempotencyKey("k", b"x" * 32)
     task = asyncio.create_task(anext(service.run(chat("a"), asking)))
     await until(lambda: admission.in_flight == 1)
 

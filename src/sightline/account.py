@@ -23,10 +23,10 @@ from sightline.errors import EngineUnavailable, ServiceError
 from sightline.ids import new_id
 from sightline.images.receipt import ImageReceipt
 from sightline.images.tokens import views
-from sightline.metering.booking import Booking
-from sightline.metering.count import Meter
-from sightline.metering.ledger import Ending, Entry, Ledger, Once
+from sightline.metering.ledger import Entry, IdempotencyKey, Ledger, Outcome
+from sightline.metering.meter import Meter
 from sightline.metering.prices import Cost, Prices
+from sightline.metering.reservation import Reservation
 from sightline.repeating import again
 
 TOKENS_A_MESSAGE = 8
@@ -52,7 +52,7 @@ class Call(msgspec.Struct):
 
     request_id: str
     key: ApiKey
-    once: Once | None = None
+    once: IdempotencyKey | None = None
     answer: bytes | None = None
     media_type: str = "application/json"
     requests: Window | None = None
@@ -88,7 +88,7 @@ class Accounts:
         self._ledger = ledger
         self._assumed_tokens = assumed_tokens
 
-    async def replay(self, key_id: str, once: Once) -> None:
+    async def replay(self, key_id: str, once: IdempotencyKey) -> None:
         """Look for the answer that a request with an Idempotency-Key has had already; see `Ledger.replay`."""
         if self._ledger is not None:
             await self._ledger.replay(key_id, once)
@@ -107,9 +107,9 @@ class Accounts:
                 estimated_tokens=expected.total_tokens,
                 estimated_nanos=self.prices.cost(model.id, expected).total_nanos,
                 limit=call.key.spending,
-                once=call.once,
+                idempotency_key=call.once,
             )
-            booking = Booking(self._ledger, entry, streams=request.stream)
+            booking = Reservation(self._ledger, entry, streams=request.stream)
         trace = traces.begin(request, model.id, call.request_id, call.traceparent)
         return Account(call, model, expected.total_tokens, booking, self.prices, self._limits, trace)
 
@@ -122,7 +122,7 @@ class Account:
         call: Call,
         model: ModelInfo,
         reserved_tokens: int,
-        booking: Booking | None,
+        booking: Reservation | None,
         prices: Prices,
         limits: RateLimits,
         trace: traces.Trace | None,
@@ -186,7 +186,7 @@ class Account:
         self._meter.count(deltas, choice)
 
     async def confirm(self) -> None:
-        """Return once a piece of the answer may go out; see `Booking.confirm`.
+        """Return once a piece of the answer may go out; see `Reservation.confirm`.
 
         Raises: as entering.
         """
@@ -211,7 +211,7 @@ class Account:
             StoreUnavailable: it could not be written down, so it must not go out.
         """
         if self._booking is not None:
-            ending = Ending(
+            ending = Outcome(
                 "completed",
                 200,
                 usage,

@@ -26,8 +26,8 @@ from sightline.images.cache import ImageCache
 from sightline.images.pool import ImagePool
 from sightline.images.viewer import Viewer
 from sightline.log import get_logger
-from sightline.metering.books import open_ledger
 from sightline.metering.ledger import Ledger
+from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.metering.prices import Prices
 from sightline.service import Service
 from sightline.settings import ServerSettings, Settings, engine_specs
@@ -67,7 +67,7 @@ def create_app(
                 traces.start()
                 stack.push_async_callback(asyncio.to_thread, traces.stop)
             pool = await stack.enter_async_context(ImagePool())
-            ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
+            ledger = await stack.enter_async_context(ledger_lifespan(database)) if settings.ledger.enabled else None
             stack.push_async_callback(counting.close)
             service = compose(settings, running, pool, admission, counting, ledger)
             application.runtime = Runtime(settings, Keys(database), admission, counting, service, database)
