@@ -22,8 +22,8 @@ from sightline.core import NewKey
 from sightline.engines.base import Engine
 from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
-from sightline.metering.books import open_ledger
 from sightline.metering.ledger import Ledger
+from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings
 from sightline.store.database import Database
@@ -115,7 +115,7 @@ def limits() -> RateLimits:
 
 @pytest.fixture
 async def ledger(database: Database) -> AsyncIterator[Ledger]:
-    async with open_ledger(database) as ledger:
+    async with ledger_lifespan(database) as ledger:
         yield ledger
 
 

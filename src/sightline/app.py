@@ -26,8 +26,8 @@ from sightline.images.cache import ImageCache
 from sightline.images.pool import ImagePool
 from sightline.images.preprocessor import Preprocessor
 from sightline.log import get_logger
-from sightline.metering.books import open_ledger
 from sightline.metering.ledger import Ledger
+from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.metering.prices import Prices
 from sightline.pipeline.accounting import Accounting
 from sightline.pipeline.run import Pipeline
@@ -69,7 +69,7 @@ def create_app(
                 traces.start()
                 stack.push_async_callback(asyncio.to_thread, traces.stop)
             pool = await stack.enter_async_context(ImagePool())
-            ledger = await stack.enter_async_context(open_ledger(database)) if settings.ledger.enabled else None
+            ledger = await stack.enter_async_context(ledger_lifespan(database)) if settings.ledger.enabled else None
             stack.push_async_callback(limits.close)
             pipeline = compose(settings, running, pool, admission, limits, ledger)
             app.state.runtime = Runtime(settings, Keys(database), admission, limits, pipeline, database)

@@ -22,8 +22,7 @@ from sightline.errors import (
     PermissionDenied,
     StoreUnavailable,
 )
-from sightline.metering.ledger import period_of
-from sightline.metering.spending import Spent, spent_by
+from sightline.metering.quota import Spent, period_of, spent_by
 from sightline.store.database import Database
 
 pytestmark = pytest.mark.anyio

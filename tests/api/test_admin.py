@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from sightline import failpoints
 from sightline.admission.keys import Keys
 from sightline.core import PERMISSIONS, NewKey
-from sightline.metering.ledger import period_of
+from sightline.metering.quota import period_of
 from sightline.store.database import Database
 from sightline.store.tables import key_spend
 from support.failures import assert_error

@@ -235,5 +235,5 @@ async def test_what_was_answered_is_what_is_shown(client: httpx2.AsyncClient, da
     [shown] = lines[0]["images"]
     receipt = answers[1]["sightline"]["images"][0]
     assert shown == {name: receipt[name] for name in ("sha256", "width", "height", "bytes")}
-    with closing(database.presence()) as presence:
+    with closing(database.liveness()) as presence:
         assert check(database, presence).discrepancies == ()

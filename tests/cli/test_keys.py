@@ -18,7 +18,7 @@ from sightline import __version__
 from sightline.admission.keys import Keys
 from sightline.cli import terminal
 from sightline.cli.main import app
-from sightline.metering.ledger import period_of
+from sightline.metering.quota import period_of
 from sightline.settings import load_settings
 from sightline.store.database import Database
 from sightline.store.tables import key_spend

@@ -44,7 +44,7 @@ def settings_folder(tmp_path: Path) -> Path:
         (entry(key_id=key.id), FAILED),
         (entry(NOON + 3 * DAY, key_id=key.id, model="b/[bold]"), replace(DONE, cost=Cost(0, 340))),
         (entry(NOON + 3 * DAY), DONE),
-        (entry(NOON + 3 * DAY), replace(DONE, outcome="cancelled", status=499)),
+        (entry(NOON + 3 * DAY), replace(DONE, name="cancelled", status=499)),
     ]
     asyncio.run(fill(database, rows))
     database.close()

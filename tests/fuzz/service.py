@@ -17,7 +17,7 @@ from sightline.app import compose, create_app
 from sightline.core import NewKey
 from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
-from sightline.metering.books import open_ledger
+from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.settings import Settings
 from sightline.store.database import Database
 
@@ -31,7 +31,7 @@ async def service(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
     await engine.start()
     database = Database.in_folder(folder)
     limits = RateLimits()
-    async with ImagePool() as pool, open_ledger(database) as ledger:
+    async with ImagePool() as pool, ledger_lifespan(database) as ledger:
         app = create_app(settings, admission, engines=[])
         keys = Keys(database)
         composed = compose(settings, [engine], pool, admission, limits, ledger)

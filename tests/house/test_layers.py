@@ -11,7 +11,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent.parent / "src" / "sightline"
 BASE = {
     *("errors", "core", "ids", "settings", "settings_validation", "checks", "log", "metrics", "traces"),
-    *("malloc", "failpoints", "timers"),
+    *("malloc", "failpoints"),
 }
 STAGES = {"auth", "admission", "images", "engines", "metering"}
 

@@ -13,7 +13,7 @@ from support.ledgers import Process
 @pytest.fixture
 async def process(any_database: Database) -> AsyncIterator[Process]:
     process = Process(any_database)
-    process.writer.start()
+    process.committer.start()
     yield process
     await process.stop()
 
@@ -21,6 +21,6 @@ async def process(any_database: Database) -> AsyncIterator[Process]:
 @pytest.fixture
 async def other(any_database: Database) -> AsyncIterator[Process]:
     other = Process(any_database)
-    other.writer.start()
+    other.committer.start()
     yield other
     await other.stop()

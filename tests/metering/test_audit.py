@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
 
 from sightline.metering.audit import IMPOSSIBLE, check
-from sightline.metering.ledger import Ledger, Once, SpendingLimit
+from sightline.metering.ledger import IdempotencyKey, Ledger, SpendingLimit
 from sightline.store.database import Database
-from sightline.store.presence import Presence
+from sightline.store.liveness import Liveness
 from support.ledgers import DONE, FAILED, entry, keeping
 
 pytestmark = pytest.mark.anyio
@@ -24,25 +25,25 @@ COMPLETED, RUNNING = f"row_{1:028x}", f"row_{2:028x}"
 async def running(any_database: Database) -> AsyncIterator[Ledger]:
     """A ledger with rows of every kind, whose process runs."""
     async with keeping(any_database) as dead:
-        await dead.reserve(entry(limit=LIMIT, once=Once("left", b"x" * 32)))
+        await dead.reserve(entry(limit=LIMIT, idempotency_key=IdempotencyKey("left", b"x" * 32)))
     async with keeping(any_database) as ledger:
         ledger.clear()
-        completed = entry(id=COMPLETED, limit=LIMIT, once=Once("kept", b"x" * 32))
+        completed = entry(id=COMPLETED, limit=LIMIT, idempotency_key=IdempotencyKey("kept", b"x" * 32))
         unlimited, failed, cancelled = entry(), entry(limit=LIMIT), entry(key_id="key_2")
         for one in (completed, unlimited, failed, cancelled, entry(id=RUNNING, limit=LIMIT)):
             await ledger.reserve(one)
         await ledger.settle(completed, replace(DONE, answer=b"{}", media_type="application/json"))
         await ledger.settle(unlimited, DONE)
         await ledger.settle(failed, FAILED)
-        await ledger.settle(cancelled, replace(DONE, outcome="cancelled", status=499))
+        await ledger.settle(cancelled, replace(DONE, name="cancelled", status=499))
         yield ledger
 
 
 @pytest.fixture
-def presence(any_database: Database) -> Iterator[Presence]:
-    presence = any_database.presence()
-    yield presence
-    presence.close()
+def liveness(any_database: Database) -> Iterator[Liveness]:
+    liveness = any_database.liveness()
+    yield liveness
+    liveness.close()
 
 
 def damage(database: Database, *statements: str) -> None:
@@ -58,17 +59,23 @@ def damage(database: Database, *statements: str) -> None:
     database.transaction(drop_and_change)
 
 
-async def test_a_ledger_in_use_adds_up(running: Ledger, any_database: Database, presence: Presence) -> None:
-    audit = check(any_database, presence)
+async def test_a_ledger_in_use_adds_up(running: Ledger, any_database: Database, liveness: Liveness) -> None:
+    audit = check(any_database, liveness)
 
     assert audit.discrepancies == ()
     assert audit.by_outcome == {"cancelled": 1, "completed": 2, "failed": 1, "interrupted": 1, "reserved": 1}
     assert (audit.rows, audit.tokens, audit.nanos) == (6, 51, 510)
-    assert check(any_database, presence) == audit, "looking changes nothing"
+    assert check(any_database, liveness) == audit, "looking changes nothing"
 
 
-def test_an_empty_ledger_adds_up(any_database: Database, presence: Presence) -> None:
-    assert check(any_database, presence).discrepancies == ()
+def test_an_empty_ledger_adds_up(any_database: Database, liveness: Liveness) -> None:
+    assert check(any_database, liveness).discrepancies == ()
+
+
+def gone(database: Database) -> int:
+    """The number of a server that was there and is not any more."""
+    with closing(database.liveness()) as dead:
+        return dead.number
 
 
 DAMAGES = {
@@ -100,24 +107,15 @@ DAMAGES = {
     "settled": ("UPDATE key_spend SET settled_nanos = 0", "Key key_1 has settled $0 in 2026-11 by its account"),
     "set aside": (
         "UPDATE key_spend SET reserved_nanos = 0",
-        "Key key_1 has reserved $0 in 2026-11 by its account, $0.000001 by its rows and leases.",
+        "Key key_1 has reserved $0 in 2026-11 by its account, $0.000001 by its rows.",
     ),
     "no account": ("DELETE FROM key_spend", "Key key_1 has settled $0 in 2026-11 by its account"),
     "account of nothing": (
         "INSERT INTO key_spend VALUES ('key_9', 'total', 0, 7)",
         "Key key_9 has settled $0.000000007 in total by its account, $0 by its rows.",
     ),
-    "lease": (
-        "INSERT INTO key_leases VALUES ('key_1', '2026-11', 0, 7)",
-        "Key key_1 has reserved $0.000001 in 2026-11 by its account, $0.000001007 by its rows and leases.",
-    ),
-    "lease of nothing": ("INSERT INTO key_leases VALUES ('key_1', '2026-11', 0, 0)", "holds 0 nano-dollars"),
-    "lease of the dead": (
-        "INSERT INTO key_leases VALUES ('key_1', '2026-11', 1, 7)",
-        "$0.000000007 of key key_1 in 2026-11 are set aside by a process that is gone",
-    ),
     "dead": (
-        "UPDATE ledger SET server = 1 WHERE outcome = 'reserved'",
+        "UPDATE ledger SET server = {gone} WHERE outcome = 'reserved'",
         f"Row {RUNNING} is reserved by a process that is gone",
     ),
     "changed": ("UPDATE ledger SET model = 'b/model' WHERE id = '{row}'", "A row that has ended can be changed"),
@@ -127,28 +125,28 @@ DAMAGES = {
 
 @pytest.mark.parametrize(("statement", "sentence"), DAMAGES.values(), ids=DAMAGES.keys())
 async def test_each_damage_is_named(
-    running: Ledger, any_database: Database, presence: Presence, statement: str, sentence: str
+    running: Ledger, any_database: Database, liveness: Liveness, statement: str, sentence: str
 ) -> None:
-    damage(any_database, statement.format(row=COMPLETED))
+    damage(any_database, statement.format(row=COMPLETED, gone=gone(any_database)))
 
-    found = check(any_database, presence).discrepancies
+    found = check(any_database, liveness).discrepancies
 
     assert any(sentence.format(row=COMPLETED) in one for one in found), found
 
 
-async def test_a_row_that_is_there_twice_is_named(running: Ledger, any_database: Database, presence: Presence) -> None:
+async def test_a_row_that_is_there_twice_is_named(running: Ledger, any_database: Database, liveness: Liveness) -> None:
     statements = ("ALTER TABLE ledger RENAME TO old", "CREATE TABLE ledger AS SELECT * FROM old")
     damage(any_database, *statements, f"INSERT INTO ledger SELECT * FROM old WHERE id = '{COMPLETED}'")
 
-    assert f"Row {COMPLETED} is there 2 times." in check(any_database, presence).discrepancies
+    assert f"Row {COMPLETED} is there 2 times." in check(any_database, liveness).discrepancies
 
 
 async def test_all_discrepancies_of_all_rows_are_named(
-    running: Ledger, any_database: Database, presence: Presence
+    running: Ledger, any_database: Database, liveness: Liveness
 ) -> None:
     damage(any_database, "UPDATE ledger SET image_tokens = 999, prompt_nanos = -1 WHERE outcome <> 'reserved'")
 
-    found = check(any_database, presence).discrepancies
+    found = check(any_database, liveness).discrepancies
 
     assert sum("more image tokens" in one for one in found) == 5
     assert sum("below zero" in one for one in found) == 5
@@ -162,7 +160,7 @@ def test_every_condition_is_damaged_above() -> None:
 
 
 async def test_a_process_that_stopped_meanwhile_is_no_discrepancy(
-    any_database: Database, presence: Presence, monkeypatch: pytest.MonkeyPatch
+    any_database: Database, liveness: Liveness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It held a row when the check looked, and had settled it before it stopped."""
     loop = asyncio.get_running_loop()
@@ -177,8 +175,8 @@ async def test_a_process_that_stopped_meanwhile_is_no_discrepancy(
             asyncio.run_coroutine_threadsafe(settle(), loop).result()
             return numbers
 
-        monkeypatch.setattr(presence, "dead", dead)
-        audit = await asyncio.to_thread(check, any_database, presence)
+        monkeypatch.setattr(liveness, "dead", dead)
+        audit = await asyncio.to_thread(check, any_database, liveness)
 
     assert audit.by_outcome == {"reserved": 1}
     assert audit.discrepancies == ()

@@ -16,7 +16,7 @@ from sightline import failpoints
 from sightline.core import SpendingLimit, Usage
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.ids import new_id
-from sightline.metering.ledger import KEPT, Ending, Entry, Once, Replay, period_of
+from sightline.metering.ledger import KEPT, Entry, IdempotencyKey, Outcome, Replay, period_of
 from sightline.metering.prices import Cost
 from sightline.store.database import Database
 from sightline.store.tables import idempotency, key_spend, ledger
@@ -24,7 +24,7 @@ from support.asgi import until
 from support.ledgers import Process
 
 pytestmark = pytest.mark.anyio
-DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
+DONE = Outcome("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
 
 
 def entry(**values: Any) -> Entry:
@@ -32,10 +32,13 @@ def entry(**values: Any) -> Entry:
     return replace(base, **values)
 
 
+LONG_AGO = KEPT + timedelta(minutes=1)
+
+
 @pytest.fixture
 async def process(any_database: Database) -> AsyncIterator[Process]:
     process = Process(any_database)
-    process.writer.start()
+    process.committer.start()
     yield process
     failpoints.arm("")
     await process.stop()
@@ -81,7 +84,7 @@ async def test_a_row_is_settled_once(process: Process) -> None:
     await process.ledger.settle(one, DONE)
 
     again, first = await asyncio.gather(
-        process.ledger.settle(one, Ending("failed", 500)),
+        process.ledger.settle(one, Outcome("failed", 500)),
         process.ledger.settle(other, DONE),
         return_exceptions=True,
     )
@@ -92,7 +95,7 @@ async def test_a_row_is_settled_once(process: Process) -> None:
 
 
 async def test_settled_twice_at_once_is_charged_once(process: Process) -> None:
-    """The group is rolled back and written carefully; what others asked for with it stays right, too."""
+    """What others asked for in the same group stays right, too."""
     limit = SpendingLimit(5000, "total")
     one, other = entry(limit=limit), entry(limit=limit)
     await asyncio.gather(process.ledger.reserve(one), process.ledger.reserve(other))
@@ -140,7 +143,7 @@ async def test_what_a_process_with_a_fast_clock_left_ends_no_sooner_than_it_bega
     process: Process, any_database: Database
 ) -> None:
     dead = Process(any_database)
-    dead.writer.start()
+    dead.committer.start()
     left = replace(entry(), created_at=datetime.now(UTC) + timedelta(hours=1))
     await dead.ledger.reserve(left)
     await dead.die()
@@ -153,9 +156,9 @@ async def test_what_a_process_with_a_fast_clock_left_ends_no_sooner_than_it_bega
 
 async def test_what_a_dead_process_left_is_interrupted_and_free(process: Process, any_database: Database) -> None:
     dead = Process(any_database)
-    dead.writer.start()
+    dead.committer.start()
     limit = SpendingLimit(5000, "total")
-    left, mine = entry(limit=limit, once=Once("k", b"x" * 32)), entry(limit=limit)
+    left, mine = entry(limit=limit, idempotency_key=IdempotencyKey("k", b"x" * 32)), entry(limit=limit)
     await dead.ledger.reserve(left)
     await process.ledger.reserve(mine)
     await process.ledger.reserve(entry())  # of a time when the key had no limit
@@ -172,7 +175,7 @@ async def test_what_a_dead_process_left_is_interrupted_and_free(process: Process
     assert process.spent() == (1000, 0)
     with pytest.raises(StoreUnavailable):
         await process.ledger.settle(left, DONE)
-    await process.ledger.reserve(entry(once=Once("k", b"x" * 32)))
+    await process.ledger.reserve(entry(idempotency_key=IdempotencyKey("k", b"x" * 32)))
 
 
 async def test_spending_is_set_aside_settled_and_given_back(process: Process) -> None:
@@ -188,7 +191,7 @@ async def test_spending_is_set_aside_settled_and_given_back(process: Process) ->
 
     await process.ledger.settle(first, DONE)
     assert process.spent() == (1000, 170)
-    await process.ledger.settle(second, Ending("failed", 503))
+    await process.ledger.settle(second, Outcome("failed", 503))
     assert process.spent() == (0, 170)
     await process.ledger.reserve(entry(limit=limit))
 
@@ -208,35 +211,35 @@ async def test_a_refused_request_does_not_hurt_those_of_its_transaction(process:
 
 
 async def test_an_idempotency_key_gives_the_first_answer_again(process: Process) -> None:
-    once = Once("k-1", b"b" * 32)
-    one = entry(once=once)
+    once = IdempotencyKey("k-1", b"b" * 32)
+    one = entry(idempotency_key=once)
     await process.ledger.reserve(one)
 
     with pytest.raises(IdempotencyConflict, match="still running"):
-        await process.ledger.reserve(entry(once=once))
+        await process.ledger.reserve(entry(idempotency_key=once))
     await process.ledger.settle(one, replace(DONE, answer=b'{"a": 1}', media_type="application/json"))
 
     with pytest.raises(Replay) as caught:
-        await process.ledger.reserve(entry(once=once))
+        await process.ledger.reserve(entry(idempotency_key=once))
     assert (caught.value.answer, caught.value.media_type) == (b'{"a": 1}', "application/json")
     with pytest.raises(IdempotencyConflict, match="another body"):
-        await process.ledger.reserve(entry(once=Once("k-1", b"c" * 32)))
-    await process.ledger.reserve(entry(once=once, key_id="key_2"))
+        await process.ledger.reserve(entry(idempotency_key=IdempotencyKey("k-1", b"c" * 32)))
+    await process.ledger.reserve(entry(idempotency_key=once, key_id="key_2"))
     assert len(process.rows()) == 2
 
 
 async def test_a_failed_request_leaves_its_idempotency_key_free(process: Process) -> None:
-    one = entry(once=Once("k", b"b" * 32))
+    one = entry(idempotency_key=IdempotencyKey("k", b"b" * 32))
     await process.ledger.reserve(one)
-    await process.ledger.settle(one, Ending("failed", 503))
+    await process.ledger.settle(one, Outcome("failed", 503))
 
-    await process.ledger.reserve(entry(once=Once("k", b"c" * 32)))
+    await process.ledger.reserve(entry(idempotency_key=IdempotencyKey("k", b"c" * 32)))
 
 
 async def test_clearing_beside_a_settlement_leaves_nothing_set_aside(process: Process, any_database: Database) -> None:
     """The settlement is not committed when the clearing adds up what the key has set aside."""
     dead = Process(any_database)
-    dead.writer.start()
+    dead.committer.start()
     mine = entry(limit=SpendingLimit(5000, "total"))
     await dead.ledger.reserve(entry(limit=SpendingLimit(5000, "total")))
     await process.ledger.reserve(mine)
@@ -273,13 +276,13 @@ def is_waiting(database: Database) -> bool:
 
 
 async def test_an_answer_is_kept_for_a_day(process: Process) -> None:
-    old = entry(once=Once("k", b"b" * 32), created_at=datetime.now(UTC) - KEPT - timedelta(minutes=1))
+    old = entry(idempotency_key=IdempotencyKey("k", b"b" * 32), created_at=datetime.now(UTC) - LONG_AGO)
     await process.ledger.reserve(old)
     await process.ledger.settle(old, replace(DONE, answer=b"old", media_type="x"))
 
-    await process.ledger.reserve(entry(once=Once("k", b"b" * 32)))
+    await process.ledger.reserve(entry(idempotency_key=IdempotencyKey("k", b"b" * 32)))
 
-    young = entry(once=Once("young", b"b" * 32))
+    young = entry(idempotency_key=IdempotencyKey("young", b"b" * 32))
     await process.ledger.reserve(young)
     await process.ledger.settle(young, replace(DONE, answer=b"young", media_type="x"))
     process.ledger.clear()
@@ -292,10 +295,13 @@ async def test_old_answers_are_dropped_some_at_a_time(
     process: Process, monkeypatch: pytest.MonkeyPatch, times: int, expected: list[int]
 ) -> None:
     """A database that ends long statements would else drop none of them, and end every start."""
-    monkeypatch.setattr("sightline.metering.ledger.MOST_FORGOTTEN", 2)
-    monkeypatch.setattr("sightline.metering.ledger.MOST_TIMES", times)
+    monkeypatch.setattr("sightline.metering.ledger.MAX_FORGOTTEN", 2)
+    monkeypatch.setattr("sightline.metering.ledger.MAX_ROUNDS", times)
     for number in range(5):
-        old = entry(once=Once(f"k{number}", b"b" * 32), created_at=datetime.now(UTC) - KEPT - timedelta(minutes=1))
+        old = entry(
+            idempotency_key=IdempotencyKey(f"k{number}", b"b" * 32),
+            created_at=datetime.now(UTC) - LONG_AGO,
+        )
         await process.ledger.reserve(old)
         await process.ledger.settle(old, replace(DONE, answer=b"old", media_type="x"))
 
@@ -362,7 +368,7 @@ async def test_a_commit_that_went_through_and_seemed_lost_is_not_done_twice(
 async def test_many_processes_share_a_database(any_database: Database) -> None:
     processes = [Process(any_database) for _ in range(3)]
     for process in processes:
-        process.writer.start()
+        process.committer.start()
     limit = SpendingLimit(30_000, "total")
 
     async def one(process: Process) -> str:

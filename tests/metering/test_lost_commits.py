@@ -17,12 +17,11 @@ from sqlalchemy import Connection, select
 
 from sightline.core import SpendingLimit, Usage
 from sightline.errors import EngineError, QuotaExceeded, StoreUnavailable
-from sightline.metering import leases
 from sightline.metering import ledger as ledger_module
 from sightline.metering.audit import check
-from sightline.metering.booking import Booking
-from sightline.metering.ledger import Ending
+from sightline.metering.ledger import Outcome
 from sightline.metering.prices import Cost
+from sightline.metering.reservation import Reservation
 from sightline.store.database import Database
 from sightline.store.tables import key_spend
 from support.ledgers import Process, entry
@@ -49,14 +48,13 @@ class Flaky(Process):
                 raise StoreUnavailable
             return result
 
-        self.writer._database = _Transactions(database, transaction)  # type: ignore[assignment]
+        self.committer._database = _Transactions(transaction)  # type: ignore[assignment]
 
 
 class _Transactions:
     """A database whose transactions are others."""
 
-    def __init__(self, database: Database, transaction: Callable[..., object]) -> None:
-        self.one_connection = database.one_connection
+    def __init__(self, transaction: Callable[..., object]) -> None:
         self.transaction = transaction
 
 
@@ -64,37 +62,36 @@ class _Transactions:
 async def test_whatever_is_lost_it_adds_up(
     any_database: Database, monkeypatch: pytest.MonkeyPatch, seed: int, loss: float
 ) -> None:
-    monkeypatch.setattr(leases, "TICK_S", 0.02)
-    monkeypatch.setattr(ledger_module, "AGAIN_S", 0.02)
+    monkeypatch.setattr(ledger_module, "RETRY_S", 0.02)
     dice = random.Random(seed)
     processes = [Flaky(any_database, dice, loss) for _ in range(PROCESSES)]
     for process in processes:
-        process.writer.start()
+        process.committer.start()
     counts: Counter[str] = Counter()
     answered: list[str] = []
 
     async def request(process: Flaky) -> None:
         key_id = dice.choice(list(LIMITS))
-        booking = Booking(
+        reservation = Reservation(
             process.ledger, one := entry(key_id=key_id, limit=LIMITS[key_id]), streams=dice.random() < 0.5
         )
         try:
-            await booking.begin()
+            await reservation.begin()
             await asyncio.sleep(dice.choice([0, 0, 0.001, 0.03]))
-            await booking.confirm()
+            await reservation.confirm()
             if dice.random() < 0.15:
-                booking.fail(EngineError("no"))
+                reservation.fail(EngineError("no"))
                 return
             if dice.random() < 0.15:
-                booking.cancel(Usage(12, 1), Cost(100, 10), [])
+                reservation.cancel(Usage(12, 1), Cost(100, 10), [])
                 return
-            await booking.complete(Ending("completed", 200, Usage(12, 5), Cost(dice.randrange(1000), 0)))
+            await reservation.complete(Outcome("completed", 200, Usage(12, 5), Cost(dice.randrange(1000), 0)))
             answered.append(one.id)
         except QuotaExceeded:
             counts["refused"] += 1
         except StoreUnavailable as error:
             counts["unavailable"] += 1
-            booking.fail(error)
+            reservation.fail(error)
 
     async def client(number: int) -> None:
         for _ in range(REQUESTS):
@@ -115,27 +112,27 @@ async def test_whatever_is_lost_it_adds_up(
     with suppress(asyncio.CancelledError):
         await watching  # raises what it has found wrong
     for process in processes[1:]:
-        process.writer._database = any_database  # all is well again
+        process.committer._database = any_database  # all is well again
     await asyncio.sleep(0.2)  # what can wait is written
     for process in processes[1:]:
         await process.stop()
     last = Process(any_database)
     last.ledger.clear()
 
-    assert check(any_database, last.presence).discrepancies == ()
+    assert check(any_database, last.liveness).discrepancies == ()
     rows = {row.id: row.outcome for row in last.rows()}
     assert [rows[row_id] for row_id in answered] == ["completed"] * len(answered)
     assert "reserved" not in rows.values()
     spend = any_database.read(lambda connection: connection.execute(select(key_spend)).all())
     assert [row.reserved_nanos for row in spend] == [0] * len(spend)
     assert answered, counts
-    last.presence.close()
+    last.liveness.close()
 
 
 async def _watch(database: Database, process: Process) -> None:
     """While all this goes on: nothing is overspent, and the check finds nothing but what the killed one left."""
     while True:
-        found = await asyncio.to_thread(check, database, process.presence)
+        found = await asyncio.to_thread(check, database, process.liveness)
         assert [one for one in found.discrepancies if "is gone" not in one] == []
         for row in await database.run_read(lambda connection: connection.execute(select(key_spend)).all()):
             assert row.settled_nanos + row.reserved_nanos <= LIMITS[row.key_id].nanos

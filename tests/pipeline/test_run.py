@@ -24,7 +24,7 @@ from sightline.errors import (
     UnsupportedParameter,
 )
 from sightline.images.pool import ImagePool
-from sightline.metering.ledger import Ledger, Once
+from sightline.metering.ledger import IdempotencyKey, Ledger
 from sightline.pipeline.fanout import Pieces
 from sightline.pipeline.run import Completed, Pipeline
 from sightline.settings import PriceSettings, Settings
@@ -350,7 +350,7 @@ async def test_who_looks_for_an_earlier_answer_is_in_flight(
         await asyncio.Future()
 
     monkeypatch.setattr(ledger, "replay", never)
-    asking = context(idempotency_key=Once("k", b"x" * 32))
+    asking = context(idempotency_key=IdempotencyKey("k", b"x" * 32))
     task = asyncio.create_task(anext(pipeline.run(chat("a"), asking)))
     await until(lambda: admission.in_flight == 1)
 

@@ -25,7 +25,7 @@ from sqlalchemy import Connection, event, text
 
 from sightline.core import SpendingLimit
 from sightline.metering.audit import check
-from sightline.metering.ledger import Ledger, Once
+from sightline.metering.ledger import IdempotencyKey, Ledger
 from sightline.store.database import Database
 from support.ledgers import DONE, FAILED, entry, keeping
 
@@ -76,13 +76,13 @@ class Recorded(Database):
 async def load(ledger: Ledger, acknowledged: dict[str, str], client: int) -> None:
     """Requests one after another: with and without a spending limit and an Idempotency-Key, some that fail."""
     for number in range(REQUESTS):
-        once = Once(f"{client}-{number}", b"x" * 32) if number % 4 == 3 else None
-        one = entry(limit=SpendingLimit(10**9, "total") if number % 2 else None, once=once)
+        key = IdempotencyKey(f"{client}-{number}", b"x" * 32) if number % 4 == 3 else None
+        one = entry(limit=SpendingLimit(10**9, "total") if number % 2 else None, idempotency_key=key)
         await ledger.reserve(one)
         acknowledged[one.id] = "reserved"
-        ending = FAILED if number == 5 else DONE_ONCE if once else DONE
-        await ledger.settle(one, ending)
-        acknowledged[one.id] = ending.outcome
+        outcome = FAILED if number == 5 else DONE_ONCE if key else DONE
+        await ledger.settle(one, outcome)
+        acknowledged[one.id] = outcome.name
 
 
 async def record(folder: Path) -> list[Commit]:
@@ -162,8 +162,8 @@ async def discrepancies(folder: Path) -> tuple[str, ...]:
     with closing(Database.in_folder(folder)) as database:
         async with keeping(database) as ledger:
             ledger.clear()
-        with closing(database.presence()) as presence:
-            return check(database, presence).discrepancies
+        with closing(database.liveness()) as liveness:
+            return check(database, liveness).discrepancies
 
 
 @pytest.mark.anyio

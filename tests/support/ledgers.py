@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,19 +12,17 @@ from sqlalchemy import select
 
 from sightline.core import SpendingLimit, Usage
 from sightline.ids import first_id
-from sightline.metering.ledger import Ending, Entry, Ledger
-from sightline.metering.posting import Posting
+from sightline.metering.ledger import Entry, Ledger, Outcome
+from sightline.metering.ledger_lifespan import compose
 from sightline.metering.prices import Cost
-from sightline.metering.usage import ROW
+from sightline.metering.reports import ROW
 from sightline.store.database import Database
-from sightline.store.presence import Presence
-from sightline.store.tables import key_leases, key_spend, ledger
-from sightline.store.writer import Writer
+from sightline.store.liveness import Liveness
+from sightline.store.tables import key_spend, ledger
 
-DONE = Ending("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
-FAILED = Ending("failed", 500, error="engine_error")
+DONE = Outcome("completed", 200, Usage(12, 5, 8, 1), Cost(120, 50), images=[{"sha256": "ab", "width": 3}])
+FAILED = Outcome("failed", 500, error="engine_error")
 LIMIT = SpendingLimit(1_000_000, "total")
-FEW = SpendingLimit(20_000, "total")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _numbers = iter(range(1_000_000))
 
@@ -40,94 +37,48 @@ def entry(at: datetime = NOON, **values: Any) -> Entry:
 class Process:
     """What one process of the service has of the ledger."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, liveness: Liveness | None = None) -> None:
         self.database = database
-        self.presence: Presence = database.presence()
-        self.writer = Writer(database, Posting(database, self.presence))
-        self.ledger = Ledger(database, self.presence, self.writer)
+        self.liveness = liveness or database.liveness()
+        self.ledger, self.committer = compose(database, self.liveness)
 
     def rows(self) -> list[Any]:
         return list(self.database.read(lambda c: c.execute(select(ledger).order_by(ledger.c.id)).all()))
 
+    def spent_by(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """What each account has reserved and settled."""
+        rows = self.database.read(lambda c: c.execute(select(key_spend)).all())
+        return {(row.key_id, row.period): (row.reserved_nanos, row.settled_nanos) for row in rows}
+
     def spent(self) -> tuple[int, int]:
         """What its one account has reserved and settled."""
-        query = select(key_spend.c.reserved_nanos, key_spend.c.settled_nanos)
-        return tuple(self.database.read(lambda c: c.execute(query)).one())  # type: ignore[return-value]
-
-    def leased(self) -> list[int]:
-        """What it holds in leases."""
-        query = select(key_leases.c.nanos).where(key_leases.c.server == self.presence.number)
-        return list(self.database.read(lambda c: c.execute(query)).scalars())
-
-    def tick(self) -> None:
-        """Let it look now for what idles."""
-        self._no_tick()
-        self.ledger._leases._look()
-
-    def _no_tick(self) -> None:
-        tick = self.ledger._leases._tick
-        if tick is not None:
-            tick.cancel()
+        (spent,) = self.spent_by().values()
+        return spent
 
     async def stop(self) -> None:
         """End it in order."""
         await self.ledger.close()
-        await self.writer.stop()
-        self.presence.close()
+        await self.committer.stop()
+        self.liveness.close()
 
     async def die(self) -> None:
         """End it as if it were killed: what it holds it does not give back."""
-        self._no_tick()
-        await self.writer.stop()
-        self.presence.close()
-        witness = self.database.presence()
-        async with asyncio.timeout(10):
-            while not witness.dead([self.presence.number]):  # Postgres frees a lock a moment after its connection
-                await asyncio.sleep(0.01)
-        witness.close()
-
-
-async def crowd(process: Process, many: int = 3, **values: Any) -> list[Entry]:
-    """Requests that come together and are asked for, so that a lease is taken for those that come next."""
-    together = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
-    assert [process.ledger.grant(one) for one in together] == [False] * many
-    await asyncio.gather(*(process.ledger.reserve(one) for one in together))
-    return together
-
-
-def granted(process: Process, many: int, **values: Any) -> list[Entry]:
-    """Requests that a lease grants at once."""
-    some = [entry(**{"limit": LIMIT, **values}) for _ in range(many)]
-    assert all(process.ledger.grant(one) for one in some)
-    return some
-
-
-async def promise_that_is_gone(process: Process, other: Process) -> Entry:
-    """A request that `process` has granted; then `other` takes it for dead, and spends what its lease held."""
-    await crowd(process, 3, limit=FEW)
-    (promised,) = granted(process, 1, limit=FEW)
-    other.presence.dead = lambda numbers: {process.presence.number}  # type: ignore[method-assign]
-    other.ledger.clear()
-    await other.ledger.reserve(entry(limit=FEW, estimated_nanos=19_500))
-    return promised
+        await self.committer.stop()
+        self.liveness.close()
 
 
 @asynccontextmanager
 async def keeping(database: Database) -> AsyncIterator[Ledger]:
     """The ledger of one process."""
-    presence = database.presence()
-    writer = Writer(database, Posting(database, presence))
-    writer.start()
-    ledger = Ledger(database, presence, writer)
+    process = Process(database)
+    process.committer.start()
     try:
-        yield ledger
+        yield process.ledger
     finally:
-        await ledger.close()
-        await writer.stop()
-        presence.close()
+        await process.stop()
 
 
-async def fill(database: Database, rows: Iterable[tuple[Entry, Ending]]) -> None:
+async def fill(database: Database, rows: Iterable[tuple[Entry, Outcome]]) -> None:
     """Write rows that have ended."""
     async with keeping(database) as ledger:
         for one, ending in rows:

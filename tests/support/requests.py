@@ -11,7 +11,7 @@ from typing import Any
 from sightline.admission.keys import ApiKey
 from sightline.core import ChatRequest, ConnectionState, KeyLimits
 from sightline.images.source import open_image
-from sightline.metering.ledger import Once
+from sightline.metering.ledger import IdempotencyKey
 from sightline.pipeline.context import RequestContext
 from sightline.pipeline.fanout import Pieces
 from sightline.pipeline.run import Completed, Pipeline
@@ -26,7 +26,7 @@ def chat(*parts: Any, **more: Any) -> ChatRequest:
     return parse_chat(raw(*parts, **more), partial(open_image, limits=ImageLimits(max_images=MOST_IMAGES)))
 
 
-def context(owner: str = "key_1", idempotency_key: Once | None = None) -> RequestContext:
+def context(owner: str = "key_1", idempotency_key: IdempotencyKey | None = None) -> RequestContext:
     usual = (frozenset({"inference"}), None, KeyLimits(), None)
     key = ApiKey(owner, "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None, *usual)
     return RequestContext("req_1", key, ConnectionState(), idempotency_key)

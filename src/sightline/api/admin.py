@@ -20,7 +20,7 @@ from sightline.api.runtime import runtime_of
 from sightline.errors import KeyNotFound
 from sightline.log import get_logger
 from sightline.metering.prices import dollars
-from sightline.metering.spending import Spent, spent_by
+from sightline.metering.quota import Spent, spent_by
 from sightline.wire.admin import KEY_ID, parse_new_key, parse_page
 from sightline.wire.render import encode
 

@@ -27,7 +27,7 @@ from sightline.engines.catalogue import check
 from sightline.errors import InvalidRequest, ServiceError, UnsupportedParameter
 from sightline.ids import new_id
 from sightline.images.source import open_image
-from sightline.metering.ledger import Once, Replay
+from sightline.metering.ledger import IdempotencyKey, Replay
 from sightline.pipeline.context import RequestContext
 from sightline.wire.parse import RefusedChat, parse_chat
 from sightline.wire.render import Head, encode
@@ -132,7 +132,7 @@ def _with_lacks(runtime: Runtime, request: Request, key: ApiKey, refused: Refuse
     return refused
 
 
-def _idempotency_key(request: Request, body: bytes) -> Once | None:
+def _idempotency_key(request: Request, body: bytes) -> IdempotencyKey | None:
     """The request's Idempotency-Key, with the digest of the body that it stands for.
 
     Raises:
@@ -146,4 +146,4 @@ def _idempotency_key(request: Request, body: bytes) -> Once | None:
             f"An Idempotency-Key is 1 to 255 printable ASCII characters without blanks, sent once; "
             f"this one has {len(sent[0])}."
         )
-    return Once(sent[0], hashlib.sha256(body).digest())
+    return IdempotencyKey(sent[0], hashlib.sha256(body).digest())

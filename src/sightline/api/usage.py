@@ -20,7 +20,7 @@ from sightline.api.auth import authenticate
 from sightline.api.runtime import runtime_of
 from sightline.engines.catalogue import Catalogue
 from sightline.errors import InvalidRequest, PermissionDenied, Problem
-from sightline.metering.report import (
+from sightline.metering.report_format import (
     as_csv,
     as_json,
     line_body,
@@ -29,7 +29,7 @@ from sightline.metering.report import (
     total_body,
     total_columns,
 )
-from sightline.metering.usage import MOST_ROWS, Group, Selection, requests, totals
+from sightline.metering.reports import MOST_ROWS, Group, Selection, requests, totals
 from sightline.wire.render import encode
 
 T = TypeVar("T")

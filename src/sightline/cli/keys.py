@@ -16,7 +16,7 @@ from sightline.cli.storage import Config, Data, open_database
 from sightline.cli.terminal import DatabaseUrl, err, fail, out
 from sightline.errors import InvalidRequest
 from sightline.metering.prices import dollars
-from sightline.metering.spending import Spent, spent_by
+from sightline.metering.quota import Spent, spent_by
 from sightline.wire.admin import new_key
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")

@@ -27,8 +27,8 @@ def check(data: Data = None, database: DatabaseUrl = None, config: Config = None
     may run meanwhile.
     """
     try:
-        with open_database(data, database, config) as opened, closing(opened.presence()) as presence:
-            result = audit(opened, presence)
+        with open_database(data, database, config) as opened, closing(opened.liveness()) as liveness:
+            result = audit(opened, liveness)
     except typer.Exit as unchecked:
         raise typer.Exit(2) from unchecked
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in result.by_outcome.items())

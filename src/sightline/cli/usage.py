@@ -19,7 +19,7 @@ from rich.text import Text
 from sightline.cli.storage import Config, Data, open_database
 from sightline.cli.terminal import DatabaseUrl, err, fail, out
 from sightline.metering.prices import dollars
-from sightline.metering.report import (
+from sightline.metering.report_format import (
     as_csv,
     as_json,
     line_body,
@@ -28,7 +28,7 @@ from sightline.metering.report import (
     total_body,
     total_columns,
 )
-from sightline.metering.usage import Group, Line, Selection, Total, every, key_ids, models_beside, requests, totals
+from sightline.metering.reports import Group, Line, Selection, Total, every, key_ids, models_beside, requests, totals
 from sightline.store.database import Database
 
 Format = Literal["table", "json", "csv", "jsonl"]

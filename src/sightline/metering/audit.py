@@ -6,7 +6,8 @@ is rolled back).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,24 +23,22 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    literal,
     or_,
     select,
     text,
-    union,
     update,
 )
 from sqlalchemy.exc import DBAPIError
 
 from sightline.ids import new_id
 from sightline.metering.prices import dollars
-from sightline.metering.usage import ROW
+from sightline.metering.reports import ROW
 from sightline.store.database import Database
-from sightline.store.patience import allow
-from sightline.store.presence import Presence
-from sightline.store.tables import idempotency, key_leases, key_spend, ledger
+from sightline.store.liveness import LOOKS, LOOKS_APART_S, Liveness
+from sightline.store.tables import idempotency, key_spend, ledger
+from sightline.store.timeouts import set_statement_timeout
 
-_PATIENCE_S = 600.0
+_TIMEOUT_S = 600.0
 _cost = ledger.c.prompt_nanos + ledger.c.completion_nanos
 _row = ledger.c
 _ENDINGS = ("completed", "failed", "cancelled", "interrupted")
@@ -81,19 +80,30 @@ class _RollBack(Exception):
     """Ends a transaction that must not stay."""
 
 
-def check(database: Database, presence: Presence) -> Audit:
+def check(database: Database, liveness: Liveness, *, sleep: Callable[[float], None] = time.sleep) -> Audit:
     """Look at every row and every sum. Takes a moment's write lock for the attempt to change an ended row.
+
+    `sleep` is called between looks at servers of other machines that seem to be gone.
 
     Raises:
         StoreUnavailable: the database failed.
     """
     audit, servers = database.read(_look)
     found = [*audit.discrepancies]
-    dead = presence.dead(servers)
-    # Looked up only now: a process that stopped meanwhile has settled its rows and given its leases back.
+    dead = _dead(liveness, servers, sleep)
+    # Looked up only now: a process that stopped meanwhile has settled its rows.
     found += database.read(lambda connection: list(_left_by(connection, dead)))
     found += _try_to_change(database)
     return Audit(audit.rows, audit.by_outcome, audit.tokens, audit.nanos, tuple(found))
+
+
+def _dead(liveness: Liveness, servers: set[int], sleep: Callable[[float], None]) -> set[int]:
+    for _ in range(LOOKS - 1):
+        dead = liveness.dead(servers)
+        if not liveness.suspects:
+            return dead
+        sleep(LOOKS_APART_S)
+    return liveness.dead(servers)
 
 
 def _look(connection: Connection) -> tuple[Audit, set[int]]:
@@ -113,7 +123,7 @@ def _look(connection: Connection) -> tuple[Audit, set[int]]:
         sum(int(row.nanos) for row in outcomes),
         found,
     )
-    running = union(select(_row.server).where(_row.outcome == "reserved"), select(key_leases.c.server))
+    running = select(_row.server).where(_row.outcome == "reserved").distinct()
     return audit, set(connection.execute(running).scalars())
 
 
@@ -121,7 +131,7 @@ def _as_one_snapshot(connection: Connection) -> None:
     """SQLite's reading is one anyway; of Postgres it must be asked for, and so must the time."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-    allow(connection, _PATIENCE_S)
+    set_statement_timeout(connection, _TIMEOUT_S)
 
 
 def _impossible(connection: Connection) -> Iterator[str]:
@@ -141,7 +151,7 @@ def _doubled(connection: Connection) -> Iterator[str]:
 
 
 def _sums(connection: Connection) -> Iterator[str]:
-    """Hold what each key has spent and set aside in each period against its rows and leases, in both directions."""
+    """Hold what each key has spent and reserved in each period against its rows, in both directions."""
     is_reserved = _row.outcome == "reserved"
     rows = (
         select(
@@ -154,25 +164,15 @@ def _sums(connection: Connection) -> Iterator[str]:
         .group_by(_row.key_id, _row.spend_period)
     )
     spent = select(key_spend.c.key_id, key_spend.c.period, key_spend.c.settled_nanos, key_spend.c.reserved_nanos)
-    leased = select(key_leases.c.key_id, key_leases.c.period, literal(0), _whole(key_leases.c.nanos)).group_by(
-        key_leases.c.key_id, key_leases.c.period
-    )
     by_rows, by_spend = _by_key(connection, rows), _by_key(connection, spent)
-    for key, (_, nanos) in _by_key(connection, leased).items():
-        settled, reserved = by_rows.get(key, (0, 0))
-        by_rows[key] = (settled, reserved + nanos)
     for key in sorted(by_rows.keys() | by_spend.keys()):
         of_rows, of_spend = by_rows.get(key, (0, 0)), by_spend.get(key, (0, 0))
-        names = (("settled", "rows"), ("reserved", "rows and leases"))
-        for (what, whose), rows_say, spend_says in zip(names, of_rows, of_spend, strict=True):
+        for what, rows_say, spend_says in zip(("settled", "reserved"), of_rows, of_spend, strict=True):
             if rows_say != spend_says:
                 yield (
                     f"Key {key[0]} has {what} ${dollars(spend_says)} in {key[1]} by its account, "
-                    f"${dollars(rows_say)} by its {whose}."
+                    f"${dollars(rows_say)} by its rows."
                 )
-    lease = key_leases.c
-    for row in connection.execute(select(key_leases).where(lease.nanos <= 0).order_by(lease.key_id, lease.period)):
-        yield f"A lease of key {row.key_id} in {row.period} holds {row.nanos} nano-dollars, which cannot be."
 
 
 def _whole(value: ColumnElement[Any]) -> ColumnElement[int]:
@@ -194,13 +194,6 @@ def _left_by(connection: Connection, dead: set[int]) -> Iterator[str]:
     query = select(_row.id).where(_row.outcome == "reserved", _row.server.in_(dead))
     for row in connection.execute(query.order_by(_row.id)):
         yield f"Row {row.id} is reserved by a process that is gone; a running service marks it interrupted."
-    lease = key_leases.c
-    left = select(key_leases).where(lease.server.in_(dead)).order_by(lease.key_id, lease.period, lease.server)
-    for row in connection.execute(left):
-        yield (
-            f"${dollars(row.nanos)} of key {row.key_id} in {row.period} are set aside by a process that is gone; "
-            "a running service gives them back."
-        )
 
 
 def _try_to_change(database: Database) -> list[str]:

@@ -11,39 +11,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, case, delete, func, literal, select, union, update
+from sqlalchemy import ColumnElement, Connection, case, delete, literal, select, update
 
-from sightline.core import Period, SpendingLimit, Usage
-from sightline.errors import StoreUnavailable
-from sightline.metering.leases import Grant, Lease, Leases
+from sightline.core import SpendingLimit, Usage
+from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.metering.prices import Cost
+from sightline.metering.quota import period_of
 from sightline.store.database import Database
-from sightline.store.presence import Presence
-from sightline.store.tables import idempotency, key_leases, key_spend, ledger
-from sightline.store.writer import WAIT_S, Write, Writer
-from sightline.timers import Later
+from sightline.store.group_commit import WAIT_S, GroupCommitter, Write
+from sightline.store.liveness import Liveness
+from sightline.store.tables import idempotency, key_spend, ledger
 
-Outcome = Literal["completed", "failed", "cancelled", "interrupted"]
-SOON_S = 0.02
-"""How long a plain answer may take to have its row written in one go."""
-AGAIN_S = 1.0
+OutcomeName = Literal["completed", "failed", "cancelled", "interrupted"]
+Account = tuple[str, str]
+"""A key's id and the period of its spending limit."""
+RETRY_S = 1.0
 """How long to wait before what a database did not take is offered again."""
-MOST_OWED = 1_000
-"""Endings that are tried again and again; each is a kilobyte, and a timer of `AGAIN_S`."""
+MAX_RETRY_QUEUE = 1_000
+"""Outcomes that are tried again and again; each is a kilobyte, and a timer of `RETRY_S`."""
 KEPT = timedelta(hours=24)
 """How long a first answer is kept for its Idempotency-Key."""
-MOST_FORGOTTEN, MOST_TIMES = 2_000, 50
+MAX_FORGOTTEN, MAX_ROUNDS = 2_000, 50
 """Rows at a time, as many as a statement has time for, and times at every clearing."""
-_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "total": "total"}
 _UNUSED, _FREE = Usage(0, 0), Cost(0, 0)
+_RESERVED = ledger.c.outcome == "reserved"
 
 
-class Once(msgspec.Struct, frozen=True):
+class IdempotencyKey(msgspec.Struct, frozen=True):
     """An Idempotency-Key and the SHA-256 of the body that came with it."""
 
     key: str
@@ -51,7 +49,7 @@ class Once(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A request to be reserved: whose it is, what it may take, and the promises made for it."""
+    """A request to be reserved: whose it is and what it may take."""
 
     id: str
     request_id: str
@@ -61,17 +59,26 @@ class Entry(msgspec.Struct, frozen=True):
     estimated_tokens: int
     estimated_nanos: int
     limit: SpendingLimit | None = None
-    once: Once | None = None
-    grant: Grant = msgspec.field(default_factory=Grant)
+    idempotency_key: IdempotencyKey | None = None
+
+    @property
+    def account(self) -> Account | None:
+        """That which it counts towards, if its key has a spending limit."""
+        return None if self.limit is None else (self.key_id, period_of(self.limit.period, self.created_at))
+
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether its reservation is more than a note: by its spending limit, or for its Idempotency-Key."""
+        return self.idempotency_key is not None or (self.limit is not None and self.estimated_nanos > 0)
 
 
-class Ending(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True):
     """How a request ended and what is charged.
 
     `images` are their digests and sizes, never pixels; `answer` is kept if the request had an Idempotency-Key.
     """
 
-    outcome: Outcome
+    name: OutcomeName
     status: int
     usage: Usage = _UNUSED
     cost: Cost = _FREE
@@ -82,37 +89,18 @@ class Ending(msgspec.Struct, frozen=True):
     media_type: str | None = None
 
 
-class RowWrite(Write):
-    """Something that happens to a row."""
+class ReserveWrite(Write):
+    """A row to be made."""
 
     entry: Entry
 
-    @property
-    def lease(self) -> Lease | None:
-        """That of the account which the request is counted towards."""
-        return self.entry.grant.lease
 
-
-class Reservation(RowWrite):
-    """A row to be made."""
-
-
-class Ended(RowWrite):
-    """A row's end, and whose it is."""
-
-    ending: Ending
-    at: datetime
-
-
-class Settlement(Ended):
+class SettleWrite(Write):
     """A row to be ended. One that can wait is done as well where somebody else has ended the row."""
 
-
-class Whole(Ended):
-    """A row to be made and ended at once: its request has come to its end before it was reserved.
-
-    One that can wait is written even where its account does not have what it costs.
-    """
+    entry: Entry
+    outcome: Outcome
+    at: datetime
 
 
 class Replay(Exception):
@@ -124,50 +112,39 @@ class Replay(Exception):
         self.answer = answer
 
 
-class Ledger:
-    """The rows of one database, written by this process under its `presence`."""
+REFUSALS = (QuotaExceeded, IdempotencyConflict, Replay)
+"""What a reservation may be answered with instead of a row."""
 
-    def __init__(self, database: Database, presence: Presence, writer: Writer) -> None:
-        """`writer` carries out by a `Posting` of the same database and presence."""
+
+class Ledger:
+    """The rows of one database, written by this process as the server that `liveness` has a number for.
+
+    `running` are the ids of rows that this process has reserved, or may have, and has not ended.
+    """
+
+    def __init__(self, database: Database, liveness: Liveness, committer: GroupCommitter, running: set[str]) -> None:
+        """`committer` writes by a `LedgerWriter` of the same liveness and the same `running`."""
         self._database = database
-        self._presence = presence
-        self._writer = writer
-        self._leases = Leases(writer.write)
-        self._owed: dict[str, Callable[[], asyncio.Future[None]]] = {}
-        """Endings that the database has not taken, by row: what offers each again."""
-        self.soon: Later[Callable[[], None]] = Later(SOON_S, lambda call: call())
+        self._liveness = liveness
+        self._committer = committer
+        self._running = running
+        self._retry_queue: dict[str, Callable[[], asyncio.Future[None]]] = {}
+        """Outcomes that the database has not taken, by row: what offers each again."""
 
     async def close(self) -> None:
-        """Write down what is owed, and give back what is set aside; after the last request has ended."""
-        await asyncio.gather(*(offer() for offer in tuple(self._owed.values())), return_exceptions=True)
-        await self._leases.close()
+        """Write down what waits in the retry queue; after the last request has ended."""
+        offers = [offer() for offer in tuple(self._retry_queue.values())]
+        await asyncio.gather(*offers, return_exceptions=True)
 
     @property
     def is_behind(self) -> bool:
-        """Whether so many endings wait for a database that takes none that no more requests may begin."""
-        return len(self._owed) >= MOST_OWED
+        """Whether so many outcomes wait for a database that takes none that no more requests may begin."""
+        return len(self._retry_queue) >= MAX_RETRY_QUEUE
 
-    def grant(self, entry: Entry) -> bool:
-        """Whether work may begin before the row is durable: nothing could refuse it.
-
-        The key's lease, if it has a spending limit, then covers the request until it has ended.
-        """
-        if entry.limit is None or not entry.estimated_nanos:
-            return entry.once is None
-        lease = self._leased(entry, entry.limit)
-        if self._leases.is_closed:
-            return False
-        lease.asked(entry.estimated_nanos)
-        return entry.once is None and lease.promise(entry.grant, entry.estimated_nanos, entry.limit)
-
-    def _leased(self, entry: Entry, limit: SpendingLimit) -> Lease:
-        grant = entry.grant
-        if grant.lease is None:
-            grant.lease = self._leases.of((entry.key_id, period_of(limit.period, entry.created_at)), limit)
-        return grant.lease
-
-    def reserve(self, entry: Entry) -> asyncio.Future[None]:
+    def reserve(self, entry: Entry, *, can_wait: bool = False) -> asyncio.Future[None]:
         """Write a request down before work on it begins; the row is durable when the future is done.
+
+        One that `can_wait` is not refused for waiting long.
 
         It raises:
             QuotaExceeded: its key's spending limit does not cover the estimate.
@@ -175,11 +152,16 @@ class Ledger:
             Replay: its Idempotency-Key has an answer already.
             StoreUnavailable: the row could not be written.
         """
-        if entry.limit is not None:
-            self._leased(entry, entry.limit)
-        return self._writer.write(Reservation(entry=entry))
+        self._running.add(entry.id)
+        done = self._committer.write(ReserveWrite(entry=entry, can_wait=can_wait))
+        done.add_done_callback(lambda done: self._reserved(entry.id, done))
+        return done
 
-    async def replay(self, key_id: str, once: Once) -> None:
+    def _reserved(self, row_id: str, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and isinstance(done.exception(), REFUSALS):
+            self._running.discard(row_id)
+
+    async def replay(self, key_id: str, idempotency_key: IdempotencyKey) -> None:
         """Find the answer to a request that was made before, whatever would keep it from being made now.
 
         Raises:
@@ -187,9 +169,10 @@ class Ledger:
             StoreUnavailable: the database failed.
         """
         table = idempotency.c
-        mine = (table.key_id == key_id) & (table.idempotency_key == once.key) & (table.body_sha256 == once.body_sha256)
+        mine = (table.key_id == key_id) & (table.idempotency_key == idempotency_key.key)
+        same = mine & (table.body_sha256 == idempotency_key.body_sha256)
         kept = table.answer.is_not(None) & (table.created_at >= datetime.now(UTC) - KEPT)
-        wanted = select(table.media_type, table.answer).where(mine & kept)
+        wanted = select(table.media_type, table.answer).where(same & kept)
         try:
             async with asyncio.timeout(WAIT_S):
                 first = await self._database.run_read(lambda connection: connection.execute(wanted).one_or_none())
@@ -198,122 +181,90 @@ class Ledger:
         if first is not None:
             raise Replay(first.media_type, first.answer)
 
-    def settle(self, entry: Entry, ending: Ending) -> asyncio.Future[None]:
+    def settle(self, entry: Entry, outcome: Outcome, *, can_wait: bool = False) -> asyncio.Future[None]:
         """Write down how a request ended; that is durable when the future is done.
 
         It raises:
-            StoreUnavailable: the row could not be written, or somebody took this process for dead: nothing is charged.
+            StoreUnavailable: the row could not be written, or was marked interrupted: nothing is charged.
         """
-        return self._writer.write(Settlement(entry=entry, ending=ending, at=_now(entry)))
+        # Never a time before the request began: clocks are set back at times.
+        at = max(datetime.now(UTC), entry.created_at)
+        done = self._committer.write(SettleWrite(entry=entry, outcome=outcome, at=at, can_wait=can_wait))
+        done.add_done_callback(lambda done: self._settled(entry.id, done))
+        return done
 
-    def write(self, entry: Entry, ending: Ending) -> asyncio.Future[None]:
-        """Write down at once a request that was granted and not reserved, and how it ended.
+    def _settled(self, row_id: str, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._running.discard(row_id)
 
-        It raises:
-            StoreUnavailable: the row could not be written, or that cannot be known for now.
-        """
-        if entry.limit is not None and entry.grant.lease is None:
-            self._leased(entry, entry.limit)
-        return self._writer.write(Whole(entry=entry, ending=ending, at=_now(entry)))
-
-    def settle_later(self, entry: Entry, ending: Ending, *, is_whole: bool = False) -> None:
-        """As `settle`, or `write`, for a request with nobody left to tell: tried until the database takes it."""
-
-        kind = Whole if is_whole else Settlement
+    def settle_later(self, entry: Entry, outcome: Outcome) -> None:
+        """As `settle`, for a request with nobody left to tell: tried until the database takes it."""
 
         def offer() -> asyncio.Future[None]:
-            return self._writer.write(kind(entry=entry, ending=ending, at=_now(entry), can_wait=True))
+            return self.settle(entry, outcome, can_wait=True)
 
         def try_it() -> None:
             offer().add_done_callback(look)
 
         def look(done: asyncio.Future[None]) -> None:
-            if not done.cancelled() and done.exception() is not None and not self._writer.is_stopping:
-                asyncio.get_running_loop().call_later(AGAIN_S, try_it)
-                self._owed[entry.id] = offer
+            if not done.cancelled() and done.exception() is not None and not self._committer.is_stopping:
+                asyncio.get_running_loop().call_later(RETRY_S, try_it)
+                self._retry_queue[entry.id] = offer
             else:
-                self._owed.pop(entry.id, None)
+                self._retry_queue.pop(entry.id, None)
 
-        if entry.limit is not None:
-            self._leased(entry, entry.limit)
         try_it()
 
     def clear(self) -> int:
-        """Mark what dead processes left as interrupted, drop answers kept long enough; returns the rows marked.
+        """Mark what dead servers left as interrupted, drop answers kept long enough; returns the rows marked.
+
+        So is a row of this process that nobody runs: its reservation was given up, and came about after all.
 
         Raises:
             StoreUnavailable: the database failed.
         """
-        held = union(select(ledger.c.server).where(ledger.c.outcome == "reserved"), select(key_leases.c.server))
-        servers = self._database.read(lambda connection: connection.execute(held).scalars().all())
-        dead = self._presence.dead(servers)
-        marked = self._database.transaction(lambda connection: _clear(connection, dead))
+        reserved = select(ledger.c.id, ledger.c.server).where(_RESERVED)
+        running = self._running.copy()
+        rows = self._database.read(lambda connection: connection.execute(reserved).all())
+        mine = {row.id for row in rows if row.server == self._liveness.number}
+        lost = mine - running - self._running
+        dead = self._liveness.dead({row.server for row in rows})
+        marked = 0
+        if lost or dead:
+
+            def mark(connection: Connection) -> int:
+                theirs = ledger.c.server.in_(self._liveness.claim(connection, dead))
+                return interrupt(connection, theirs | ledger.c.id.in_(lost))
+
+            marked = self._database.transaction(mark)
         with suppress(StoreUnavailable):  # logged where it failed; they do no harm until the next time
-            for _ in range(MOST_TIMES):
-                if self._database.transaction(_forget) < MOST_FORGOTTEN:
+            for _ in range(MAX_ROUNDS):
+                if self._database.transaction(_forget) < MAX_FORGOTTEN:
                     break
         return marked
 
 
-def period_of(period: Period, time: datetime) -> str:
-    """Return the name of the period that `time` falls in: a day or month of UTC, or `total`."""
-    return _period_of(period, (time if time.tzinfo is UTC else time.astimezone(UTC)).date())
-
-
-@lru_cache(maxsize=64)
-def _period_of(period: Period, day: date) -> str:
-    return day.strftime(_FORMATS[period])
-
-
-def _now(entry: Entry) -> datetime:
-    """The time, and never one before the request began: clocks are set back at times."""
-    return max(datetime.now(UTC), entry.created_at)
-
-
-def _clear(connection: Connection, dead: set[int]) -> int:
-    left = (ledger.c.outcome == "reserved") & ledger.c.server.in_(dead)
+def interrupt(connection: Connection, condition: ColumnElement[bool]) -> int:
+    """Mark reserved rows as interrupted and give back what is reserved for them; returns how many."""
     now = literal(datetime.now(UTC), ledger.c.created_at.type)
     # Another machine's clock may be ahead.
     ended_at = case((ledger.c.created_at > now, ledger.c.created_at), else_=now)
     ended = {"outcome": "interrupted", "status": 500, "error": "interrupted", "ended_at": ended_at}
-    # One statement: between two, one of the dead that lives after all may make another row.
-    marking = update(ledger).where(left).values(ended).returning(ledger.c.id, ledger.c.key_id)
+    columns = (ledger.c.id, ledger.c.key_id, ledger.c.spend_period, ledger.c.estimated_nanos)
+    marking = update(ledger).where(_RESERVED, condition).values(ended).returning(*columns)
     rows = connection.execute(marking).all()
     if rows:
         connection.execute(delete(idempotency).where(idempotency.c.ledger_id.in_([row.id for row in rows])))
-    leased = connection.execute(select(key_leases.c.key_id).where(key_leases.c.server.in_(dead))).scalars()
-    key_ids = {*leased, *(row.key_id for row in rows)}
-    if key_ids:
-        _return(connection, key_ids, dead)
+    for row in sorted(rows, key=lambda row: (row.key_id, row.spend_period or "")):
+        account = (key_spend.c.key_id == row.key_id) & (key_spend.c.period == row.spend_period)
+        given_back = key_spend.c.reserved_nanos - row.estimated_nanos
+        connection.execute(update(key_spend).where(account).values(reserved_nanos=given_back))
     return len(rows)
 
 
 def _forget(connection: Connection) -> int:
-    """Drop first answers that were kept long enough, `MOST_FORGOTTEN` at most; returns how many."""
+    """Drop first answers that were kept long enough, `MAX_FORGOTTEN` at most; returns how many."""
     answered = idempotency.c.answer.is_not(None)
     old = select(idempotency.c.ledger_id).where(idempotency.c.created_at < datetime.now(UTC) - KEPT, answered)
-    dropped = connection.execute(delete(idempotency).where(idempotency.c.ledger_id.in_(old.limit(MOST_FORGOTTEN))))
+    dropped = connection.execute(delete(idempotency).where(idempotency.c.ledger_id.in_(old.limit(MAX_FORGOTTEN))))
     return dropped.rowcount
-
-
-def _return(connection: Connection, key_ids: set[str], dead: set[int]) -> None:
-    """End the leases of the dead; set what these keys have set aside to what their running rows and leases have.
-
-    Their accounts are locked first, by a statement of its own: Postgres would hold an `UPDATE` that had to wait for
-    another's settlement to the rows as they were before that settlement.
-    """
-    spend, lease = key_spend.c, key_leases.c
-    theirs = spend.key_id.in_(key_ids)
-    accounts = select(spend.key_id).where(theirs).order_by(spend.key_id, spend.period)
-    connection.execute(accounts.with_for_update()).all()
-    connection.execute(delete(key_leases).where(lease.server.in_(dead)))
-    in_rows = select(func.coalesce(func.sum(ledger.c.estimated_nanos), 0)).where(
-        ledger.c.key_id == spend.key_id,
-        ledger.c.spend_period == spend.period,
-        ledger.c.outcome == "reserved",
-    )
-    in_leases = select(func.coalesce(func.sum(lease.nanos), 0)).where(
-        lease.key_id == spend.key_id, lease.period == spend.period
-    )
-    held = in_rows.scalar_subquery() + in_leases.scalar_subquery()
-    connection.execute(update(key_spend).where(theirs).values(reserved_nanos=held))

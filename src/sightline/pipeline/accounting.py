@@ -20,10 +20,10 @@ from sightline.core import ChatRequest, Delta, ModelInfo, Usage, tenths_of_ms
 from sightline.errors import EngineUnavailable, ServiceError
 from sightline.ids import new_id
 from sightline.images.receipt import ImageReceipt
-from sightline.metering.booking import Booking
-from sightline.metering.count import Meter
-from sightline.metering.ledger import Ending, Entry, Ledger, Once
+from sightline.metering.ledger import Entry, IdempotencyKey, Ledger, Outcome
+from sightline.metering.meter import Meter
 from sightline.metering.prices import Cost, Prices
+from sightline.metering.reservation import Reservation
 from sightline.pipeline.context import RequestContext, StoredAnswer
 from sightline.pipeline.estimate import estimate
 
@@ -57,10 +57,10 @@ class Accounting:
         self._ledger = ledger
         self._assumed_tokens = assumed_tokens
 
-    async def replay(self, key_id: str, once: Once) -> None:
+    async def replay(self, key_id: str, idempotency_key: IdempotencyKey) -> None:
         """Look for the answer that a request with an Idempotency-Key has had already; see `Ledger.replay`."""
         if self._ledger is not None:
-            await self._ledger.replay(key_id, once)
+            await self._ledger.replay(key_id, idempotency_key)
 
     def open(self, request: ChatRequest, model: ModelInfo, context: RequestContext) -> RequestAccounting:
         """Return the account of a request; it begins when it is entered."""
@@ -76,9 +76,9 @@ class Accounting:
                 estimated_tokens=expected.total_tokens,
                 estimated_nanos=self.prices.cost(model.id, expected).total_nanos,
                 limit=context.key.spending,
-                once=context.idempotency_key,
+                idempotency_key=context.idempotency_key,
             )
-            booking = Booking(self._ledger, entry, streams=request.stream)
+            booking = Reservation(self._ledger, entry, streams=request.stream)
         trace = traces.begin(request, model.id, context.request_id, context.traceparent)
         return RequestAccounting(context, model, expected.total_tokens, booking, self.prices, self._limits, trace)
 
@@ -91,7 +91,7 @@ class RequestAccounting:
         context: RequestContext,
         model: ModelInfo,
         reserved_tokens: int,
-        booking: Booking | None,
+        booking: Reservation | None,
         prices: Prices,
         limits: RateLimits,
         trace: traces.Trace | None,
@@ -157,7 +157,7 @@ class RequestAccounting:
         self._meter.count(deltas, choice)
 
     async def confirm(self) -> None:
-        """Return once a piece of the answer may go out; see `Booking.confirm`.
+        """Return once a piece of the answer may go out; see `Reservation.confirm`.
 
         Raises: as entering.
         """
@@ -182,7 +182,7 @@ class RequestAccounting:
             StoreUnavailable: it could not be written down, so it must not go out.
         """
         if self._booking is not None:
-            ending = Ending(
+            ending = Outcome(
                 "completed",
                 200,
                 usage,

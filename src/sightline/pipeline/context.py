@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sightline.admission.buckets import Window
 from sightline.admission.keys import ApiKey
 from sightline.core import ConnectionState
-from sightline.metering.ledger import Once
+from sightline.metering.ledger import IdempotencyKey
 
 
 def _ignore(_: Window) -> None:
@@ -26,7 +26,7 @@ class RequestContext:
     request_id: str
     key: ApiKey
     connection: ConnectionState
-    idempotency_key: Once | None = None
+    idempotency_key: IdempotencyKey | None = None
     traceparent: str = ""
     on_token_limit: Callable[[Window], None] = _ignore
 

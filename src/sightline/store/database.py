@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,12 +19,12 @@ from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from sightline.errors import ConfigError, ReportsBusy
 from sightline.failpoints import failpoint
-from sightline.store import patience
+from sightline.store import timeouts
 from sightline.store.failures import failing_as_unavailable
-from sightline.store.presence import FilePresence, PostgresPresence, Presence
+from sightline.store.liveness import FileLiveness, Liveness, PostgresLiveness
 
 T = TypeVar("T")
-VERSION = "0004"
+VERSION = "0005"
 """The newest migration."""
 MOST_REPORTS = 16
 """At once, those that wait among them."""
@@ -37,13 +36,13 @@ _MIGRATION_LOCK = 7_305_810
 _OLDEST_SQLITE = (3, 35)
 """The first with `RETURNING`."""
 _NEWER = "was made by a newer Sightline; upgrade this one"
-_POSTGRES = {"connect_timeout": 2, "tcp_user_timeout": 1000, "options": patience.OPTIONS}
+_POSTGRES = {"connect_timeout": 2, "tcp_user_timeout": 1000, "options": timeouts.OPTIONS}
 
 
 def _postgres(url: URL) -> dict[str, Any]:
     """How to connect: what the URL says goes before, and of `options` both hold."""
     theirs = {name: str(value) for name, value in url.query.items() if name in _POSTGRES}
-    return {**_POSTGRES, **theirs, "options": f"{theirs.get('options', '')} {patience.OPTIONS}".strip()}
+    return {**_POSTGRES, **theirs, "options": f"{theirs.get('options', '')} {timeouts.OPTIONS}".strip()}
 
 
 class Database:
@@ -62,10 +61,9 @@ class Database:
             event.listen(self.engine, "connect", _durable)
             event.listen(self.engine, "begin", _begin)
         else:
-            patience.be_patient(self.engine)
+            timeouts.install_timeouts(self.engine)
         # A transaction that will write says so at once: one that reads first may find that it can no longer write.
         self._writing = self.engine.execution_options(begin="BEGIN IMMEDIATE")
-        self._kept = _Kept()
         self._reports = ThreadPoolExecutor(_REPORT_THREADS, "reports")
         self._reports_asked = 0
         with self.engine.begin() as connection:
@@ -149,8 +147,8 @@ class Database:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self._writing.begin() as connection:
             if not self.is_sqlite:
-                # A request's patience would end a step over a large ledger, or the wait for who migrates already.
-                patience.allow(connection, _MIGRATION_S)
+                # A request's timeouts would end a step over a large ledger, or the wait for who migrates already.
+                timeouts.set_statement_timeout(connection, _MIGRATION_S)
                 connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                 connection.execute(text("SET LOCAL lock_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
@@ -162,8 +160,8 @@ class Database:
             except CommandError as error:
                 raise _OtherVersion(_NEWER) from error
 
-    def presence(self) -> Presence:
-        """A new sign that this process lives, for others that share the database to see.
+    def liveness(self) -> Liveness:
+        """Show others that share the database that this server lives; it has a number of its own.
 
         Raises:
             StoreUnavailable: the database failed.
@@ -171,8 +169,8 @@ class Database:
         if self.is_sqlite:
             assert self.folder is not None
             with failing_as_unavailable():
-                return FilePresence(self.folder / "servers")
-        return PostgresPresence(self.engine)
+                return FileLiveness(self.folder / "servers")
+        return PostgresLiveness(self.engine)
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction: committed when it returns, rolled back when it raises.
@@ -180,44 +178,11 @@ class Database:
         Raises:
             StoreUnavailable: the database failed; nothing was changed, unless it failed while committing.
         """
-        with failing_as_unavailable(), self._begun() as connection:
+        with failing_as_unavailable(), self._writing.begin() as connection:
             failpoint("store.write")
             result = work(connection)
             failpoint("store.commit")
             return result
-
-    @contextmanager
-    def one_connection(self) -> Iterator[None]:
-        """Within, this thread's transactions run on one connection; after a failure on a new one.
-
-        Taking a connection from the pool and giving it back takes longer than a short transaction.
-        """
-        self._kept.is_kept = True
-        try:
-            yield
-        finally:
-            self._kept.is_kept = False
-            self._drop()
-
-    @contextmanager
-    def _begun(self) -> Iterator[Connection]:
-        if not self._kept.is_kept:
-            with self._writing.begin() as connection:
-                yield connection
-            return
-        try:
-            if self._kept.connection is None:
-                self._kept.connection = self._writing.connect()
-            with self._kept.connection.begin():
-                yield self._kept.connection
-        except BaseException:
-            self._drop()
-            raise
-
-    def _drop(self) -> None:
-        connection, self._kept.connection = self._kept.connection, None
-        if connection is not None:
-            connection.close()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads; writers do not wait for it, nor it for them.
@@ -259,13 +224,6 @@ class Database:
         self.engine.dispose()
 
 
-class _Kept(threading.local):
-    """The connection that a thread keeps."""
-
-    is_kept = False
-    connection: Connection | None = None
-
-
 class _OtherVersion(Exception):
     """The tables are not those of this version and cannot be, or are not to be, made so; its words say why."""
 
@@ -298,11 +256,7 @@ def _durable(connection: Any, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    words = connection.get_execution_options().get("begin", "BEGIN")
-    try:
-        connection.connection.cursor().execute(words)  # SQLAlchemy's own way takes longer than a short transaction
-    except sqlite3.Error as error:
-        raise DatabaseError(words, None, error) from error
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
 @contextmanager

@@ -68,10 +68,10 @@ api_keys = Table(
 ledger = Table(
     "ledger",
     metadata,
-    # `row_` and what `ids.new_id` makes of the time of admission: sorts by it, and `metering.usage` seeks by it.
+    # `row_` and what `ids.new_id` makes of the time of admission: sorts by it, and `metering.reports` seeks by it.
     Column("id", String(40), primary_key=True),
     Column("request_id", String(128), nullable=False),
-    # The process that holds the request; see `store.presence`.
+    # The process that holds the request; see `store.liveness`.
     Column("server", BigInteger, nullable=False),
     Column("key_id", String(40), nullable=False),
     Column("model", String(200), nullable=False),
@@ -97,12 +97,12 @@ ledger = Table(
     # Of each image: sha256, width, height, bytes. Never pixels.
     Column("images", JSON, nullable=False),
     # Milliseconds: queue, image, prefill, decode.
-    Column("timings", JSON),
+    Column("timings", JSON(none_as_null=True)),
     Index("ledger_key_id", "key_id", "id"),
     Index("ledger_reserved", "outcome", "server"),
 )
 
-# What a key with a spending limit has spent and set aside in one period: for its rows that run, and in leases.
+# What a key with a spending limit has spent in one period, and reserved for its rows that run.
 key_spend = Table(
     "key_spend",
     metadata,
@@ -111,17 +111,6 @@ key_spend = Table(
     Column("period", String(10), primary_key=True),
     Column("reserved_nanos", BigInteger, nullable=False),
     Column("settled_nanos", BigInteger, nullable=False),
-)
-
-# What a process has set aside of a spending account for requests that have no row yet; one of nothing has no row.
-key_leases = Table(
-    "key_leases",
-    metadata,
-    Column("key_id", String(40), primary_key=True),
-    Column("period", String(10), primary_key=True),
-    # As in `ledger`.
-    Column("server", BigInteger, primary_key=True, autoincrement=False),
-    Column("nanos", BigInteger, nullable=False),
 )
 
 # First answers of requests that carried an Idempotency-Key.

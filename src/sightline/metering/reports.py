@@ -21,8 +21,8 @@ from sqlalchemy.sql.functions import GenericFunction
 from sightline.errors import InvalidRequest
 from sightline.ids import first_id
 from sightline.store.database import Database
-from sightline.store.patience import allow
 from sightline.store.tables import api_keys, ledger
+from sightline.store.timeouts import set_statement_timeout
 
 T = TypeVar("T")
 Group = Literal["day", "key", "model"]
@@ -31,7 +31,7 @@ MOST_ROWS = 1000
 """The longest page."""
 _APART = timedelta(minutes=1)
 """The most by which the time in a row's id and its `created_at` may differ."""
-_PATIENCE_S = 60.0
+_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def totals(
     Raises:
         InvalidRequest: `after` is no cursor of such totals.
     """
-    allow(connection, _PATIENCE_S)
+    set_statement_timeout(connection, _TIMEOUT_S)
     groups = [_GROUPS[name] for name in by]
     sums = (ledger.c.prompt_tokens, ledger.c.completion_tokens, ledger.c.image_tokens)
     failed = case((ledger.c.outcome.in_(("failed", "interrupted")), 1), else_=0)
@@ -158,7 +158,7 @@ def totals(
 
 def requests(connection: Connection, selection: Selection, *, limit: int = MOST_ROWS, after: str = "") -> Page[Line]:
     """List single requests, the newest first; `after` is the id of the last row of the page before."""
-    allow(connection, _PATIENCE_S)
+    set_statement_timeout(connection, _TIMEOUT_S)
     query = select(*_LINE).outerjoin(api_keys, api_keys.c.id == ledger.c.key_id).where(*_chosen(selection))
     if after:
         query = query.where(ledger.c.id < after)
@@ -186,7 +186,7 @@ def key_ids(connection: Connection, name_or_id: str) -> tuple[str, ...]:
 
 def models_beside(connection: Connection, name: str) -> tuple[str, ...]:
     """Return every model of the ledger where `name` is none of them, else nothing."""
-    allow(connection, _PATIENCE_S)
+    set_statement_timeout(connection, _TIMEOUT_S)
     if connection.execute(select(ledger.c.id).where(ledger.c.model == name).limit(1)).first() is not None:
         return ()
     return tuple(connection.execute(select(ledger.c.model).distinct().order_by(ledger.c.model)).scalars())

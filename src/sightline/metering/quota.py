@@ -1,24 +1,26 @@
-"""What keys with a spending limit have spent in the period that runs now.
+"""Spending limits of keys: which period a request counts towards, and what has been spent in it.
 
-Comes in: limits by key. Goes out: sums that `metering.ledger` keeps; nothing is added up here.
+Comes in: limits by key. Goes out: sums that `metering.balance` keeps; nothing is added up here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from sqlalchemy import Connection, select
 
-from sightline.core import SpendingLimit
-from sightline.metering.ledger import period_of
+from sightline.core import Period, SpendingLimit
 from sightline.store.tables import key_spend
+
+_FORMATS = {"day": "%Y-%m-%d", "month": "%Y-%m", "total": "total"}
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was charged, and what is set aside for requests that run or come next, in nano-dollars."""
+    """What was charged, and what is reserved for requests that run, in nano-dollars."""
 
     settled_nanos: int = 0
     reserved_nanos: int = 0
@@ -34,3 +36,13 @@ def spent_by(connection: Connection, limits: Mapping[str, SpendingLimit], now: d
         if row.period == periods[row.key_id]
     }
     return {key_id: found.get(key_id, Spent()) for key_id in limits}
+
+
+def period_of(period: Period, time: datetime) -> str:
+    """Return the name of the period that `time` falls in: a day or month of UTC, or `total`."""
+    return _period_of(period, (time if time.tzinfo is UTC else time.astimezone(UTC)).date())
+
+
+@lru_cache(maxsize=64)
+def _period_of(period: Period, day: date) -> str:
+    return day.strftime(_FORMATS[period])

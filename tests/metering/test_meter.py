@@ -6,7 +6,7 @@ import pytest
 
 from sightline.core import Delta, EngineTimings, Usage
 from sightline.errors import EngineError
-from sightline.metering.count import Meter
+from sightline.metering.meter import Meter
 
 
 def last(prompt: int, completion: int, images: int = 0, cached: int = 0) -> Delta:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sightline.metering.prices import dollars
-from sightline.metering.usage import Group, Line, Total
+from sightline.metering.reports import Group, Line, Total
 
 CURRENCY = "USD"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

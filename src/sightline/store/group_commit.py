@@ -1,10 +1,11 @@
-"""Grouped commits: the writes of many requests in one transaction, durable when their asker hears of it.
+"""Group commit: the writes of many requests in one transaction, durable when their askers hear of it.
 
-What comes in is gathered on the event loop; one thread carries a group out while the next one gathers, and wakes the
-loop once for all of it. Thread and loop share one interpreter: many small groups would cost each request more than
-the database does, so that under load a group is begun at most every few milliseconds. Who is alone never waits.
+Writes are gathered on the event loop; one thread commits a group while the next one gathers, and wakes the loop once
+for all of it. Thread and loop share one interpreter: many small groups would cost each request more than the database
+does, so that under load a group begins at most every few milliseconds. Who is alone never waits.
 
-A group that fails is tried once more on a new connection, carefully: whatever was asked for may be there already.
+A group that fails is tried once more on a new connection. Whatever was asked for may be there already, so that a
+handler's statements must be idempotent.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ log = get_logger(__name__)
 
 WAIT_S = 0.8
 """How long a write waits to be begun before its asker is refused: an answer is due within a second."""
-MOST_AT_ONCE = 512
-APART_S = 0.004
+MAX_GROUP = 512
+GROUP_INTERVAL_S = 0.004
 """The least time from one group's begin to the next one's, where the last had more than one write."""
-AGAIN_WITHIN_S = 0.15
+RETRY_WITHIN_S = 0.15
 """A group that failed within this is tried again: a broken connection is noticed at once. What waited longer, for a
 lock or a disk, would keep its askers longer than they wait."""
 
 
 class Write(msgspec.Struct, kw_only=True, eq=False):
-    """One thing to be written. Who carries it out sets `error` where it is refused; it must then have no effect.
+    """One thing to be written. The handler sets `error` where it is refused; it must then have no effect.
 
-    One that `can_wait` has nobody left who waits for it, and is never refused for being late.
+    One that `can_wait` is never refused for being late.
     """
 
     done: asyncio.Future[None] | None = None
@@ -48,48 +49,23 @@ class Write(msgspec.Struct, kw_only=True, eq=False):
     can_wait: bool = False
 
 
-class Unsure(Exception):
-    """Not all was as a quick writing takes it to be: roll back, and write carefully."""
+class BatchHandler(Protocol):
+    """What the writes of a `GroupCommitter` mean."""
 
+    def apply(self, connection: Connection, writes: Sequence[Any]) -> None:
+        """Write a group within a transaction. Called by the committer's thread.
 
-class Carrier(Protocol):
-    """What the writes of a `Writer` mean."""
-
-    def carry_out(self, connection: Connection, writes: Sequence[Any], careful: bool) -> Any:
-        """Write a group within a transaction; what is returned `done` is told. Called by the writer's thread.
-
-        `careful` is to take nothing for granted, and to find out what an earlier try has done.
-
-        Raises:
-            Unsure: it must be careful, and is not.
-        """
-        ...
-
-    def look_after(self) -> None:
-        """Something was not as it should be: take back what may have been lost. Called by the writer's thread.
-
-        Raises:
-            StoreUnavailable: the database failed.
-        """
-        ...
-
-    def done(self, writes: Sequence[Any], carried_out: Any | None) -> None:
-        """A group is over: what `carry_out` returned is durable; None where it failed or that is not known.
-
-        Called on the event loop, before those hear of it who asked and before the next group begins.
+        It is idempotent: a group may be applied again after it was committed.
         """
         ...
 
 
-class Writer:
-    """Writes to one database from one thread. Every method is called on the event loop `start` was called on.
+class GroupCommitter:
+    """Writes to one database from one thread. Every method is called on the event loop `start` was called on."""
 
-    What they mean is the `carrier`'s.
-    """
-
-    def __init__(self, database: Database, carrier: Carrier) -> None:
+    def __init__(self, database: Database, handler: BatchHandler) -> None:
         self._database = database
-        self._carrier = carrier
+        self._handler = handler
         self._waiting: list[Write] = []
         self._groups: SimpleQueue[list[Write] | None] = SimpleQueue()
         self._running: asyncio.Future[None] | None = None
@@ -122,7 +98,7 @@ class Writer:
 
         It raises:
             StoreUnavailable: it was not carried out, or that cannot be known for now.
-            Exception: what `carry_out` set.
+            Exception: what the handler set.
         """
         assert self._loop is not None
         write.done = self._loop.create_future()
@@ -142,7 +118,7 @@ class Writer:
         if self._next is not None:
             return
         assert self._loop is not None
-        pause_s = 0.0 if self._was_alone else self._begun_s + APART_S - time.monotonic()
+        pause_s = 0.0 if self._was_alone else self._begun_s + GROUP_INTERVAL_S - time.monotonic()
         if pause_s > 0:
             self._next = self._loop.call_later(pause_s, self._begin)
         else:
@@ -155,7 +131,7 @@ class Writer:
             self._next = None
         if self._running is not None or not self._waiting:
             return
-        group, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
+        group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
         self._was_alone = len(group) == 1
         self._begun_s = time.monotonic()
         self._running = self._loop.create_future()
@@ -185,48 +161,32 @@ class Writer:
 
     def _run(self) -> None:
         assert self._loop is not None
-        with self._database.one_connection():
-            for group in iter(self._groups.get, None):
-                began_s = time.monotonic()
-                carried_out, failure = self._try(group, began_s)
-                # Those who wait would meet it too, long after their time.
-                failed_slowly = failure if time.monotonic() - began_s > AGAIN_WITHIN_S else None
-                if not self._loop.is_closed():
-                    self._loop.call_soon_threadsafe(self._finish, group, carried_out, failed_slowly)
+        for group in iter(self._groups.get, None):
+            failed_slowly = self._commit(group)
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._finish, group, failed_slowly)
 
-    def _try(self, group: list[Write], began_s: float) -> tuple[Any | None, StoreUnavailable | None]:
-        """Write a group, if need be again; what came of it, and why it failed."""
-        careful = has_failed = False
-        try:
-            while True:
-                try:
-                    return self._transact(group, careful), None
-                except Unsure:
-                    if careful:
-                        raise
-                except StoreUnavailable:
-                    if has_failed or time.monotonic() - began_s > AGAIN_WITHIN_S:
-                        raise
-                    has_failed = True
-                self._carrier.look_after()
-                careful = True
-        except StoreUnavailable as error:
-            _fail(group, error)
-            return None, error
-        except Exception as error:  # a bug of ours must not end the thread that every answer waits for
-            log.exception("ledger_writer_failed")
-            _fail(group, error)
-        return None, None
+    def _commit(self, group: list[Write]) -> StoreUnavailable | None:
+        """Write a group, if need be again; returns why it failed if it took so long that others need not try."""
+        began_s = time.monotonic()
+        for _ in range(2):
+            _set_error(group, None)
+            try:
+                self._database.transaction(lambda connection: self._handler.apply(connection, group))
+                return None
+            except StoreUnavailable as error:
+                _set_error(group, error)
+                if time.monotonic() - began_s > RETRY_WITHIN_S:
+                    return error
+            except Exception as error:  # a bug of ours must not end the thread that every answer waits for
+                log.exception("ledger_writer_failed")
+                _set_error(group, error)
+                return None
+        return None
 
-    def _transact(self, group: list[Write], careful: bool) -> Any:
-        for write in group:
-            write.error = None
-        return self._database.transaction(lambda connection: self._carrier.carry_out(connection, group, careful))
-
-    def _finish(self, group: list[Write], carried_out: Any | None, failed_slowly: StoreUnavailable | None) -> None:
-        self._carrier.done(group, carried_out)
-        if failed_slowly is not None:
-            _fail(self._waiting, failed_slowly)
+    def _finish(self, group: list[Write], failed_slowly: StoreUnavailable | None) -> None:
+        if failed_slowly is not None:  # those who wait would meet it too, long after their time
+            _set_error(self._waiting, failed_slowly)
             group += self._waiting
             self._waiting = []
         if self._late is not None:
@@ -243,7 +203,7 @@ class Writer:
             self._plan()
 
 
-def _fail(group: Sequence[Write], error: Exception) -> None:
+def _set_error(group: Sequence[Write], error: Exception | None) -> None:
     for write in group:
         write.error = error
 

@@ -1,4 +1,4 @@
-"""How long a Postgres is waited for: it ends a statement that takes too long, and is given up where it does not.
+"""Timeouts of Postgres: it ends a statement that takes too long, and is given up where it does not.
 
 A server whose disk stalls, or that is stopped, keeps its connections open and does not answer. What it was asked then
 has failed as if the connection had broken: of a commit nobody knows whether it holds.
@@ -20,10 +20,10 @@ OPTIONS = (
 )
 
 
-class PatientConnection(psycopg.Connection[Any]):
-    """A connection that is closed when its server has not answered for `patience_s`."""
+class TimeoutConnection(psycopg.Connection[Any]):
+    """A connection that is closed when its server has not answered for `response_timeout_s`."""
 
-    patience_s = _STATEMENT_S + _SLACK_S
+    response_timeout_s = _STATEMENT_S + _SLACK_S
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """See psycopg.
@@ -31,7 +31,7 @@ class PatientConnection(psycopg.Connection[Any]):
         Raises:
             psycopg.OperationalError: the server did not answer.
         """
-        limit_s = self.patience_s if timeout is None else timeout
+        limit_s = self.response_timeout_s if timeout is None else timeout
         begun_s = time.monotonic()
         try:
             return super().wait(gen, interval, limit_s)
@@ -42,30 +42,30 @@ class PatientConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"the server did not answer within {limit_s} s") from error
 
 
-def be_patient(engine: Engine) -> None:
-    """Have a Postgres engine's connections be `PatientConnection`s."""
+def install_timeouts(engine: Engine) -> None:
+    """Have a Postgres engine make `TimeoutConnection`s."""
 
-    def connect(_dialect: Any, _record: Any, args: Any, parameters: Any) -> PatientConnection:
-        return PatientConnection.connect(*args, **parameters)
+    def connect(_dialect: Any, _record: Any, args: Any, parameters: Any) -> TimeoutConnection:
+        return TimeoutConnection.connect(*args, **parameters)
 
-    def forget(connection: PatientConnection | None, _record: Any) -> None:
+    def reset(connection: TimeoutConnection | None, _record: Any) -> None:
         if connection is not None:
-            connection.patience_s = PatientConnection.patience_s
+            connection.response_timeout_s = TimeoutConnection.response_timeout_s
 
     event.listen(engine, "do_connect", connect)
-    event.listen(engine, "checkin", forget)
+    event.listen(engine, "checkin", reset)
 
 
-def allow(connection: Connection, seconds: float) -> None:
+def set_statement_timeout(connection: Connection, seconds: float) -> None:
     """Let each statement of this transaction take so long; SQLite has no limit."""
     if connection.dialect.name == "postgresql":
         value = {"value": f"{seconds * 1000:.0f}"}
         connection.execute(text("SELECT set_config('statement_timeout', :value, true)"), value)
-        wait_for(connection, seconds + _SLACK_S)
+        set_response_timeout(connection, seconds + _SLACK_S)
 
 
-def wait_for(connection: Connection, seconds: float) -> None:
+def set_response_timeout(connection: Connection, seconds: float) -> None:
     """Wait so long for a Postgres to answer, until the connection is given back."""
     driver = connection.connection.driver_connection
-    assert isinstance(driver, PatientConnection)
-    driver.patience_s = seconds
+    assert isinstance(driver, TimeoutConnection)
+    driver.response_timeout_s = seconds

@@ -1,4 +1,4 @@
-"""One request's row, from admission to its end: begun, confirmed before the first byte, closed before the last.
+"""One request's row, from admission to its end: reserved, confirmed before the first byte, settled before the last.
 
 Comes in: an `Entry`. Goes out: its row in the ledger, whatever happens: an answer, a failure, a client that leaves, a
 database that is away for a while.
@@ -13,8 +13,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from sightline.core import Usage
-from sightline.errors import IdempotencyConflict, QuotaExceeded, ServiceError, StoreUnavailable
-from sightline.metering.ledger import Ending, Entry, Ledger, Replay
+from sightline.errors import ServiceError, StoreUnavailable
+from sightline.metering.ledger import REFUSALS, Entry, Ledger, Outcome
 from sightline.metering.prices import Cost
 
 CLIENT_LEFT = 499
@@ -22,23 +22,20 @@ _UNKNOWN = (
     "The service's database failed while the answer was written down, so it is withheld. Send the request again. This "
     "one is not charged unless it was written all the same: the usage report shows it under its x-request-id."
 )
-_REFUSED = (QuotaExceeded, IdempotencyConflict, Replay)  # which leave no row, and nothing promised
 
 
-class Booking:
+class Reservation:
     """One request. `begin`, then `confirm` before each piece, then exactly one of the other three.
 
     One that `streams` sends its pieces as they come. Of a plain answer nothing goes out before it is settled, so that
-    its row need not be durable before: it is reserved after `SOON_S`, and one that is over by then is written once.
+    its row need not be durable before.
     """
 
     def __init__(self, ledger: Ledger, entry: Entry, *, streams: bool) -> None:
         self._ledger = ledger
         self._entry = entry
         self._streams = streams
-        self._is_quick = False  # so far: it has no row, and is to have one soon
         self._reserving: asyncio.Future[None] | None = None
-        self._is_written = False
         self.is_confirmed = False
 
     async def begin(self) -> None:
@@ -48,22 +45,10 @@ class Booking:
         """
         if self._ledger.is_behind:
             raise StoreUnavailable
-        if not self._ledger.grant(self._entry):
-            await self._reserved(self._reserve())
-        elif self._streams:
-            self._reserve()
-        else:
-            self._is_quick = True
-            self._ledger.soon.add(self._reserve_unless_over)
-
-    def _reserve_unless_over(self) -> None:
-        if self._is_quick:
-            self._reserve()
-
-    def _reserve(self) -> asyncio.Future[None]:
-        self._is_quick = False
-        self._reserving = self._ledger.reserve(self._entry)
-        return self._reserving
+        must_wait = self._entry.may_be_refused
+        self._reserving = self._ledger.reserve(self._entry, can_wait=not (must_wait or self._streams))
+        if must_wait:
+            await self._reserved(self._reserving)
 
     async def confirm(self) -> None:
         """Return once a piece may go out: the row of a stream is durable, that of a plain answer not refused.
@@ -79,43 +64,29 @@ class Booking:
         await (reserving if reserving.done() else asyncio.shield(reserving))
         self.is_confirmed = True
 
-    async def complete(self, ending: Ending) -> None:
+    async def complete(self, outcome: Outcome) -> None:
         """Settle an answer that was made; its last byte may go out when this returns.
 
         Raises:
             StoreUnavailable: it could not be settled, or nobody knows whether it was: the answer must not go out.
         """
         try:
-            if self._was_quick():
-                self._is_written = True
-                await self._ledger.write(self._entry, ending)
-            else:
-                await self.confirm()
-                await self._ledger.settle(self._entry, ending)
+            await self.confirm()
+            await self._ledger.settle(self._entry, outcome)
         except StoreUnavailable as error:
             self.fail(error)
             raise StoreUnavailable(_UNKNOWN) from error
 
     def fail(self, error: ServiceError) -> None:
         """Settle a request that came to nothing; it costs nothing."""
-        self._close(Ending("failed", error.status, error=error.code or error.type))
+        self._close(Outcome("failed", error.status, error=error.code or error.type))
 
     def cancel(self, usage: Usage, cost: Cost, images: Sequence[Mapping[str, Any]]) -> None:
         """Settle a request whose client left: what was made for it until then is charged."""
-        self._close(Ending("cancelled", CLIENT_LEFT, usage, cost, images=images))
+        self._close(Outcome("cancelled", CLIENT_LEFT, usage, cost, images=images))
 
-    def _was_quick(self) -> bool:
-        """Whether the request is over before it was to be reserved, which it then is no more."""
-        was_quick, self._is_quick = self._is_quick, False
-        return was_quick
-
-    def _close(self, ending: Ending) -> None:
-        if self._was_quick():
-            self._ledger.settle_later(self._entry, ending, is_whole=True)
-        elif self._is_written:
-            # The row may be there all the same, and then stays as it is. Without it, who left is still to be charged.
-            self._ledger.settle_later(self._entry, ending, is_whole=ending.outcome == "cancelled")
-        elif self._reserving is not None and not self._reserving.done():
-            self._reserving.add_done_callback(lambda _: self._close(ending))
-        elif self._reserving is not None and not isinstance(self._reserving.exception(), _REFUSED):
-            self._ledger.settle_later(self._entry, replace(ending, answer=None))  # likewise
+    def _close(self, outcome: Outcome) -> None:
+        reserving = self._reserving
+        if reserving is None or (reserving.done() and isinstance(reserving.exception(), REFUSALS)):
+            return  # no row, and nothing to settle
+        self._ledger.settle_later(self._entry, replace(outcome, answer=None))

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sightline.admission.keys import Keys
 from sightline.core import NewKey
 from sightline.errors import InvalidRequest
-from sightline.metering.ledger import Ending
+from sightline.metering.ledger import Outcome
 from sightline.metering.prices import Cost
-from sightline.metering.usage import (
+from sightline.metering.reports import (
     Group,
     Line,
     Page,
@@ -52,7 +52,7 @@ async def test_totals_add_up_by_day_key_and_model(any_database: Database) -> Non
             (entry(key_id=key.id), DONE),
             (entry(key_id=key.id), FAILED),
             (entry(NOON + DAY, model="b/model"), DONE),
-            (entry(NOON + DAY), replace(DONE, outcome="cancelled", status=499)),
+            (entry(NOON + DAY), replace(DONE, name="cancelled", status=499)),
         ],
     )
 
@@ -125,7 +125,7 @@ async def test_every_page_is_gone_through(any_database: Database) -> None:
 async def test_a_line_has_the_whole_row(any_database: Database) -> None:
     key, _ = Keys(any_database).create(NewKey("Ada"))
     one = entry(key_id=key.id)
-    ending = Ending("completed", 200, DONE.usage, Cost(7, 8), images=DONE.images, timings_ms={"queue": 1.5})
+    ending = Outcome("completed", 200, DONE.usage, Cost(7, 8), images=DONE.images, timings_ms={"queue": 1.5})
     await fill(any_database, [(one, ending)])
 
     [line] = lines(any_database).rows

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from sightline.errors import StoreUnavailable
 from sightline.store.database import Database
-from sightline.store.patience import PatientConnection, allow
+from sightline.store.timeouts import TimeoutConnection, set_statement_timeout
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def slow(connection: Connection) -> None:
     connection.execute(text("SELECT pg_sleep(1.2)"))
 
 
-def patiently_slow(connection: Connection) -> None:
-    allow(connection, 5.0)
+def allowed_to_be_slow(connection: Connection) -> None:
+    set_statement_timeout(connection, 5.0)
     slow(connection)
 
 
 def test_server_that_says_nothing_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PatientConnection, "patience_s", 0.3)
+    monkeypatch.setattr(TimeoutConnection, "response_timeout_s", 0.3)
 
     def fall_silent(connection: Connection) -> None:
         process = backend(connection)
@@ -70,7 +70,7 @@ def test_server_that_says_nothing_is_given_up(database: Database, monkeypatch: p
 
 
 def test_connection_that_fell_silent_is_replaced(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PatientConnection, "patience_s", 0.3)
+    monkeypatch.setattr(TimeoutConnection, "response_timeout_s", 0.3)
     process = database.read(backend)
 
     with stopped(process):
@@ -81,18 +81,18 @@ def test_statement_may_take_longer_where_that_is_allowed(database: Database) -> 
     with pytest.raises(StoreUnavailable):
         database.read(slow)
 
-    database.read(patiently_slow)
+    database.read(allowed_to_be_slow)
 
     with pytest.raises(StoreUnavailable):
         database.read(slow)
 
 
-def test_patience_ends_with_the_transaction(database: Database) -> None:
-    def patience(connection: Connection) -> float:
+def test_timeout_ends_with_the_transaction(database: Database) -> None:
+    def timeout(connection: Connection) -> float:
         driver = connection.connection.driver_connection
-        assert isinstance(driver, PatientConnection)
-        return driver.patience_s
+        assert isinstance(driver, TimeoutConnection)
+        return driver.response_timeout_s
 
-    database.read(patiently_slow)
+    database.read(allowed_to_be_slow)
 
-    assert database.read(patience) == PatientConnection.patience_s
+    assert database.read(timeout) == TimeoutConnection.response_timeout_s

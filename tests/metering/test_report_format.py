@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sightline.metering.report import as_csv, line_body, line_columns, parse_time, total_body, total_columns
-from sightline.metering.usage import Line, Total
+from sightline.metering.report_format import as_csv, line_body, line_columns, parse_time, total_body, total_columns
+from sightline.metering.reports import Line, Total
 
 TOTAL = Total("2026-11-21", "key_1", "Ada", "a/model", 3, 1, 36, 15, 24, 510)
 LINE = Line(
