@@ -20,7 +20,6 @@ NAMES = (
     "ledger",
     "overload",
     "stalled",
-    "workers",
 )
 
 

@@ -17,8 +17,8 @@ import httptools
 import pybase64
 import uvloop
 
-from sightline.cli.serve import keep_memory
 from sightline.images.header import read_header
+from sightline.server.tuning import tune_malloc
 
 _BASE64 = b";base64,"
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
@@ -111,5 +111,5 @@ async def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    keep_memory()
+    tune_malloc()
     sys.exit(uvloop.run(_serve(int(sys.argv[1]))))

@@ -24,11 +24,11 @@ async def test_engines_of_the_settings_are_started_and_stopped(settings: Setting
 
     async with app.router.lifespan_context(app):
         await ready.wait()
-        service = app.runtime.service
-        was_ready = service.is_ready()
+        pipeline = app.state.runtime.pipeline
+        was_ready = pipeline.is_ready()
 
     assert was_ready
-    assert not service.is_ready()
+    assert not pipeline.is_ready()
     assert (settings.data / "sightline.db").exists()
 
 

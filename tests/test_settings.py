@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from sightline.settings import (
     engine_specs,
     load_settings,
     settings_of,
-    tree_of,
     upstream_pool,
 )
 
@@ -224,23 +222,6 @@ UPSTREAM = """
     id = "theirs"
     image = {kind = "square", size_px = 192, tokens = 36}
 """
-
-
-def test_settings_handed_to_another_process_are_the_same_there(tmp_path: Path) -> None:
-    file = tmp_path / "all.toml"
-    file.write_text(
-        'redis = "redis://:hidden@here/0"\n[aliases]\n"their" = "ours"\n[prices.ours]\nprompt = "0.0000001"\n'
-        '[[engines]]\nkind = "genai"\noptions = { path = "/m", step = 2, on = true }\n'
-        '[[upstreams]]\nurls = ["http://gpu:8000"]\nkey_env = "GPU_KEY"\n[upstreams.models."a/b"]\nid = "b"\n'
-        'image = { kind = "square", size_px = 896, tokens = 256 }\nsupported_parameters = ["seed"]\n'
-        "[server]\nworkers = 3\n"
-    )
-    settings = load_settings({"database": "postgresql://me:hidden@here/x"}, file=file, environ={"GPU_KEY": "hidden"})
-
-    there = settings_of(json.loads(json.dumps(tree_of(settings))))
-
-    assert there == settings
-    assert there.database_url == "postgresql://me:hidden@here/x"
 
 
 def test_upstreams_come_from_the_file_and_their_key_from_the_environment(tmp_path: Path) -> None:

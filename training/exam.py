@@ -21,7 +21,7 @@ from PIL import Image
 from samples import SCENES, Mix, Sample, sample
 from served import Ask, Served
 
-from sightline.quoting import whole_lines
+from sightline.prompting.format import whole_lines
 
 Transcribe = Callable[[Image.Image], str]
 READ = {"word", "number", "date", "amount", "block", "field"}

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "src"))  # Training runs w
 from pagetext.layout.reading_order import ChartLayout, reading_order
 from pagetext.normalise import as_figures
 from pagetext.plain_text import ChartData, chart_text, row_text
-from sightline.quoting import whole_lines
+from sightline.prompting.format import whole_lines
 
 MOST_CHARACTERS = 640
 """What of a picture's text the model is told, as its card says."""

@@ -187,6 +187,15 @@ class ChatRequest(msgspec.Struct, frozen=True):
     tools: Tools | None = None
 
 
+class ConnectionState(msgspec.Struct):
+    """Whether the client of a request has disconnected; None where the server does not tell.
+
+    Then a request that is cancelled is taken to have lost its client.
+    """
+
+    disconnected: bool | None = None
+
+
 class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     """What an engine gets: one answer's worth of work, pixels ready.
 

@@ -51,8 +51,7 @@ class EngineSpec:
 class ServerSettings:
     """Where the service listens, how much it reads, how long it waits for clients and lets running requests finish.
 
-    With `reuse_port` a new process may take over the port of one that still runs. `workers` is how many processes read,
-    check and answer requests; what is counted or held in bytes and connections is for all of them together.
+    With `reuse_port` several processes listen on one port: further ones beside it, or a new one that takes it over.
     `head_s` and `body_s` are for a request's head and body to arrive, `write_s` for a client to go on reading its
     answer, `keep_alive_s` for the next request on a connection. `max_held_bytes` is for the bodies of all requests.
     `open_metrics` shows `/metrics` to callers without a key.
@@ -63,7 +62,6 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     reuse_port: bool = False
-    workers: AtLeastOne = 1
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
     max_held_bytes: AtLeastOne = 50_331_648
@@ -164,7 +162,8 @@ class UpstreamSettings:
     theirs; without any, all that they list are served. `reserved` are further spellings that are kept from acting as
     control tokens. An upstream is left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and
     does not answer when asked, fails repeatedly or lies; a stream that stands still for `idle_s` is given up, and a
-    plain answer, of which nothing is heard before its end, after `answer_s`.
+    plain answer, of which nothing is heard before its end, after `answer_s`. `trust_env`: proxies that the
+    environment names are used.
     """
 
     __pydantic_config__ = _STRICT
@@ -179,13 +178,14 @@ class UpstreamSettings:
     slow_s: Seconds = 1.0
     idle_s: Seconds = 60.0
     answer_s: Seconds = 600.0
+    trust_env: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree. `data` holds the database unless `database` is the URL of a Postgres, which hides itself when
-    shown since it may carry a password, as `redis` may; `engines` and `upstreams` are started in this order. `faults`
-    is a plan of what is to fail, for tests (see `faults`). `traces`: send OpenTelemetry traces.
+    shown since it may carry a password, as `redis` may; `engines` and `upstreams` are started in this order.
+    `traces`: send OpenTelemetry traces.
 
     `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
     """
@@ -195,7 +195,6 @@ class Settings:
     data: Annotated[Path, AfterValidator(checks.folder)] = Path("~/.sightline")
     database: SecretStr | None = None
     redis: SecretStr | None = None
-    faults: str = ""
     traces: bool = False
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
@@ -258,7 +257,7 @@ def merge_settings(
 
 
 def settings_of(tree: Mapping[str, Any]) -> Settings:
-    """The settings that `tree` says in full, as `tree_of` gives it.
+    """The settings that `tree`, which is all of a settings file, says.
 
     Raises:
         ConfigError: every problem, one a line, each with the name of its setting.
@@ -311,12 +310,6 @@ def upstream_pool(urls: str, environ: Mapping[str, str] = os.environ) -> Upstrea
     raise ConfigError(f"--upstream {shown}: give addresses like http://10.0.0.1:8000, parted by commas.")
 
 
-def tree_of(settings: Settings) -> dict[str, Any]:
-    """What a settings file would say for `settings`, secrets included: to hand them to another process of ours."""
-    tree: dict[str, Any] = _plain(settings)
-    return tree
-
-
 def engine_spec(model: str) -> EngineSpec:
     """The engine for a `--model` argument: the id of a model that comes with the package, or a model folder.
 
@@ -366,20 +359,6 @@ def read_file(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"The settings file {file} cannot be read: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    """A setting as TOML has it; what is None is left out, for TOML has none."""
-    if is_dataclass(value):
-        inner = {item.name: getattr(value, item.name) for item in fields(value)}
-        return {name: _plain(one) for name, one in inner.items() if one is not None}
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, Path | Decimal):
-        return str(value)
-    if isinstance(value, tuple | frozenset):
-        return [_plain(one) for one in value]
-    return {name: _plain(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _names(kind: Any, prefix: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sightline.admission.admit import Admission
 from sightline.errors import EngineOverloaded, RateLimitExceeded
-from support.places import Request, end_all, turns
+from support.permits import Request, end_all, turns
 from support.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
@@ -49,8 +49,8 @@ async def test_place_is_given_back_after_use_and_after_failure() -> None:
 async def test_who_leaves_the_model_makes_room_and_is_still_in_flight() -> None:
     admission = Admission(1, 0)
 
-    async with admission.admit("model", "key") as place:
-        place.leave()
+    async with admission.admit("model", "key") as permit:
+        permit.release()
         async with admission.admit("model", "key"):
             assert admission.in_flight == 2
         assert admission.in_flight == 1
@@ -64,12 +64,12 @@ async def test_one_more_than_run_waits_and_one_more_than_wait_is_refused_at_once
 
     refusal = await refused_at_once(admission)
 
-    assert (running.has_place, waiting.has_place) == (True, False)
+    assert (running.has_permit, waiting.has_permit) == (True, False)
     assert "1 requests to this model are running and 1 are waiting, the limits are 1 and 1" in refusal.message
     assert refusal.retry_after_s == 1
     running.end()
     await turns()
-    assert waiting.has_place
+    assert waiting.has_permit
     await end_all(admission, requests)
 
 
@@ -87,7 +87,7 @@ async def test_keys_take_turns_and_a_keys_own_requests_keep_their_order() -> Non
     first.end()
     for _ in waiting:
         await turns()
-        [now] = [request for request in waiting if request.has_place]
+        [now] = [request for request in waiting if request.has_permit]
         order.append(f"{now.key}{[one for one in waiting if one.key == now.key].index(now)}")
         now.end()
 
@@ -110,10 +110,10 @@ async def test_newest_of_the_greediest_key_gives_way_to_one_with_fewer() -> None
     await refused_at_once(admission, "greedy")
     requests[0].end()
     await turns()
-    assert oldest.has_place
+    assert oldest.has_permit
     oldest.end()
     await turns()
-    assert light.has_place
+    assert light.has_permit
     await end_all(admission, [*requests, light])
 
 
@@ -170,7 +170,7 @@ async def test_single_waiting_place_does_not_stay_with_the_greedy_key() -> None:
     await refused_at_once(admission, "greedy")
     requests[0].end()
     await turns()
-    assert requests[2].has_place
+    assert requests[2].has_permit
     await end_all(admission, requests)
 
 
@@ -221,7 +221,7 @@ async def test_draining_refuses_new_ones_and_lets_the_rest_finish() -> None:
     assert admission.in_flight == 2
     running.end()
     await turns()
-    assert waiting.has_place
+    assert waiting.has_permit
     await end_all(admission, requests)
 
 
@@ -236,7 +236,7 @@ async def test_leaver_in_the_line_frees_its_place_at_once() -> None:
     requests += await fill(admission, "key")
     running.end()
     await turns()
-    assert requests[2].has_place
+    assert requests[2].has_permit
     await end_all(admission, requests)
 
 
@@ -259,7 +259,7 @@ async def test_leaver_at_the_instant_of_its_turn_hands_it_on(steps: str) -> None
     await turns()
 
     assert leaver.task.cancelled()
-    assert following.has_place
+    assert following.has_permit
     await end_all(admission, requests)
 
 
@@ -325,13 +325,13 @@ def test_no_order_of_events_loses_a_place(max_running: int, max_waiting: int, st
                     request.task.cancel()
                 else:
                     request.end(ZeroDivisionError() if kind == "fail" else None)
-            for line in admission._lines.values():
-                assert line.running <= max_running
-                assert line.waiting <= max_waiting
-                assert not line.waiting or line.running == max_running
+            for queue in admission._queues.values():
+                assert queue.running <= max_running
+                assert queue.waiting <= max_waiting
+                assert not queue.waiting or queue.running == max_running
         await turns()
         assert admission.in_flight == sum(not request.task.done() for request in requests)
-        assert sum(request.has_place for request in requests) == min(admission.in_flight, max_running)
+        assert sum(request.has_permit for request in requests) == min(admission.in_flight, max_running)
         await end_all(admission, requests)
         for request in requests:
             with suppress(asyncio.CancelledError):

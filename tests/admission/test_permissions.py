@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from sightline import faults
+from sightline import failpoints
 from sightline.admission import keys as module
 from sightline.admission.keys import Keys, check_model
 from sightline.core import PERMISSIONS, KeyLimits, NewKey, SpendingLimit
@@ -53,7 +53,7 @@ def any_keys(any_database: Database, clock: Clock) -> Keys:
 @pytest.fixture(autouse=True)
 def _disarmed() -> Iterator[None]:
     yield
-    faults.arm("")
+    failpoints.arm("")
 
 
 async def test_terms_of_a_key_come_back_as_they_were_given(any_keys: Keys, any_database: Database) -> None:
@@ -152,7 +152,7 @@ async def test_unknown_keys_are_not_remembered(keys: Keys) -> None:
 
 async def test_failing_database_is_503_and_never_401(any_keys: Keys) -> None:
     _, secret = any_keys.create(NewKey("Ada"))
-    faults.arm("store.read=error")
+    failpoints.arm("store.read=error")
 
     for sent in (secret, "sk-sl-unknown"):
         with pytest.raises(StoreUnavailable):
@@ -166,7 +166,7 @@ async def test_key_known_a_moment_ago_outlives_the_database_for_that_moment_only
     now = 100.0
     monkeypatch.setattr(module.time, "monotonic", lambda: now)
     await any_keys.authenticate(f"Bearer {secret}", "inference")
-    faults.arm("store.read=error store.write=error")
+    failpoints.arm("store.read=error store.write=error")
 
     now = 100.999
     assert await any_keys.authenticate(f"Bearer {secret}", "inference") == key

@@ -232,7 +232,7 @@ async def test_key_for_other_models_learns_nothing_of_this_one(
 async def test_key_for_an_alias_may_use_the_model_by_all_its_names(
     app: Starlette, anyone: httpx2.AsyncClient, keys: Keys
 ) -> None:
-    app.runtime.service.catalogue._aliases = {"gpt-4o": "sightline/scripted"}
+    app.state.runtime.pipeline.catalogue._aliases = {"gpt-4o": "sightline/scripted"}
     _, secret = keys.create(NewKey("Ada", models=frozenset({"gpt-4o"})))
     headers = {"authorization": f"Bearer {secret}"}
 

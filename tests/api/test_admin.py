@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
-from sightline import faults
+from sightline import failpoints
 from sightline.admission.keys import Keys
 from sightline.core import PERMISSIONS, NewKey
 from sightline.metering.ledger import period_of
@@ -232,11 +232,11 @@ async def test_second_origin_does_not_hide_the_first(admin: httpx2.AsyncClient) 
 
 async def test_failing_database_is_503(admin: httpx2.AsyncClient) -> None:
     await admin.get(KEYS)  # the key itself is known for a moment
-    faults.arm("store.read=error store.write=error")
+    failpoints.arm("store.read=error store.write=error")
     try:
         answers = [await admin.get(KEYS), await admin.post(KEYS, json={"name": "Ada"})]
     finally:
-        faults.arm("")
+        failpoints.arm("")
 
     for answer in answers:
         assert_error(answer, 503, "store_unavailable")

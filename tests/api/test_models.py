@@ -53,8 +53,8 @@ async def test_list_has_every_loaded_model(client: httpx2.AsyncClient) -> None:
 
 
 async def test_a_model_takes_no_more_images_than_the_service(client: httpx2.AsyncClient, app: Starlette) -> None:
-    few = replace(app.runtime.settings, images=replace(app.runtime.settings.images, max_images=1))
-    app.runtime = replace(app.runtime, settings=few)
+    few = replace(app.state.runtime.settings, images=replace(app.state.runtime.settings.images, max_images=1))
+    app.state.runtime = replace(app.state.runtime, settings=few)
 
     assert (await client.get("/v1/models/sightline/scripted")).json()["max_images"] == 1
 

@@ -98,7 +98,7 @@ async def test_another_key_s_usage_is_denied(own: httpx2.AsyncClient) -> None:
 
 
 async def test_model_may_be_named_by_an_alias(app: Starlette, own: httpx2.AsyncClient) -> None:
-    app.runtime.service.catalogue._aliases = {"gpt-4o": "b/model"}
+    app.state.runtime.pipeline.catalogue._aliases = {"gpt-4o": "b/model"}
 
     totals, requests = [(await own.get(path, params={"model": "gpt-4o"})).json()["data"] for path in (TOTALS, REQUESTS)]
 

@@ -15,9 +15,8 @@ import pytest
 from msgspec.structs import replace
 
 from sightline.core import Delta, Usage
-from sightline.engines.base import at_hand, when_made
 from sightline.engines.messages import Piece
-from sightline.engines.process import Answer, ProcessEngine, _Deltas
+from sightline.engines.process import PendingAnswer, ProcessEngine, _Deltas
 from sightline.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable
 from sightline.settings import EngineSpec
 from support.asgi import until
@@ -83,12 +82,12 @@ async def test_pieces_that_have_come_are_taken_together(engine: ProcessEngine) -
     assert isinstance(deltas, _Deltas)
     assert deltas._answer is not None
     await until(lambda: deltas._answer.has_come)
-    rest = at_hand(deltas)()
+    rest = deltas.drain_ready()
 
     assert first.text == "one"
     assert [delta.text for delta in rest] == [" two", " three", ""]
     assert [delta async for delta in deltas] == []
-    assert not at_hand(deltas)()
+    assert not deltas.drain_ready()
     await deltas.aclose()
 
 
@@ -142,7 +141,7 @@ async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEng
 
     assert not engine._answers
     assert engine._channel is not None
-    engine._answers[1] = late = Answer(1, engine._channel)
+    engine._answers[1] = late = PendingAnswer(1, engine._channel)
     await answer(engine, request(model, "a b c d e f"))
     del engine._answers[1]
     assert len(late._events) <= 1
@@ -150,9 +149,9 @@ async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEng
 
 async def test_what_waits_for_a_slow_reader_becomes_one_piece(engine: ProcessEngine) -> None:
     assert engine._channel is not None
-    late = Answer(1, engine._channel)
+    late = PendingAnswer(1, engine._channel)
     made: list[bool] = []
-    late.when_made = lambda: made.append(late.has_come)
+    late.on_complete = lambda: made.append(late.has_come)
     words = [f"{number} " for number in range(3000)]
 
     for word in words:
@@ -162,7 +161,7 @@ async def test_what_waits_for_a_slow_reader_becomes_one_piece(engine: ProcessEng
     late.put(Piece(1, Delta("", (), "stop", Usage(1, 3000, 0))))
 
     assert made == [True]
-    taken = late.at_hand() + late.at_hand() + late.at_hand()
+    taken = late.drain_ready() + late.drain_ready() + late.drain_ready()
     assert "".join(delta.text for delta in taken) == "".join(words)
     assert (taken[-1].finish_reason, late.is_whole) == ("stop", True)
 
@@ -170,7 +169,7 @@ async def test_what_waits_for_a_slow_reader_becomes_one_piece(engine: ProcessEng
 async def test_an_answer_says_when_it_is_made(engine: ProcessEngine) -> None:
     deltas = engine.generate(request(engine.models()[0], "a b c"))
     made: list[bool] = []
-    when_made(deltas, lambda: made.append(True))
+    deltas.on_complete(lambda: made.append(True))
     first = await anext(aiter(deltas))
 
     await until(lambda: bool(made))
@@ -285,7 +284,7 @@ async def test_child_ends_with_its_parent() -> None:
     program = """
 import asyncio, sys
 from sightline.core import Delta
-from sightline.engines.process import Answer, ProcessEngine
+from sightline.engines.process import PendingAnswer, ProcessEngine
 from sightline.log import configure_logging
 from sightline.settings import EngineSpec
 configure_logging()

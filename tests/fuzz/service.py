@@ -35,7 +35,7 @@ async def service(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
         app = create_app(settings, admission, engines=[])
         keys = Keys(database)
         composed = compose(settings, [engine], pool, admission, limits, ledger)
-        app.runtime = Runtime(settings, keys, admission, limits, composed, database)
+        app.state.runtime = Runtime(settings, keys, admission, limits, composed, database)
         headers = {"authorization": f"Bearer {keys.create(NewKey('fuzz'))[1]}"}
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://fuzz.test", headers=headers) as client:

@@ -16,9 +16,9 @@ from sightline.images.decode import decode
 from sightline.images.header import read_header
 from sightline.images.plain import is_plain
 from sightline.images.pool import ImagePool
+from sightline.images.preprocessor import Preprocessor
 from sightline.images.recode import LARGEST_PNG_BYTES, recode
 from sightline.images.tokens import views
-from sightline.images.viewer import Viewer
 from support.pictures import encoded, png, quarters
 
 VECTORS = sorted(
@@ -235,15 +235,15 @@ def test_end_is_found_whatever_stands_behind_it(behind: bytes) -> None:
 
 @pytest.mark.anyio
 async def test_viewer_hands_on_what_is_plain_and_keeps_what_it_wrote(pool: ImagePool) -> None:
-    viewer = Viewer(pool, ImageCache(1_000_000))
+    viewer = Preprocessor(pool, ImageCache(1_000_000))
     jpeg, webp = encoded(quarters(64, 48), "jpeg"), encoded(quarters(64, 48), "webp")
     images = [
         EncodedImage(jpeg, "image/jpeg", "jpeg", 64, 48, "auto", "messages", "1", True, b"the jpeg's"),
         EncodedImage(webp, "image/webp", "webp", 64, 48, "low", "messages", "2", False, b"the webp's"),
     ]
 
-    first = await viewer.look(images, SQUARE, "key")
-    second = await viewer.look(images, SQUARE, "key")
+    first = await viewer.prepare(images, SQUARE, "key")
+    second = await viewer.prepare(images, SQUARE, "key")
 
     one, other = first[0].shown, first[1].shown
     assert isinstance(one, ImageFile)

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from sightline import faults
+from sightline import failpoints
 from sightline.core import Usage
 from sightline.errors import EngineError, QuotaExceeded, StoreUnavailable
 from sightline.ids import new_id
@@ -37,7 +37,7 @@ async def books(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     writer.start()
     ledger = Ledger(database, presence, writer)
     yield ledger
-    faults.arm("")
+    failpoints.arm("")
     await ledger.close()
     await writer.stop()
     presence.close()
@@ -147,7 +147,7 @@ async def test_who_leaves_a_quick_answer_that_a_busy_disk_was_too_late_for_has_a
         await first.complete(DONE)
         await asyncio.gather(*(Booking(books, entry(limit=limit), streams=False).begin() for _ in range(3)))
     before = len(outcomes(database))
-    faults.arm("store.write=slow:1.1")
+    failpoints.arm("store.write=slow:1.1")
     busy = asyncio.ensure_future(books.reserve(entry()))
     await asyncio.sleep(0.05)
     booking = Booking(books, entry(limit=limit), streams=False)
@@ -157,7 +157,7 @@ async def test_who_leaves_a_quick_answer_that_a_busy_disk_was_too_late_for_has_a
     await asyncio.sleep(0.05)
     await leave(booking, completing)
     await busy
-    faults.arm("")
+    failpoints.arm("")
 
     await until(lambda: len(outcomes(database)) == before + 2)
     assert ("cancelled", 499, 120) in outcomes(database)
@@ -168,7 +168,7 @@ async def test_a_leaver_whose_answer_is_written_meanwhile_has_one_row(
     books: Ledger, database: Database, behind: bool
 ) -> None:
     """Both writes are in one group behind another, or the answer's is under way when its client leaves."""
-    faults.arm("store.write=slow:0.4")
+    failpoints.arm("store.write=slow:0.4")
     if behind:
         books.reserve(entry(id="row_0"))
         await asyncio.sleep(0.05)
@@ -179,7 +179,7 @@ async def test_a_leaver_whose_answer_is_written_meanwhile_has_one_row(
 
     await leave(booking, completing)
     await until(lambda: len(outcomes(database)) == 1 + behind)
-    faults.arm("")
+    failpoints.arm("")
     await books.reserve(entry(id="row_2"))
 
     row = ("reserved", None, 0)
@@ -187,7 +187,7 @@ async def test_a_leaver_whose_answer_is_written_meanwhile_has_one_row(
 
 
 async def test_a_plain_answer_without_a_row_is_given_up_at_its_next_piece(books: Ledger, database: Database) -> None:
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     booking = Booking(books, entry(), streams=False)
     await booking.begin()
     await booking.confirm()  # not known yet
@@ -197,7 +197,7 @@ async def test_a_plain_answer_without_a_row_is_given_up_at_its_next_piece(books:
         await booking.confirm()
     with pytest.raises(StoreUnavailable):
         await booking.complete(DONE)
-    faults.arm("")
+    failpoints.arm("")
 
     await asyncio.sleep(0.1)
     assert outcomes(database) == []
@@ -241,12 +241,12 @@ async def test_an_answer_that_cannot_be_settled_fails_and_is_written_down_when_t
     booking = Booking(books, entry(), streams=True)
     await booking.begin()
     await booking.confirm()
-    faults.arm("store.commit=error")
+    failpoints.arm("store.commit=error")
 
     with pytest.raises(StoreUnavailable):
         await booking.complete(DONE)
     await asyncio.sleep(0.1)
-    faults.arm("")
+    failpoints.arm("")
 
     await until(lambda: outcomes(database) == [("failed", 503, 0)])
 
@@ -255,7 +255,7 @@ async def test_a_database_that_takes_nothing_for_long_is_owed_a_bounded_number_o
     books: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger_module, "MOST_OWED", 5)
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     refused = 0
     for _ in range(20):
         booking = Booking(books, entry(), streams=True)
@@ -268,7 +268,7 @@ async def test_a_database_that_takes_nothing_for_long_is_owed_a_bounded_number_o
             await asyncio.sleep(0.02)
 
     owed = len(books._owed)
-    faults.arm("")
+    failpoints.arm("")
     await until(lambda: not books.is_behind)
     booking = Booking(books, entry(), streams=True)
     await booking.begin()
@@ -283,10 +283,10 @@ async def test_endings_that_are_owed_are_written_before_the_ledger_closes(books:
     booking = Booking(books, entry(), streams=True)
     await booking.begin()
     await booking.confirm()
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     booking.cancel(Usage(12, 1), Cost(100, 10), [])
     await until(lambda: bool(books._owed))
-    faults.arm("")
+    failpoints.arm("")
 
     await books.close()
 
@@ -294,14 +294,14 @@ async def test_endings_that_are_owed_are_written_before_the_ledger_closes(books:
 
 
 async def test_without_a_row_nothing_may_go_out(books: Ledger, database: Database) -> None:
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     booking = Booking(books, entry(), streams=True)
     await booking.begin()
 
     with pytest.raises(StoreUnavailable) as caught:
         await booking.confirm()
     booking.fail(caught.value)
-    faults.arm("")
+    failpoints.arm("")
 
     assert caught.value.retry_after_s
     assert outcomes(database) == []

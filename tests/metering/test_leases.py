@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
-from sightline import faults
 from sightline.core import SpendingLimit
 from sightline.errors import EngineError, QuotaExceeded, StoreUnavailable
 from sightline.metering import leases
@@ -155,7 +154,7 @@ async def test_a_lease_that_a_slow_commit_fills_after_it_was_forgotten_is_given_
 
     together = [entry(limit=LIMIT, estimated_nanos=30_000) for _ in range(3)]
     with monkeypatch.context() as patch:
-        patch.setattr(faults, "reach", wait_at_the_commit)
+        patch.setattr("sightline.store.database.failpoint", wait_at_the_commit)
         asked = [process.ledger.reserve(one) for one in together if not process.ledger.grant(one)]
         await asyncio.to_thread(committing.wait, 5)
         process.tick()

@@ -6,16 +6,17 @@ Comes in: the service's events. Goes out: bytes. Knows nothing of connections.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import lru_cache
 from typing import Any
 
-from sightline.account import Call
 from sightline.api.failures import bug
 from sightline.core import ChatRequest, Delta
 from sightline.errors import ServiceError
 from sightline.metering.prices import Cost, dollars
-from sightline.service import Completed, Pieces, Preview
+from sightline.pipeline.context import StoredAnswer
+from sightline.pipeline.fanout import Pieces
+from sightline.pipeline.run import Completed, Preview
 from sightline.wire import sse
 from sightline.wire.render import (
     Head,
@@ -28,36 +29,43 @@ from sightline.wire.render import (
     usage_body,
 )
 
+JSON_TYPE = "application/json"
 EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
-MOST_KEPT_BYTES = 4_000_000
+MAX_STORED_BYTES = 4_000_000
 """Of an answer that is kept for its Idempotency-Key: it is written in a commit that others wait for."""
-Events = AsyncGenerator[Pieces | Completed, None]
+Events = AsyncGenerator[Pieces | Completed, StoredAnswer | None]
 
 _dollars = lru_cache(maxsize=4096)(dollars)  # of a model without a price it is always the same
 
 
-async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> bytes:
+async def collect(head: Head, chat: ChatRequest, events: Events) -> bytes:
     """A plain answer: the stream, collected to its end, which is when it is settled."""
-    body = b""
     answers: list[list[Delta]] = [[] for _ in range(chat.n)]
-    try:
+    async with aclosing(events):
         async for event in events:
-            if isinstance(event, Pieces):
-                answers[event.choice] += event.deltas
-            else:
+            if isinstance(event, Completed):
                 body = encode(completion(head, answers, event.usage, extras(event)))
-                call.answer = body if len(body) <= MOST_KEPT_BYTES else None
-    except BaseException:
-        await events.aclose()
-        raise
-    return body
+                await settle(events, StoredAnswer(body, JSON_TYPE) if len(body) <= MAX_STORED_BYTES else None)
+                return body
+            answers[event.choice] += event.deltas
+    raise AssertionError("the pipeline ends with Completed")  # pragma: no cover - it does
+
+
+async def settle(events: Events, answer: StoredAnswer | None) -> None:
+    """Have a completed request settled; `answer` is kept for its Idempotency-Key.
+
+    Raises:
+        StoreUnavailable: it could not be, so that the answer must not go out.
+    """
+    with suppress(StopAsyncIteration):
+        await events.asend(answer)
 
 
 async def frames(
-    head: Head, chat: ChatRequest, call: Call, first: Pieces | Completed, rest: Events
+    head: Head, chat: ChatRequest, first: Pieces | Completed, rest: Events, *, is_stored: bool
 ) -> AsyncGenerator[bytes, None]:
     """An answer as server-sent events. The receipt rides on the last chunk, which waits until it is settled."""
-    stream = Stream(head, chat, is_kept=call.once is not None)
+    stream = Stream(head, chat, is_kept=is_stored)
     try:
         async with aclosing(rest):
             made = stream.opening()
@@ -67,9 +75,8 @@ async def frames(
                 made = b""
                 event = await anext(rest)
             end = stream.end(event)
-            if call.once is not None:
-                call.answer, call.media_type = stream.whole(), EVENT_STREAM_TYPE
-            await anext(rest, None)  # its end: it is settled
+            whole = stream.whole()
+            await settle(rest, None if whole is None else StoredAnswer(whole, EVENT_STREAM_TYPE))
         yield end
     except ServiceError as error:
         yield sse.frame(error_body(error))
@@ -128,7 +135,7 @@ class Stream:
         if self._sent is not None:
             self._sent.append(made)
             self._sent_bytes += len(made)
-            if self._sent_bytes > MOST_KEPT_BYTES:
+            if self._sent_bytes > MAX_STORED_BYTES:
                 self._sent = None
         return made
 

@@ -16,6 +16,7 @@ from ray.exceptions import ObjectLostError, RayActorError, RayError, WorkerCrash
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
+from sightline.engines.base import Deltas, GeneratorDeltas
 from sightline.engines.messages import Counted, Failed, Piece, Ready, encoder, pack_request, to_parent, unpack
 from sightline.errors import EngineOverloaded, EngineUnavailable
 from sightline.log import get_logger
@@ -76,8 +77,11 @@ class ReplicaEngine:
         assert isinstance(counted, Counted)
         return counted.usage
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> Deltas:
         """Have a replica answer; closing tells it to stop."""
+        return GeneratorDeltas(self._generate(request))
+
+    async def _generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         async with aclosing(self._ask(request)) as messages:
             async for message in messages:
                 assert isinstance(message, Piece)

@@ -61,7 +61,8 @@ class Front:
         limits = replace(limits, max_running=self._settings.max_running * self._args.engines.max_replicas)
         replicas = [ReplicaEngine(handle, self._running(handle.deployment_name)) for handle in self._handles]
         engines = [*replicas, *upstream_engines(self._settings)]
-        return ProxiesRequestId(create_app(replace(self._settings, limits=limits), engines=engines))
+        settings = replace(self._settings, limits=limits)
+        return ProxiesRequestId(create_app(settings, engines=engines, is_told_of_disconnects=False))
 
     def _running(self, deployment: str) -> Callable[[], int]:
         def count() -> int:

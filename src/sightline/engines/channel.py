@@ -16,48 +16,25 @@ _LENGTHS = struct.Struct(">IQ")
 
 
 class Channel(asyncio.Protocol):
-    """One end. `on_message(head, raw)` is called for each whole message, `on_close()` when the other end is gone.
-
-    What is sent in one turn of the event loop goes out at its end in one write: that and the other side's waking cost
-    more than ten messages do.
-    """
+    """One end. `on_message(head, raw)` is called for each whole message, `on_close()` when the other end is gone."""
 
     def __init__(self, on_message: Callable[[bytes, bytes], None], on_close: Callable[[], None]) -> None:
         self._on_message = on_message
         self._on_close = on_close
         self._received = bytearray()
-        self._waiting: list[bytes | memoryview] = []
-        self._has_raw = False
         self._transport: asyncio.WriteTransport | None = None
 
     def send(self, head: bytes, raw: Sequence[Any] = ()) -> None:
-        """Send one message; `raw` are buffers (pixels) that follow it, and stay as they are from now on.
+        """Send one message; `raw` are buffers (pixels) that follow it uncopied, and stay as they are from now on.
 
         Nothing happens once the other end is gone.
         """
-        if self._transport is None:
-            return
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.flush)
-        views = [memoryview(one).cast("B") for one in raw]
-        self._waiting.append(_LENGTHS.pack(len(head), sum(map(len, views))) + head)
-        if views:
-            self._waiting += views
-            self._has_raw = True
-
-    def flush(self) -> None:
-        """Send now what waits for the end of the turn."""
-        waiting, self._waiting = self._waiting, []
-        has_raw, self._has_raw = self._has_raw, False
-        if waiting and self._transport is not None:
-            if has_raw:
-                self._transport.writelines(waiting)  # uncopied
-            else:
-                self._transport.write(b"".join(waiting))
+        if self._transport is not None:
+            views = [memoryview(one).cast("B") for one in raw]
+            self._transport.writelines([_LENGTHS.pack(len(head), sum(map(len, views))) + head, *views])
 
     def close(self) -> None:
         """Close this end; what was sent before still arrives."""
-        self.flush()
         if self._transport is not None:
             self._transport.close()
 

@@ -19,7 +19,7 @@ import msgspec
 
 from sightline import metrics
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
-from sightline.engines.base import MOST_AT_HAND, Deltas
+from sightline.engines.base import MAX_READY, Deltas
 from sightline.engines.channel import Channel
 from sightline.engines.messages import (
     Cancel,
@@ -42,7 +42,7 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 10.0
 _OF_A_REQUEST = (Piece, Counted, Failed)
 _LOOKS = 20  # in the time that it may be silent
-_MOST_HELD = 2 * MOST_AT_HAND
+_MOST_HELD = 2 * MAX_READY
 """Pieces that wait for a reader; beyond it they become one, for each takes ten times the memory of its text."""
 
 log = get_logger(__name__)
@@ -58,7 +58,7 @@ class ProcessEngine:
         self.pid: int | None = None
         self._channel: Channel | None = None
         self._models: tuple[ModelInfo, ...] = ()
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, PendingAnswer] = {}
         self._numbers = 0
         self._supervisor: asyncio.Task[None] | None = None
         self._started: asyncio.Future[None] | None = None
@@ -97,7 +97,7 @@ class ProcessEngine:
         """What comes back from the child, which is sent the request when the first is asked for."""
         return _Deltas(self, request)
 
-    def ask(self, request: GenerateRequest, *, only_count: bool) -> Answer:
+    def ask(self, request: GenerateRequest, *, only_count: bool) -> PendingAnswer:
         """Send one request; what comes back is put into the answer, until `end`.
 
         Raises:
@@ -107,12 +107,12 @@ class ProcessEngine:
         if channel is None or not self._models:
             raise self._unavailable("is starting")
         self._numbers += 1
-        answer = Answer(self._numbers, channel)
+        answer = PendingAnswer(self._numbers, channel)
         channel.send(encoder.encode(pack_request(answer.number, request, only_count=only_count)), request.images)
         self._answers[answer.number] = answer
         return answer
 
-    def end(self, answer: Answer) -> None:
+    def end(self, answer: PendingAnswer) -> None:
         """Who leaves before the child's last word on a request has it stop."""
         del self._answers[answer.number]
         if not answer.is_whole:
@@ -171,15 +171,15 @@ class ProcessEngine:
             raise ConfigError(self._refusal)
         log.error("engine_died", kind=self.spec.kind, status=child.returncode)
 
-    async def _spawn(self, *ends: socket.socket) -> asyncio.subprocess.Process:
-        """Start the program of a child, to which `ends` belong from then on."""
-        numbers = [end.fileno() for end in ends]
+    async def _spawn(self, end: socket.socket) -> asyncio.subprocess.Process:
+        """Start the program of a child, which inherits `end`."""
+        number = end.fileno()
         spec = msgspec.json.encode(self.spec).decode()
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "sightline.engines.child", spec, *map(str, numbers)),
+            *("-m", "sightline.engines.child", spec, str(number)),
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=numbers,
+            pass_fds=[number],
             start_new_session=True,
         )
 
@@ -229,7 +229,7 @@ class ProcessEngine:
                 self._refusal = reason
 
 
-class Answer:
+class PendingAnswer:
     """What the child has said on one request and nobody has taken yet, for one reader.
 
     It `has_come` when the child has said its last, and `is_whole` when the reader has taken that.
@@ -239,7 +239,7 @@ class Answer:
         self.number = number
         self.channel = channel
         self.has_come = self.is_whole = False
-        self.when_made: Callable[[], None] | None = None
+        self.on_complete: Callable[[], None] | None = None
         self._events: deque[Piece | Counted | ServiceError] = deque()
         self._news: asyncio.Future[None] | None = None
 
@@ -249,9 +249,9 @@ class Answer:
             self._join()
         self._events.append(event)
         self.has_come = not isinstance(event, Piece) or event.delta.finish_reason is not None
-        if self.has_come and self.when_made is not None:
-            made, self.when_made = self.when_made, None
-            made()
+        if self.has_come and self.on_complete is not None:
+            callback, self.on_complete = self.on_complete, None
+            callback()
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
@@ -275,10 +275,10 @@ class Answer:
             raise event
         return event
 
-    def at_hand(self) -> list[Delta]:
+    def drain_ready(self) -> list[Delta]:
         """Take the pieces that have come already."""
         deltas: list[Delta] = []
-        while self._events and len(deltas) < MOST_AT_HAND and isinstance(piece := self._events[0], Piece):
+        while self._events and len(deltas) < MAX_READY and isinstance(piece := self._events[0], Piece):
             self._events.popleft()
             self.is_whole = piece.delta.finish_reason is not None
             deltas.append(piece.delta)
@@ -288,14 +288,14 @@ class Answer:
 class _Deltas:
     """The deltas of one request. A class: the event loop keeps a book on every asynchronous generator."""
 
-    __slots__ = ("_answer", "_engine", "_is_closed", "_made", "_request")
+    __slots__ = ("_answer", "_engine", "_is_closed", "_on_complete", "_request")
 
     def __init__(self, engine: ProcessEngine, request: GenerateRequest) -> None:
         self._engine = engine
         self._request: GenerateRequest | None = request  # until it is sent: a slow reader is not to keep its pixels
-        self._answer: Answer | None = None
+        self._answer: PendingAnswer | None = None
         self._is_closed = False
-        self._made: Callable[[], None] | None = None
+        self._on_complete: Callable[[], None] | None = None
 
     def __aiter__(self) -> _Deltas:
         return self
@@ -307,20 +307,20 @@ class _Deltas:
         if answer is None:
             assert self._request is not None
             answer = self._answer = self._engine.ask(self._request, only_count=False)
-            self._request, answer.when_made = None, self._made
+            self._request, answer.on_complete = None, self._on_complete
         elif answer.is_whole:
             raise StopAsyncIteration
         piece = await answer.next()
         assert isinstance(piece, Piece)
         return piece.delta
 
-    def when_made(self, call: Callable[[], None]) -> None:
-        """See `base.when_made`."""
-        self._made = call
+    def on_complete(self, callback: Callable[[], None]) -> None:
+        """See `Deltas`."""
+        self._on_complete = callback
 
-    def at_hand(self) -> Sequence[Delta]:
-        """See `base.at_hand`."""
-        return () if self._answer is None else self._answer.at_hand()
+    def drain_ready(self) -> Sequence[Delta]:
+        """See `Deltas`."""
+        return () if self._answer is None else self._answer.drain_ready()
 
     async def aclose(self) -> None:
         """Tell the child to stop, unless it has said its last."""

@@ -24,6 +24,7 @@ from sightline.core import (
     TokenLogprob,
     Usage,
 )
+from sightline.engines.base import Deltas, GeneratorDeltas
 from sightline.errors import EngineError, EngineUnavailable
 
 MODEL = "sightline/scripted"
@@ -84,8 +85,12 @@ class ScriptedEngine:
             raise EngineError(f"The engine counts {image_tokens} image tokens, the receipt {request.image_tokens}.")
         return Usage(len(" ".join(_words(request)).split()) - len(request.images) + image_tokens, 0, image_tokens)
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> Deltas:
         """Yield one word a step."""
+        return GeneratorDeltas(self.pieces(request))
+
+    async def pieces(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+        """What `generate` gives; tests of odd engines have others."""
         began = time.monotonic()
         prompt = " ".join(_words(request))
         if "<crash>" in prompt:

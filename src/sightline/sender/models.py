@@ -19,8 +19,8 @@ from sightline.engines.pagetext.model import INFO as TRANSCRIBER_INFO
 from sightline.engines.pagetext.model import WITHOUT_PICTURES
 from sightline.errors import InvalidRequest
 from sightline.images.tokens import Views, views
-from sightline.reading import beside
-from sightline.repeating import again
+from sightline.prompting.page_text import beside
+from sightline.prompting.prompt_repetition import again
 from sightline.sender.reading import read_picture
 from sightline.settings import USUAL, engine_spec
 

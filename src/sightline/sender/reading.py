@@ -10,7 +10,7 @@ import numpy as np
 from sightline.core import EncodedImage
 from sightline.engines.pagetext.model import INFO
 from sightline.images.source import undecodable
-from sightline.quoting import whole_lines
+from sightline.prompting.format import whole_lines
 
 if TYPE_CHECKING:
     from pagetext import Reader

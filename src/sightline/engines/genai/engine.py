@@ -25,6 +25,7 @@ from sightline.core import (
     TextPart,
     Usage,
 )
+from sightline.engines.base import Deltas, GeneratorDeltas
 from sightline.engines.context import room
 from sightline.engines.genai.answer import Answer, AnswerRules
 from sightline.engines.genai.features import FeatureCache
@@ -97,8 +98,11 @@ class GenAIEngine:
         work = self._job(request).work
         return Usage(work.prompt_tokens, 0, work.image_tokens)
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> Deltas:
         """Answer one request; see `Engine.generate`."""
+        return GeneratorDeltas(self._generate(request))
+
+    async def _generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         if not self.models():
             raise EngineUnavailable("the model is not running", retry_after_s=2)
         if self.load().waiting >= self._limits.max_waiting:

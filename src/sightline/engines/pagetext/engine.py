@@ -33,6 +33,7 @@ from sightline.core import (
     Usage,
     documented_estimate,
 )
+from sightline.engines.base import Deltas, GeneratorDeltas
 from sightline.engines.pagetext.model import INFO, MODEL_ID, WITHOUT_PICTURES
 from sightline.engines.pagetext.output import OutputBuffer
 from sightline.errors import (
@@ -112,8 +113,11 @@ class TranscriptionEngine:
         _check_length(image_tokens, request.sampling)
         return Usage(image_tokens, 0, image_tokens=image_tokens)
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> Deltas:
         """Transcribe the request's pictures; see the contract for cancelling and errors."""
+        return GeneratorDeltas(self._generate(request))
+
+    async def _generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         prompt = await self.count(request)
         clock = _Clock(time.monotonic())
         answer = OutputBuffer(request.sampling)
