@@ -14,8 +14,8 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from bench.pages import Page
-from sightline.engines.transcribe import networks as weights
-from sightline.engines.transcribe.reader import find_rows, read_row
+from pagetext import Reader
+from pagetext import networks as weights
 
 Shape = tuple[int, ...]
 """Of pixels: pictures, height, width, 3."""
@@ -61,10 +61,9 @@ class _Watched(weights.Networks):
 
 def limit(page: Page, threads: int) -> Limit:
     """Count the multiply-adds of one page at the sizes that it is read in, and measure this machine's rate."""
-    networks = _Watched(weights.weights_folder(), threads=threads, precision=None)
+    networks = _Watched(weights.weights_folder(), threads=threads)
     seen = networks.watch()
-    for row in find_rows(networks, page.pixels):
-        read_row(networks, row)
+    Reader(networks).page(page.pixels)
     files = {
         weights._DETECTOR: seen.detector,
         weights._RECOGNISER: seen.recogniser,

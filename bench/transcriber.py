@@ -27,7 +27,8 @@ from bench.arithmetic import limit
 from bench.mixed import make_mixed
 from bench.pages import FACES, Page, edits, make_full_page, make_pages
 from sightline.core import GenerateRequest, ImagePart, Message, SamplingParams, documented_estimate
-from sightline.engines.transcribe import MODEL_ID, TranscriptionEngine, create
+from sightline.engines.pagetext import MODEL_ID, create
+from sightline.engines.pagetext.engine import TranscriptionEngine
 
 PAGES = 20
 ROUNDS = 2

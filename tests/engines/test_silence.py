@@ -19,7 +19,7 @@ print(*heard)
 """
 
 
-@pytest.mark.parametrize("engine", ["sightline.engines.genai.engine", "sightline.engines.transcribe.engine"])
+@pytest.mark.parametrize("engine", ["sightline.engines.genai.engine", "sightline.engines.pagetext.engine"])
 def test_loading_an_engine_starts_no_process_and_no_connection(engine: str) -> None:
     done = subprocess.run([sys.executable, "-c", _LISTEN, engine], capture_output=True, text=True, timeout=100)
 

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 import sightline
 from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, Message, TextPart, ToolCall
 from sightline.engines.base import Deltas, GeneratorDeltas
+from sightline.engines.pagetext.engine import TranscriptionEngine
 from sightline.engines.scripted import ScriptedEngine
-from sightline.engines.transcribe import TranscriptionEngine
 from sightline.errors import EngineUnavailable, InvalidRequest
 from sightline.images.source import open_image
 from sightline.pipeline.estimate import estimate

@@ -10,7 +10,7 @@ from sightline.settings import EngineSpec
 
 _FACTORIES = {
     "genai": "sightline.engines.genai:create",
-    "transcribe": "sightline.engines.transcribe:create",
+    "transcribe": "sightline.engines.pagetext:create",
     "scripted": "sightline.engines.scripted:create",
 }
 

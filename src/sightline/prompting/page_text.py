@@ -27,7 +27,7 @@ from sightline.core import (
     TextPart,
 )
 from sightline.engines.catalogue import Catalogue
-from sightline.engines.transcribe import MODEL_ID
+from sightline.engines.pagetext import MODEL_ID
 from sightline.errors import EngineUnavailable, ModelNotFound
 from sightline.images.preprocessor import Preprocessor
 from sightline.prompting.format import quoted, whole_lines

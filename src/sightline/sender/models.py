@@ -15,8 +15,8 @@ from sightline.engines.context import room
 from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model, read_model
 from sightline.engines.genai.template import PromptWriter
 from sightline.engines.genai.tokens import TokenCounter, prepare
-from sightline.engines.transcribe.model import INFO as TRANSCRIBER_INFO
-from sightline.engines.transcribe.model import WITHOUT_PICTURES
+from sightline.engines.pagetext.model import INFO as TRANSCRIBER_INFO
+from sightline.engines.pagetext.model import WITHOUT_PICTURES
 from sightline.errors import InvalidRequest
 from sightline.images.tokens import Views, views
 from sightline.prompting.page_text import beside

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sightline.core import EncodedImage
-from sightline.engines.transcribe.model import INFO
+from sightline.engines.pagetext.model import INFO
 from sightline.images.source import undecodable
 from sightline.prompting.format import whole_lines
 
 if TYPE_CHECKING:
-    from sightline.engines.transcribe.networks import Networks
+    from pagetext import Reader
 
 
 def read_picture(image: EncodedImage, number: int, most: int) -> str:
@@ -23,8 +22,7 @@ def read_picture(image: EncodedImage, number: int, most: int) -> str:
     Raises:
         ImageUndecodable: its bytes do not decode.
     """
-    # Both load libraries that counting for other models need not wait for.
-    from sightline.engines.transcribe.reader import transcribe
+    # Loads libraries that counting for other models need not wait for.
     from sightline.images.decode import Undecodable, decode
 
     assert INFO.image is not None
@@ -33,11 +31,11 @@ def read_picture(image: EncodedImage, number: int, most: int) -> str:
     except Undecodable as error:
         raise undecodable(image, number) from error
     pixels = np.frombuffer(page.data, np.uint8).reshape(page.height, page.width, 3)
-    return whole_lines(transcribe(_networks(), pixels), most)
+    return whole_lines(_reader().page(pixels).text, most)
 
 
 @lru_cache(maxsize=1)
-def _networks() -> Networks:
-    from sightline.engines.transcribe.networks import Networks, weights_folder
+def _reader() -> Reader:
+    from pagetext import Reader
 
-    return Networks(weights_folder(), threads=len(os.sched_getaffinity(0)), precision=None)
+    return Reader.load()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sightline.core import FinishReason, SamplingParams
 
 
-class Answer:
+class OutputBuffer:
     """One answer under way. `finish_reason` is set once nothing more may be added."""
 
     def __init__(self, sampling: SamplingParams) -> None:

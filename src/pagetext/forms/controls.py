@@ -1,7 +1,7 @@
 """What stands on a page beside its texts, and says something: check boxes and switches.
 
-In: the pixels of an upright picture, the quadrilaterals of its texts. Out: a `Page`: texts and controls, those that
-belong together in one group. Knows no text: a caller says what of it is a letter after all.
+In: the pixels of an upright picture, the quadrilaterals of its texts. Out: a `GroupedPage`: texts and
+controls, those that belong together in one group. Knows no text: a caller says what of it is a letter after all.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sightline.core import Pixels
-from sightline.engines.transcribe.check_boxes import check_boxes
-from sightline.engines.transcribe.frames import OFF_LINE, Texts, scale_for
-from sightline.engines.transcribe.layout import Floats
-from sightline.engines.transcribe.switches import switches
+from pagetext.forms.check_boxes import find_check_boxes
+from pagetext.forms.regions import OFF_LINE, TextGeometry, scale_for
+from pagetext.forms.switches import find_switches
+from pagetext.types import Floats, Pixels
 
-SIGNS = {True: "☑", False: "□"}
+SYMBOLS = {True: "☑", False: "□"}
 """What a control is written as: ticked or on, open or off."""
 
 _LEAST_TEXT_PX, _LEAST_SCALED_PX = 6.0, 10.0
@@ -50,35 +49,35 @@ class Control(NamedTuple):
     is_near: bool
 
 
-class Found(NamedTuple):
-    """What stands in one place, from left to right: quadrilaterals (count, 4, 2), and of each its sign, "" for text."""
+class Group(NamedTuple):
+    """What stands in one place, from left to right: quadrilaterals (count, 4, 2), each with its symbol, "" for text."""
 
     boxes: Floats
-    signs: tuple[str, ...]
+    symbols: tuple[str, ...]
 
 
-class Page(NamedTuple):
+class GroupedPage(NamedTuple):
     """Everything on a page: a quadrilateral (count, 4, 2) around each group, and what the groups hold."""
 
     boxes: Floats
-    groups: tuple[Found, ...]
+    groups: tuple[Group, ...]
 
-    def of(self, chosen: Sequence[int]) -> Found:
+    def of(self, chosen: Sequence[int]) -> Group:
         """Return what several groups hold, one after the other."""
         groups = [self.groups[number] for number in chosen]
         boxes = np.array([box for group in groups for box in group.boxes]).reshape(-1, 4, 2)
-        return Found(boxes, tuple(sign for group in groups for sign in group.signs))
+        return Group(boxes, tuple(sign for group in groups for sign in group.symbols))
 
 
 def find_controls(pixels: Pixels, boxes: Floats) -> list[Control]:
     """Find the check boxes and switches of a page; `boxes` are its texts, (count, 4, 2)."""
-    height_px = float(np.median(Texts(boxes).height)) if len(boxes) else 0.0
+    height_px = float(np.median(TextGeometry(boxes).height)) if len(boxes) else 0.0
     if height_px < _LEAST_TEXT_PX or height_px * scale_for(pixels, height_px, height_px) < _LEAST_SCALED_PX:
         return []
     found: list[Control] = []
     middles = np.empty((0, 2))
-    ticks = (Control(*one[:2], *one[2], is_near=True) for one in check_boxes(pixels, boxes, height_px))
-    knobs = (Control(*one[:2], *one[2], is_near=False) for one in switches(pixels, boxes, height_px))
+    ticks = (Control(*one[:2], *one[2], is_near=True) for one in find_check_boxes(pixels, boxes, height_px))
+    knobs = (Control(*one[:2], *one[2], is_near=False) for one in find_switches(pixels, boxes, height_px))
     for control in chain(ticks, knobs):
         middle = control.corners.mean(axis=0)
         if not (np.abs(middles - middle).max(axis=1) <= _APART * height_px).any():
@@ -87,15 +86,15 @@ def find_controls(pixels: Pixels, boxes: Floats) -> list[Control]:
     return found if len(found) <= _MOST_CONTROLS else []
 
 
-def page_of(boxes: Floats, controls: Sequence[Control]) -> Page:
+def merge_controls(boxes: Floats, controls: Sequence[Control]) -> GroupedPage:
     """Put texts and controls together; a text in which a control stands ends there and goes on behind it."""
     if not controls:
-        return Page(boxes, tuple(Found(box[None], ("",)) for box in boxes))
+        return GroupedPage(boxes, tuple(Group(box[None], ("",)) for box in boxes))
     middles = np.array([control.corners.mean(axis=0) for control in controls])
     wholes = {control.text for control in controls if control.is_whole}
     texts = []
     for box in (box for number, box in enumerate(boxes) if number not in wholes):
-        text = Texts(box[None])
+        text = TextGeometry(box[None])
         near = np.hypot(*(middles - text.middle[0]).T) < text.length[0] / 2 + 2 * text.height[0]
         texts += _around(box, [control for control, is_near in zip(controls, near, strict=True) if is_near])
     labels = _labels(np.array(texts).reshape(-1, 4, 2), controls)
@@ -108,8 +107,8 @@ def page_of(boxes: Floats, controls: Sequence[Control]) -> Page:
     for control, label in zip(controls, labels, strict=True):
         if label < 0:
             hulls.append(control.corners)
-            groups.append(Found(control.corners[None], (SIGNS[control.is_on],)))
-    return Page(np.array(hulls, np.float64), tuple(groups))
+            groups.append(Group(control.corners[None], (SYMBOLS[control.is_on],)))
+    return GroupedPage(np.array(hulls, np.float64), tuple(groups))
 
 
 def _shares(box: Floats, corners: Floats) -> Floats:
@@ -121,7 +120,7 @@ def _shares(box: Floats, corners: Floats) -> Floats:
 
 def _around(box: Floats, controls: Sequence[Control]) -> list[Floats]:
     """Return what is left of a text to the left and right of those of some controls that reach into it."""
-    text = Texts(box[None])
+    text = TextGeometry(box[None])
     length, height = float(text.length[0]), float(text.height[0])
     on_line = [one.corners for one in controls if text.off(one.corners.mean(axis=0))[1][0] <= OFF_LINE * height]
     shares = sorted((float(left), float(right)) for left, right in (_shares(box, corners) for corners in on_line))
@@ -141,7 +140,7 @@ def _labels(boxes: Floats, controls: Sequence[Control]) -> list[int]:
     """Return the number of the text that each control is read with, -1 for none: the nearest on its line."""
     if not len(boxes):
         return [-1] * len(controls)
-    texts, labels = Texts(boxes), []
+    texts, labels = TextGeometry(boxes), []
     for control in controls:
         gap, away = texts.off(control.corners.mean(axis=0))
         side = float(np.ptp(control.corners[:, 0]))
@@ -150,19 +149,19 @@ def _labels(boxes: Floats, controls: Sequence[Control]) -> list[int]:
     return labels
 
 
-def _joined(box: Floats, controls: Sequence[Control]) -> tuple[Floats, Found]:
+def _joined(box: Floats, controls: Sequence[Control]) -> tuple[Floats, Group]:
     """Return a quadrilateral around a text and its controls, and these from left to right."""
     if not controls:
-        return box, Found(box[None], ("",))
+        return box, Group(box[None], ("",))
     shares = [_shares(box, control.corners) for control in controls]
     placed = [
         (0.5, box, ""),
-        *((float(s.mean()), c.corners, SIGNS[c.is_on]) for s, c in zip(shares, controls, strict=True)),
+        *((float(s.mean()), c.corners, SYMBOLS[c.is_on]) for s, c in zip(shares, controls, strict=True)),
     ]
     placed.sort(key=lambda one: one[0])
     ends = np.array([(0.0, 1.0), *shares])
     hull = _stretch(box, float(ends.min()), float(ends.max()))
-    return hull, Found(np.array([corners for _, corners, _ in placed]), tuple(sign for _, _, sign in placed))
+    return hull, Group(np.array([corners for _, corners, _ in placed]), tuple(sign for _, _, sign in placed))
 
 
 def _stretch(box: Floats, start: float, end: float) -> Floats:

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from sightline.engines.transcribe.layout import Layout
+from pagetext.layout.geometry import Layout
 
 Cells = list[list[int]]
 """One row: the boxes of each cell from left to right; an empty list is an empty cell."""
@@ -33,7 +33,7 @@ _MARKER_GAP = 1.5
 _MIN_STRAY_ROWS = 4
 
 
-def cells(layout: Layout, rows: Sequence[Sequence[int]]) -> list[Cells]:
+def split_cells(layout: Layout, rows: Sequence[Sequence[int]]) -> list[Cells]:
     """Divide the rows of one block into cells."""
     found: list[Cells] = []
     while len(found) < len(rows):

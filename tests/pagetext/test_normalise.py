@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightline.engines.transcribe.writing import as_figures, narrowed
+from pagetext.normalise import as_figures, narrowed
 
 
 def test_full_width_digits_and_letters_are_written_as_usual_ones() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sightline.engines.transcribe.layout import Layout, Members
+from pagetext.layout.geometry import Layout, Members
 
 _Mask = npt.NDArray[np.bool_]
 
@@ -31,7 +31,7 @@ _MAX_TRIED = 24
 """Gutters looked at closely; the right one is nearly always the first."""
 
 
-def blocks(layout: Layout) -> list[Members]:
+def find_blocks(layout: Layout) -> list[Members]:
     """Cut a page into blocks, in reading order."""
     return _cut(layout, np.arange(len(layout.left)), _is_prose(layout))
 

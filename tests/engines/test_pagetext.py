@@ -1,4 +1,4 @@
-"""The transcriber on pictures whose text is known: the contract, what it reads, and what it must survive."""
+"""The engine around `pagetext`: the contract, and what it refuses. What it reads is tests/pagetext's."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from bench.pages import Page, edits, make_pages
-from PIL import Image, ImageDraw, ImageFont
+from bench.pages import Page, make_pages
 
+from pagetext import Reader, WeightsError
+from pagetext.networks import Networks
+from pagetext.ocr import Row, RowText
 from sightline.core import (
     Delta,
     GenerateRequest,
@@ -26,10 +27,8 @@ from sightline.core import (
     TextPart,
     documented_estimate,
 )
-from sightline.engines.transcribe import MODEL_ID, TranscriptionEngine, create
-from sightline.engines.transcribe import engine as engine_module
-from sightline.engines.transcribe.networks import Networks
-from sightline.engines.transcribe.reader import Row
+from sightline.engines.pagetext import MODEL_ID, create
+from sightline.engines.pagetext.engine import TranscriptionEngine
 from sightline.errors import (
     ConfigError,
     ContextLengthExceeded,
@@ -42,8 +41,6 @@ from sightline.errors import (
 )
 
 pytestmark = pytest.mark.engine
-
-EXAMPLES = Path(__file__).parents[2] / "examples" / "images"
 
 
 class Bench:
@@ -99,88 +96,6 @@ def pages() -> list[Page]:
 @pytest.fixture(scope="module")
 def page(pages: list[Page]) -> Page:
     return next(page for page in pages if "list" in page.name)
-
-
-def example(name: str) -> tuple[Pixels, str]:
-    path = EXAMPLES / name
-    return np.array(Image.open(path).convert("RGB")), path.with_suffix(".txt").read_text(encoding="utf-8").strip()
-
-
-# What it reads.
-
-
-def test_twenty_pages_in_many_fonts_are_read_almost_without_error(bench: Bench, pages: list[Page]) -> None:
-    """The promise is 2 %; the bar here is what the engine reaches, with room for another machine's rounding."""
-    wrong = {page.name: edits(page.text, bench.text(page.pixels)) for page in pages}
-
-    assert sum(wrong.values()) / sum(len(page.text) for page in pages) < 0.005, wrong
-
-
-@pytest.mark.parametrize("name", ["receipt.jpg", "page.png", "photo.png"])
-def test_the_example_pictures_are_read_exactly(bench: Bench, name: str) -> None:
-    pixels, text = example(name)
-
-    assert bench.text(pixels) == text
-
-
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-@pytest.mark.parametrize("name", ["receipt.jpg", "photo.png"])
-def test_a_turned_picture_reads_the_same(bench: Bench, name: str, quarters: int) -> None:
-    pixels, text = example(name)
-
-    assert edits(text, bench.text(np.ascontiguousarray(np.rot90(pixels, quarters)))) <= 2
-
-
-def test_two_pictures_are_parted_by_a_blank_line(bench: Bench, page: Page) -> None:
-    assert bench.text(page.pixels[:72], page.pixels[:72]) == f"{page.lines[0]}\n\n{page.lines[0]}"
-
-
-# What it survives.
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 3), (8, 31), (32, 32), (8, 4000), (4000, 8), (1, 2048)])
-def test_small_and_extreme_shapes_are_answered(bench: Bench, size: tuple[int, int]) -> None:
-    noise = np.random.default_rng(5).integers(0, 256, (*size, 3), dtype=np.uint8)
-
-    assert bench.answer(noise)[-1].finish_reason == "stop"
-
-
-@pytest.mark.parametrize("value", [0, 127, 255])
-def test_a_picture_without_text_gives_an_empty_answer(bench: Bench, value: int) -> None:
-    (last,) = bench.answer(np.full((400, 300, 3), value, np.uint8))
-
-    assert (last.text, last.finish_reason) == ("", "stop")
-    assert last.usage is not None
-    assert last.usage.completion_tokens == 0
-
-
-def test_noise_is_not_read_as_text(bench: Bench) -> None:
-    noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-
-    assert len(bench.text(noise)) < 10
-
-
-def test_a_cropped_line_is_read(bench: Bench, page: Page) -> None:
-    assert bench.text(np.ascontiguousarray(page.pixels[34:74])) == page.lines[0]
-
-
-# The contract.
-
-
-def test_a_line_too_long_for_one_look_is_read_in_pieces(bench: Bench) -> None:
-    """A log on a screen: squeezed into one look, 100000 became 10000."""
-    line = (
-        "2026-11-22T14:03:11.100 INFO worker=07 request=0000112233 status=200 bytes=100000 total=20055.1 ratio=3.3333 "
-        "wait=0.0000112 queue=11 cached=1000 user=anna.bell path=/v1/chat/completions tokens=4244 cost=0.0000100"
-    )
-    font = ImageFont.load_default(14)
-    paper = Image.new("RGB", (round(font.getlength(line)) + 40, 90), "white")
-    ImageDraw.Draw(paper).text((20, 34), line, "black", font)
-
-    text = bench.text(np.asarray(paper))
-
-    assert "request=0000112233 status=200 bytes=100000 total=20055.1 ratio=3.3333" in text
-    assert edits(line, text) <= 5
 
 
 def test_lines_come_one_by_one_and_the_last_delta_carries_the_counts(bench: Bench, page: Page) -> None:
@@ -265,12 +180,12 @@ def test_closing_the_iterator_ends_its_work_within_a_row(
 ) -> None:
     """What was begun on the two threads is finished; nothing that waited is begun."""
     rows_read = 0
-    read_row = engine_module.read_row
+    read_row = Reader.read_row
 
-    def count_rows(networks: Networks, row: Row) -> str:
+    def count_rows(reader: Reader, row: Row) -> RowText:
         nonlocal rows_read
         rows_read += 1
-        return read_row(networks, row)
+        return read_row(reader, row)
 
     async def leave(page: Page) -> None:
         async with aclosing(bench.engine.generate(request(page.pixels))) as deltas:
@@ -282,7 +197,7 @@ def test_closing_the_iterator_ends_its_work_within_a_row(
         await collect(bench.engine.generate(request(pages[3].pixels[:72])))
         return rows_read - left_at
 
-    monkeypatch.setattr(engine_module, "read_row", count_rows)
+    monkeypatch.setattr(Reader, "read_row", count_rows)
 
     assert bench.run(leave_and_ask()) <= 2 + 1
 
@@ -309,18 +224,18 @@ def test_a_long_row_holds_up_no_thread(bench: Bench, page: Page, monkeypatch: py
     """While one thread reads the first row the other reads on, and lines still come in order."""
     rows_begun = 0
     third_begun = threading.Event()
-    read_row = engine_module.read_row
+    read_row = Reader.read_row
 
-    def hold_first(networks: Networks, row: Row) -> str:
+    def hold_first(reader: Reader, row: Row) -> RowText:
         nonlocal rows_begun
         rows_begun += 1
         if rows_begun == 1:
             assert third_begun.wait(20)
         elif rows_begun == 3:
             third_begun.set()
-        return read_row(networks, row)
+        return read_row(reader, row)
 
-    monkeypatch.setattr(engine_module, "read_row", hold_first)
+    monkeypatch.setattr(Reader, "read_row", hold_first)
 
     assert bench.text(page.pixels) == page.text
 
@@ -374,11 +289,23 @@ def test_loading_and_reading_open_no_socket(page: Page, monkeypatch: pytest.Monk
         assert runner.run(read()) == page.lines[0]
 
 
-def test_missing_or_broken_weights_are_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="missing"):
-        Networks(tmp_path, threads=1, precision=None)
+def test_two_pictures_are_parted_by_a_blank_line(bench: Bench, page: Page) -> None:
+    assert bench.text(page.pixels[:72], page.pixels[:72]) == f"{page.lines[0]}\n\n{page.lines[0]}"
 
-    for name in ("PP-OCRv6_det_small", "PP-OCRv6_rec_small", "ch_ppocr_mobile_v2.0_cls_mobile"):
-        (tmp_path / f"{name}.onnx").write_bytes(b"not a network")
-    with pytest.raises(ConfigError, match="cannot load"):
-        Networks(tmp_path, threads=1, precision=None)
+
+def test_weights_that_cannot_be_loaded_are_a_config_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise WeightsError("the transcriber's weights are missing")
+
+    monkeypatch.setattr(Reader, "load", fail)
+
+    with pytest.raises(ConfigError, match="weights are missing"):
+        asyncio.run(create(threads=1).start())
+
+
+def test_a_picture_without_text_gives_an_empty_answer(bench: Bench) -> None:
+    (last,) = bench.answer(np.full((400, 300, 3), 127, np.uint8))
+
+    assert (last.text, last.finish_reason) == ("", "stop")
+    assert last.usage is not None
+    assert last.usage.completion_tokens == 0

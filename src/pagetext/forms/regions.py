@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightline.core import Pixels
-from sightline.engines.transcribe.layout import Floats
+from pagetext.types import Floats, Pixels
 
 OFF_LINE = 0.5
 """How far the middle of a thing may be from that of the line it stands in, in text heights."""
@@ -23,7 +22,7 @@ _MOST_PIXELS = 4e6
 """Of a copy: what is looked for takes a tenth of a second there, whatever the size of the page."""
 
 
-class Frame(NamedTuple):
+class Rect(NamedTuple):
     """Edges in pixels, each a part of what they frame."""
 
     left: int
@@ -44,7 +43,7 @@ class Place(NamedTuple):
     is_whole: bool
 
 
-class Texts:
+class TextGeometry:
     """The texts of a page: middles (count, 2), directions along and down each, lengths and heights; pixels."""
 
     def __init__(self, boxes: Floats) -> None:
@@ -67,14 +66,14 @@ def scale_for(pixels: Pixels, height_px: float, wanted_px: float) -> float:
     return min(wanted_px / height_px, _MOST_ENLARGED, most)
 
 
-def scaled(pixels: Pixels, scale: float) -> Pixels:
+def rescale(pixels: Pixels, scale: float) -> Pixels:
     """Return a copy of a page, `scale` times as large."""
     kind = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_CUBIC
     size_px = (max(1, round(scale * pixels.shape[1])), max(1, round(scale * pixels.shape[0])))
     return np.asarray(cv2.resize(np.ascontiguousarray(pixels), size_px, interpolation=kind), np.uint8)
 
 
-def parts_of(
+def connected_components(
     channel: npt.NDArray[np.uint8], around_px: float, darker: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Find what is `darker` than the mean of its surroundings, and which of it hangs together.
@@ -91,7 +90,9 @@ def parts_of(
     return np.asarray(ink, np.uint8), np.asarray(numbers, np.int32), np.asarray(parts, np.int32)
 
 
-def fitting(parts: npt.NDArray[np.int32], heights: tuple[float, float], widths: tuple[float, float]) -> list[int]:
+def filter_by_size(
+    parts: npt.NDArray[np.int32], heights: tuple[float, float], widths: tuple[float, float]
+) -> list[int]:
     """Return the parts whose height is between two numbers of pixels, and whose width is that many times as much."""
     width, height = parts[:, 2], parts[:, 3]
     fits = (height >= heights[0]) & (height <= heights[1])
@@ -100,8 +101,8 @@ def fitting(parts: npt.NDArray[np.int32], heights: tuple[float, float], widths: 
     return [int(number) for number in np.flatnonzero(fits)]
 
 
-def largest_part(drawn: npt.NDArray[np.bool_]) -> tuple[Frame, int]:
+def largest_component(drawn: npt.NDArray[np.bool_]) -> tuple[Rect, int]:
     """Return where the largest part of what is drawn is, and its pixels; what is drawn may not be nothing."""
     _, _, parts, _ = cv2.connectedComponentsWithStats(drawn.astype(np.uint8), connectivity=8)
     left, top, width, height, pixels = (int(value) for value in parts[1 + int(parts[1:, 4].argmax())])
-    return Frame(left, top, left + width, top + height), pixels
+    return Rect(left, top, left + width, top + height), pixels

@@ -10,21 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-import sightline.engines.transcribe.reader as reader_module
-from sightline.core import Pixels
-from sightline.engines.transcribe.controls import Control, find_controls, page_of
-from sightline.engines.transcribe.networks import Networks, weights_folder
-from sightline.engines.transcribe.reader import transcribe
+from pagetext import Reader, ocr
+from pagetext.forms.controls import Control, find_controls, merge_controls
+from pagetext.types import Pixels
 
 pytestmark = pytest.mark.engine
 
 SIZE = 26
 INK, PAPER = "#202530", "#fbfaf6"
-
-
-@pytest.fixture(scope="module")
-def networks() -> Networks:
-    return Networks(weights_folder(), threads=2, precision=None)
 
 
 class Form:
@@ -58,46 +51,46 @@ class Form:
         knob = x + 35 if on else x + 13
         self.pen.ellipse((knob - 10, y + 5, knob + 10, y + 25), "white")
 
-    def is_read_without_controls(self, networks: Networks, monkeypatch: pytest.MonkeyPatch) -> bool:
+    def is_read_without_controls(self, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> bool:
         """Whether the page reads as it does where no controls are looked for: the recogniser knows squares, too."""
-        read = self.read(networks)
-        monkeypatch.setattr(reader_module, "find_controls", lambda *_: [])
-        return read == self.read(networks)
+        read = self.read(reader)
+        monkeypatch.setattr(ocr, "find_controls", lambda *_: [])
+        return read == self.read(reader)
 
-    def read(self, networks: Networks, *, turn: float = 0.0) -> str:
+    def read(self, reader: Reader, *, turn: float = 0.0) -> str:
         page = self.image.rotate(turn, Image.Resampling.BICUBIC, expand=True, fillcolor=self.paper)
-        return transcribe(networks, np.asarray(page))
+        return reader.page(np.asarray(page)).text
 
 
 @pytest.mark.parametrize("tick", ["tick", "cross", "filled"])
 @pytest.mark.parametrize("turn", [0.0, 2.0])
 @pytest.mark.parametrize(("top", "step"), [(60, 70), (110, 60)])
 def test_boxes_before_their_texts_are_written_as_open_or_ticked(
-    networks: Networks, tick: str, turn: float, top: int, step: int
+    reader: Reader, tick: str, turn: float, top: int, step: int
 ) -> None:
     form = Form()
     for number, (name, made) in enumerate([("Breakfast", tick), ("Parking", ""), ("Newsletter", tick)]):
         form.box(40, top + step * number, tick=made)
         form.write(74, top + step * number, name)
 
-    assert form.read(networks, turn=turn).split("\n") == ["☑ Breakfast", "□ Parking", "☑ Newsletter"]
+    assert form.read(reader, turn=turn).split("\n") == ["☑ Breakfast", "□ Parking", "☑ Newsletter"]
 
 
 @pytest.mark.parametrize("colours", [(INK, PAPER), ("#e8e4d8", "#1c2330")], ids=["light", "dark"])
-def test_boxes_behind_their_texts_on_one_line(networks: Networks, colours: tuple[str, str]) -> None:
+def test_boxes_behind_their_texts_on_one_line(reader: Reader, colours: tuple[str, str]) -> None:
     form = Form(ink=colours[0], paper=colours[1])
     form.write(40, 60, "Reservation for two")
     for x, name, tick in ((40, "Single", "tick"), (230, "Member", ""), (430, "Adult", "tick")):
         form.box(form.write(x, 140, name) + 12, 140, tick=tick)
 
-    first, second = form.read(networks).split("\n")
+    first, second = form.read(reader).split("\n")
 
     assert first == "Reservation for two"
     assert second.replace("\t", " ") == "Single ☑ Member □ Adult ☑"
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "behind"])
-def test_boxes_in_columns_stay_in_the_cells_of_their_texts(networks: Networks, *, before: bool) -> None:
+def test_boxes_in_columns_stay_in_the_cells_of_their_texts(reader: Reader, *, before: bool) -> None:
     form = Form()
     for row, names in enumerate([("Single", "Member", "Adult"), ("Tea", "Coffee", "Juice")]):
         for column, name in enumerate(names):
@@ -105,7 +98,7 @@ def test_boxes_in_columns_stay_in_the_cells_of_their_texts(networks: Networks, *
             end = form.write(x + 34 * before, y, name)
             form.box(x if before else end + 12, y, tick="tick" if row == column else "")
 
-    rows = [line.split("\t") for line in form.read(networks).split("\n")]
+    rows = [line.split("\t") for line in form.read(reader).split("\n")]
 
     signs = [["☑", "□", "□"], ["□", "☑", "□"]]
     names = [["Single", "Member", "Adult"], ["Tea", "Coffee", "Juice"]]
@@ -115,28 +108,28 @@ def test_boxes_in_columns_stay_in_the_cells_of_their_texts(networks: Networks, *
     ]
 
 
-def test_a_switch_is_written_in_the_row_of_its_setting(networks: Networks) -> None:
+def test_a_switch_is_written_in_the_row_of_its_setting(reader: Reader) -> None:
     form = Form()
     for number, (name, on) in enumerate([("Night light", True), ("Bluetooth", False), ("Location", True)]):
         form.write(40, 60 + 70 * number, name)
         form.switch(540, 60 + 70 * number, on=on)
 
-    assert form.read(networks).split("\n") == ["Night light\t☑", "Bluetooth\t□", "Location\t☑"]
+    assert form.read(reader).split("\n") == ["Night light\t☑", "Bluetooth\t□", "Location\t☑"]
 
 
 @pytest.mark.parametrize("text", ["D  B  O  0  8  Q  R", "DO 80 BOD DRAB", "8 D 0 B", "[x] Tea [ ] Rye"])
-def test_letters_are_no_boxes(networks: Networks, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_letters_are_no_boxes(reader: Reader, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     form = Form()
     form.write(40, 60, "Seat")
     form.write(40, 140, text)
 
-    assert form.is_read_without_controls(networks, monkeypatch)
+    assert form.is_read_without_controls(reader, monkeypatch)
 
 
 @pytest.mark.parametrize("digit", "237A")
 @pytest.mark.parametrize("size", [16, 20])
 def test_a_letter_in_a_frame_is_a_letter(
-    networks: Networks, monkeypatch: pytest.MonkeyPatch, digit: str, size: int
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, digit: str, size: int
 ) -> None:
     form = Form()
     form.face = ImageFont.load_default(size)
@@ -144,11 +137,11 @@ def test_a_letter_in_a_frame_is_a_letter(
     form.pen.rectangle((end + 16, 58, end + 44, 86), None, INK, 2)
     form.write(end + 24, 60, digit)
 
-    assert form.is_read_without_controls(networks, monkeypatch)
+    assert form.is_read_without_controls(reader, monkeypatch)
 
 
 def test_frames_around_digits_and_cells_of_a_table_are_no_boxes(
-    networks: Networks, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     form = Form()
     form.write(40, 40, "Persons")
@@ -160,23 +153,23 @@ def test_frames_around_digits_and_cells_of_a_table_are_no_boxes(
             form.pen.rectangle((40 + 150 * column, 140 + 50 * row, 190 + 150 * column, 190 + 50 * row), None, INK, 2)
             form.write(60 + 150 * column, 150 + 50 * row, f"{row}{column}4")
 
-    assert form.is_read_without_controls(networks, monkeypatch)
+    assert form.is_read_without_controls(reader, monkeypatch)
 
 
 @pytest.mark.parametrize("edge", [None, INK])
 @pytest.mark.parametrize("colours", [("#c04030", "#3060c0", "#30a060"), ("#f0b0a0", "#b0c8f0", "#b0e0c0")])
 def test_the_squares_of_a_legend_are_no_boxes(
-    networks: Networks, monkeypatch: pytest.MonkeyPatch, colours: Sequence[str], edge: str | None
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, colours: Sequence[str], edge: str | None
 ) -> None:
     form = Form()
     for number, (name, colour) in enumerate(zip(("Tea", "Coffee", "Juice"), colours, strict=True)):
         form.pen.rectangle((40, 66 + 70 * number, 60, 86 + 70 * number), colour, edge)
         form.write(74, 60 + 70 * number, name)
 
-    assert form.is_read_without_controls(networks, monkeypatch)
+    assert form.is_read_without_controls(reader, monkeypatch)
 
 
-def test_other_bars_are_no_switches(networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_bars_are_no_switches(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     form = Form()
     for number, name in enumerate(("Card", "Loading", "Online")):
         form.write(40, 60 + 70 * number, name)
@@ -187,7 +180,7 @@ def test_other_bars_are_no_switches(networks: Networks, monkeypatch: pytest.Monk
     form.pen.rounded_rectangle((500, 202, 552, 228), 13, "#d0e8d0")
     form.pen.ellipse((508, 211, 516, 219), "#208030")
 
-    assert form.is_read_without_controls(networks, monkeypatch)
+    assert form.is_read_without_controls(reader, monkeypatch)
 
 
 def test_a_text_with_two_boxes_is_parted_at_both() -> None:
@@ -198,10 +191,10 @@ def test_a_text_with_two_boxes_is_parted_at_both() -> None:
         for at, is_on in ((200, False), (80, True))
     ]
 
-    page = page_of(box[None], controls)
+    page = merge_controls(box[None], controls)
 
     texts = [[(round(q[:, 0].min()), round(q[:, 0].max())) for q in group.boxes] for group in page.groups]
-    assert [group.signs for group in page.groups] == [("", "☑"), ("", "□"), ("",)]
+    assert [group.symbols for group in page.groups] == [("", "☑"), ("", "□"), ("",)]
     assert texts == [[(0, 77), (80, 100)], [(103, 197), (200, 220)], [(223, 300)]]
 
 
@@ -249,10 +242,10 @@ def test_noise_and_odd_boxes_are_no_error(size: tuple[int, int], text_px: int) -
     corners = np.array([(0, 0), (30, 0), (30, text_px), (0, text_px)], np.float64)
     boxes = corners + np.array([(0, 0), (-50, 20), (20, 8), (5000, 5000)])[:, None]
 
-    page = page_of(boxes, find_controls(pixels, boxes))
+    page = merge_controls(boxes, find_controls(pixels, boxes))
 
     assert len(page.groups) == len(page.boxes)
-    assert page_of(boxes[:0], find_controls(pixels, boxes[:0])).groups == ()
+    assert merge_controls(boxes[:0], find_controls(pixels, boxes[:0])).groups == ()
 
 
 def test_controls_are_found_where_they_are() -> None:

@@ -1,4 +1,4 @@
-"""The transcriber as an engine: pictures in, their text out, a line at a time.
+"""The package `pagetext` as an engine: pictures in, their text out, a line at a time.
 
 It reads whatever the prompt says; there is no language model in it. Every step of a request (looking at a picture,
 reading a row or a chart) is one job for a pool of as many threads as cores, first come, first served. A request has at
@@ -21,6 +21,8 @@ import cv2
 import numpy as np
 from msgspec.structs import replace
 
+from pagetext import Reader, WeightsError
+from pagetext.ocr import Chart, Row
 from sightline.core import (
     Delta,
     EngineTimings,
@@ -32,10 +34,8 @@ from sightline.core import (
     documented_estimate,
 )
 from sightline.engines.base import Deltas, GeneratorDeltas
-from sightline.engines.transcribe.answer import Answer
-from sightline.engines.transcribe.model import INFO, MODEL_ID, WITHOUT_PICTURES
-from sightline.engines.transcribe.networks import Networks, weights_folder
-from sightline.engines.transcribe.reader import Chart, Row, find_rows, read_row
+from sightline.engines.pagetext.model import INFO, MODEL_ID, WITHOUT_PICTURES
+from sightline.engines.pagetext.output import OutputBuffer
 from sightline.errors import (
     ConfigError,
     ContextLengthExceeded,
@@ -71,13 +71,13 @@ class _Clock:
 
 
 class TranscriptionEngine:
-    """PP-OCRv6 behind the `Engine` contract."""
+    """`pagetext` behind the `Engine` contract."""
 
     def __init__(self, *, threads: int | None = None, precision: str | None = None) -> None:
         self._threads = threads or len(os.sched_getaffinity(0))
         self._precision = precision
         self._pool: ThreadPoolExecutor | None = None
-        self._networks: Networks | None = None
+        self._reader: Reader | None = None
 
     async def start(self) -> None:
         """Load the networks and read a drawn line.
@@ -89,20 +89,20 @@ class TranscriptionEngine:
             return
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="transcribe")
         try:
-            self._networks = await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
+            self._reader = await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
         finally:
-            if self._networks is None:
+            if self._reader is None:
                 await self.stop()
 
     async def stop(self) -> None:
         """Release everything; generations under way end with `EngineUnavailable`. Safe to call twice."""
-        pool, self._pool, self._networks = self._pool, None, None
+        pool, self._pool, self._reader = self._pool, None, None
         if pool is not None:
             await asyncio.to_thread(pool.shutdown)
 
     def models(self) -> Sequence[ModelInfo]:
         """The one model, while it can answer."""
-        return (INFO,) if self._networks is not None else ()
+        return (INFO,) if self._reader is not None else ()
 
     async def count(self, request: GenerateRequest) -> Usage:
         """Count the pictures by the documented estimate; the prompt's words count nothing."""
@@ -120,7 +120,7 @@ class TranscriptionEngine:
     async def _generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         prompt = await self.count(request)
         clock = _Clock(time.monotonic())
-        answer = Answer(request.sampling)
+        answer = OutputBuffer(request.sampling)
         rows = self._rows(_pages(request), clock)
         try:
             async for text in rows:
@@ -142,7 +142,7 @@ class TranscriptionEngine:
         before = ""
         for image in images:
             line_break = "\n\n"
-            rows = await self._submit(find_rows, image, clock)
+            rows = await self._submit(Reader.find_rows, image, clock)
             async for text in self._in_turn(rows, clock):
                 if before:
                     yield before + line_break
@@ -155,7 +155,7 @@ class TranscriptionEngine:
         waiting: deque[asyncio.Future[str]] = deque()
         try:
             for row in rows:
-                waiting.append(self._submit(read_row, row, clock))
+                waiting.append(self._submit(_read_row, row, clock))
                 if len(waiting) == _ROWS_PER_THREAD * self._threads and (text := await waiting.popleft()):
                     yield text
             while waiting:
@@ -165,29 +165,35 @@ class TranscriptionEngine:
             for job in waiting:
                 job.cancel()
 
-    def _submit(self, step: Callable[[Networks, A], T], given: A, clock: _Clock) -> asyncio.Future[T]:
+    def _submit(self, step: Callable[[Reader, A], T], given: A, clock: _Clock) -> asyncio.Future[T]:
         if self._pool is None:
             raise EngineUnavailable("the transcriber is not running; try again in a moment")
         return asyncio.get_running_loop().run_in_executor(self._pool, self._work, step, given, clock)
 
-    def _work(self, step: Callable[[Networks, A], T], given: A, clock: _Clock) -> T:
+    def _work(self, step: Callable[[Reader, A], T], given: A, clock: _Clock) -> T:
         clock.begun = clock.begun or time.monotonic()
-        networks = self._networks
-        if networks is None:
+        reader = self._reader
+        if reader is None:
             raise EngineUnavailable("the transcriber was stopped before the answer was complete; try again")
         try:
-            return step(networks, given)
+            return step(reader, given)
         except (cv2.error, RuntimeError) as failure:
             raise EngineError("the transcriber failed on this picture; it may read a copy in another size") from failure
 
-    def _load(self) -> Networks:
-        networks = Networks(weights_folder(), threads=self._threads, precision=self._precision)
+    def _load(self) -> Reader:
+        try:
+            reader = Reader.load(threads=self._threads, precision=self._precision)
+        except WeightsError as failure:
+            raise ConfigError(str(failure)) from failure
         picture = np.full((120, 480, 3), 255, np.uint8)
         cv2.putText(picture, _WARM_UP, (30, 75), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
-        text = " ".join(read_row(networks, row) for row in find_rows(networks, picture))
-        if text.replace(" ", "") != _WARM_UP.replace(" ", ""):
+        if "".join(reader.page(picture).text.split()) != "".join(_WARM_UP.split()):
             raise ConfigError("the transcriber misreads its warm-up line; reinstall rapidocr 3.10 and openvino")
-        return networks
+        return reader
+
+
+def _read_row(reader: Reader, row: Row | Chart) -> str:
+    return reader.read_row(row).text
 
 
 def _check(request: GenerateRequest) -> None:

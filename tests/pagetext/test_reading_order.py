@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.engines.transcribe.reading import Plot, reading_order, text_of
+from pagetext.layout.reading_order import ChartLayout, reading_order
+from pagetext.plain_text import row_text
 
 LINE_PX = 30
 STEP_PX = 36
@@ -30,8 +31,8 @@ def read(placed: Placed, tilt_deg: float = 0.0) -> list[str]:
     cos, sin = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
     rows: list[str] = []
     for line in reading_order(boxes @ np.array([[cos, sin], [-sin, cos]])):
-        of_cells = [(row, 0) for row in line.rows] if isinstance(line, Plot) else [line]
-        rows += [text_of([" ".join(placed[at][0] for at in cell) for cell in row], values) for row, values in of_cells]
+        of_cells = [(row, 0) for row in line.rows] if isinstance(line, ChartLayout) else [line]
+        rows += [row_text([" ".join(placed[at][0] for at in cell) for cell in row], values) for row, values in of_cells]
     return rows
 
 
@@ -39,7 +40,7 @@ def axes(placed: Placed) -> tuple[list[str], list[str]] | None:
     """What the column and the row of a chart's axes say, None if the boxes are no such chart."""
     boxes = [[(x, y), (x + wide, y), (x + wide, y + LINE_PX), (x, y + LINE_PX)] for _, x, y, wide in placed]
     for line in reading_order(np.array(boxes, float)):
-        if isinstance(line, Plot):
+        if isinstance(line, ChartLayout):
             return [placed[at][0] for at in line.axes.column], [placed[at][0] for at in line.axes.row]
     return None
 
@@ -180,8 +181,8 @@ def test_values_stand_beside_the_labels_below_them(tilt_deg: float) -> None:
 
 
 def test_a_value_or_a_label_that_cannot_be_read_leaves_the_others_in_place() -> None:
-    assert text_of(["31", "", "44", "Mon", "Tue", ""], 3) == "Mon\t31\nTue\n\t44"
-    assert text_of([""] * 6, 3) == ""
+    assert row_text(["31", "", "44", "Mon", "Tue", ""], 3) == "Mon\t31\nTue\n\t44"
+    assert row_text([""] * 6, 3) == ""
 
 
 def test_labels_of_another_number_of_words_stay_as_they_are() -> None:
@@ -229,7 +230,7 @@ def test_the_head_of_a_receipt_is_no_chart() -> None:
 
 
 def test_values_have_figures() -> None:
-    assert text_of(["Ann", "Bob", "9", "Mon", "Tue", "Wed"], 3) == "Ann\tBob\t9\nMon Tue Wed"
+    assert row_text(["Ann", "Bob", "9", "Mon", "Tue", "Wed"], 3) == "Ann\tBob\t9\nMon Tue Wed"
 
 
 def test_nothing_to_read_is_no_rows() -> None:
@@ -271,7 +272,7 @@ def rows_of(sized: Sized) -> list[list[int]]:
     boxes = np.array([[(left, top), (right, top), (right, end), (left, end)] for left, top, right, end in sized])
     rows: list[list[int]] = []
     for line in reading_order(boxes):
-        assert not isinstance(line, Plot)
+        assert not isinstance(line, ChartLayout)
         rows.append([index for cell in line.cells for index in cell])
     return rows
 

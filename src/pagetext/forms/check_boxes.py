@@ -14,19 +14,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightline.core import Pixels
-from sightline.engines.transcribe.frames import (
+from pagetext.forms.regions import (
     OFF_LINE,
-    Frame,
     Place,
-    Texts,
-    fitting,
-    largest_part,
-    parts_of,
+    Rect,
+    TextGeometry,
+    connected_components,
+    filter_by_size,
+    largest_component,
+    rescale,
     scale_for,
-    scaled,
 )
-from sightline.engines.transcribe.layout import Floats
+from pagetext.types import Floats, Pixels
 
 _TEXT_PX = 44.0
 """How high text is on the copy that is looked at, as the detector's quadrilaterals have it."""
@@ -79,15 +78,15 @@ _COLOURS = 64
 """Of so many pixels the commonest colour is one."""
 
 
-def check_boxes(pixels: Pixels, boxes: Floats, height_px: float) -> Iterator[tuple[Floats, bool, Place]]:
+def find_check_boxes(pixels: Pixels, boxes: Floats, height_px: float) -> Iterator[tuple[Floats, bool, Place]]:
     """Find corners (4, 2), whether it is ticked and where it stands; `boxes` are texts, `height_px` high mostly."""
     scale = scale_for(pixels, height_px, _TEXT_PX)
     text_px = scale * height_px
-    colours, texts = scaled(pixels, scale), Texts(boxes * scale)
+    colours, texts = rescale(pixels, scale), TextGeometry(boxes * scale)
     gray = np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY), np.uint8)
     for channel in _as_dark_ink(gray, boxes * scale):
-        ink, numbers, parts = parts_of(channel, _AROUND * text_px, _DARKER)
-        alike = fitting(parts, (_SIDE[0] * text_px, _TICK_OVER * _SIDE[1] * text_px), _WIDE)
+        ink, numbers, parts = connected_components(channel, _AROUND * text_px, _DARKER)
+        alike = filter_by_size(parts, (_SIDE[0] * text_px, _TICK_OVER * _SIDE[1] * text_px), _WIDE)
         alike = _standing_apart(ink, parts, alike)
         for number in alike if len(alike) <= _MOST_LIKE else ():
             x, y, width, height, _ = (int(value) for value in parts[number])
@@ -131,7 +130,7 @@ def _standing_apart(ink: npt.NDArray[np.uint8], parts: npt.NDArray[np.int32], ch
     return [chosen[number] for number in np.flatnonzero(beside <= _SPECKS * gap * height)]
 
 
-def _frame(part: npt.NDArray[np.bool_], text_px: float, at: tuple[int, int]) -> Frame | None:
+def _frame(part: npt.NDArray[np.bool_], text_px: float, at: tuple[int, int]) -> Rect | None:
     """Return where the four straight sides of a part are, once it is level; None if it has none. It begins `at`."""
     margin = 2
     drawn = np.pad(part, margin)
@@ -153,7 +152,7 @@ def _frame(part: npt.NDArray[np.bool_], text_px: float, at: tuple[int, int]) -> 
         if np.hypot(*(inked - corner).T).min() > max(2.0, _CORNER * wide):
             return None
     x, y = at[0] - margin, at[1] - margin
-    return Frame(left + x, top + y, right + x, bottom + y)
+    return Rect(left + x, top + y, right + x, bottom + y)
 
 
 def _longest_runs(drawn: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
@@ -167,7 +166,7 @@ def _longest_runs(drawn: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     return longest
 
 
-def _place(frame: Frame, texts: Texts, ink: npt.NDArray[np.uint8]) -> Place | None:
+def _place(frame: Rect, texts: TextGeometry, ink: npt.NDArray[np.uint8]) -> Place | None:
     """Say which text a box stands in; None if in none and beside none, or if it is a letter or frames a text."""
     side = frame.right - frame.left
     gap, away = texts.off(frame.corners.mean(axis=0))
@@ -184,7 +183,7 @@ def _place(frame: Frame, texts: Texts, ink: npt.NDArray[np.uint8]) -> Place | No
     return Place(text, False) if _is_parted(ink, frame) else None
 
 
-def _has_more(frame: Frame, texts: Texts, text: int, ink: npt.NDArray[np.uint8]) -> bool:
+def _has_more(frame: Rect, texts: TextGeometry, text: int, ink: npt.NDArray[np.uint8]) -> bool:
     """Whether there is something in a text beside the box."""
     middle, reach = float(texts.middle[text, 0]), float(texts.length[text]) / 2
     margin = 3
@@ -194,7 +193,7 @@ def _has_more(frame: Frame, texts: Texts, text: int, ink: npt.NDArray[np.uint8])
     return any(strip.size and float(strip.mean()) > _SPECKS for strip in (left, right))
 
 
-def _is_parted(ink: npt.NDArray[np.uint8], frame: Frame) -> bool:
+def _is_parted(ink: npt.NDArray[np.uint8], frame: Rect) -> bool:
     """Whether there are wide blanks between a box and the letters to its left and right."""
     gap_px = max(3, round(_BLANK_IN_TEXT * (frame.right - frame.left)))
     rows = slice(max(0, frame.top - 1), frame.bottom + 2)
@@ -203,7 +202,7 @@ def _is_parted(ink: npt.NDArray[np.uint8], frame: Frame) -> bool:
     return all(not strip.size or float(strip.mean()) < _SPECKS_IN_TEXT for strip in (left, right))
 
 
-def _is_ticked(colours: Pixels, frame: Frame) -> bool | None:
+def _is_ticked(colours: Pixels, frame: Rect) -> bool | None:
     """Say whether something stands in a box; None if it is none: without a border, filled, or with a pattern in it."""
     side = frame.right - frame.left
     around = 2 * max(2, round(0.1 * side))
@@ -247,7 +246,7 @@ def _commonest(inner: npt.NDArray[np.int16], paper: Floats, least: float) -> npt
 
 def _is_one(ticks: npt.NDArray[np.bool_]) -> bool:
     """Whether what differs hangs together and leaves something of the box: a bold tick takes most of the middle."""
-    return float(ticks.mean()) <= _TICKED[1] and largest_part(ticks)[1] >= _ONE * ticks.sum()
+    return float(ticks.mean()) <= _TICKED[1] and largest_component(ticks)[1] >= _ONE * ticks.sum()
 
 
 def _edge(apart: npt.NDArray[np.int16], around: int) -> float:

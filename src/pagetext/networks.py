@@ -23,12 +23,8 @@ from openvino.preprocess import PrePostProcessor
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
 
-from sightline.core import Pixels
-from sightline.engines.transcribe.writing import as_figures, narrowed
-from sightline.errors import ConfigError
-
-Boxes = npt.NDArray[np.float32]
-"""Quadrilaterals, shape (count, 4, 2): x, y of the corners, clockwise from the top left."""
+from pagetext.normalise import as_figures, narrowed
+from pagetext.types import Pixels, Quads
 
 LINE_HEIGHT_PX = 48
 _ORIENTER_WIDTH_PX = 192
@@ -44,8 +40,12 @@ _ORIENTER = "ch_ppocr_mobile_v2.0_cls_mobile.onnx"
 logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
 
 
+class WeightsError(Exception):
+    """The networks are missing or cannot be loaded; the message says which and what to do."""
+
+
 @dataclass(frozen=True, slots=True)
-class Read:
+class Recognition:
     """What the recogniser made of one crop, and its mean confidence from 0 to 1."""
 
     text: str
@@ -56,11 +56,11 @@ def weights_folder() -> Path:
     """Find the weights in RapidOCR's wheel, without importing the parts of it that can download.
 
     Raises:
-        ConfigError: the package is not installed.
+        WeightsError: the package is not installed.
     """
     spec = importlib.util.find_spec("rapidocr")
     if spec is None or spec.origin is None:
-        raise ConfigError("the transcriber needs the package rapidocr; install sightline's requirements again")
+        raise WeightsError("the transcriber needs the package rapidocr; install the requirements again")
     return Path(spec.origin).parent / "models"
 
 
@@ -68,13 +68,13 @@ class Networks:
     """The compiled networks. Every method may be called from several threads at once.
 
     Raises:
-        ConfigError: weights are missing or OpenVINO cannot load them.
+        WeightsError: weights are missing or OpenVINO cannot load them.
     """
 
-    def __init__(self, folder: Path, *, threads: int, precision: str | None) -> None:
+    def __init__(self, folder: Path, *, threads: int, precision: str | None = None) -> None:
         missing = [name for name in (_DETECTOR, _RECOGNISER, _ORIENTER) if not (folder / name).is_file()]
         if missing:
-            raise ConfigError(f"the transcriber's weights {', '.join(missing)} are missing; reinstall rapidocr 3.10")
+            raise WeightsError(f"the transcriber's weights {', '.join(missing)} are missing; reinstall rapidocr 3.10")
         one_picture: dict[str, int | str] = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
         if precision is not None:
             one_picture["INFERENCE_PRECISION_HINT"] = precision
@@ -87,13 +87,13 @@ class Networks:
             self._orienter = core.compile_model(_from_pixels(core.read_model(folder / _ORIENTER)), "CPU", one_picture)
             self._recogniser = core.compile_model(_from_pixels(_scores_only(recogniser)), "CPU", many_lines)
         except RuntimeError as failure:
-            raise ConfigError("OpenVINO cannot load the transcriber's weights; reinstall rapidocr 3.10") from failure
+            raise WeightsError("OpenVINO cannot load the transcriber's weights; reinstall rapidocr 3.10") from failure
         self._extract_boxes = DBPostProcess(
             thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True, max_candidates=_MOST_BOXES
         )
         self._decode = CTCLabelDecode(character=characters).decode
 
-    def detect(self, pixels: Pixels, size_px: tuple[int, int]) -> Boxes:
+    def detect(self, pixels: Pixels, size_px: tuple[int, int]) -> Quads:
         """Find boxes of text, in coordinates of `pixels`, looking at it resized to `size_px` (multiples of 32)."""
         small = cv2.resize(pixels, size_px, interpolation=cv2.INTER_AREA)
         (heat,) = self._run(self._detector, small[np.newaxis])
@@ -114,12 +114,12 @@ class Networks:
         (chances,) = self._run(self._orienter, batch)
         return [float(chance) for chance in chances[:, 1]]
 
-    def recognise(self, crop: Pixels) -> Read:
+    def recognise(self, crop: Pixels) -> Recognition:
         """Read one crop, `LINE_HEIGHT_PX` high."""
         (scores,) = self._run(self._recogniser, crop[np.newaxis])
         best = scores.argmax(axis=2)
         ((text, _),), _ = self._decode(best, remove_duplicate=True)
-        return Read(as_figures(narrowed(text)), _confidence(scores[0], best[0]))
+        return Recognition(as_figures(narrowed(text)), _confidence(scores[0], best[0]))
 
     @staticmethod
     def _run(network: ov.CompiledModel, batch: npt.NDArray[np.uint8]) -> list[Any]:

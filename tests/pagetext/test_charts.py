@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from sightline.core import Pixels
-from sightline.engines.transcribe.networks import Networks, weights_folder
-from sightline.engines.transcribe.reader import transcribe
+from pagetext import Reader
+from pagetext.types import Pixels
 
 pytestmark = pytest.mark.engine
 
@@ -18,11 +17,6 @@ LABELS = ("Apples", "Pears", "Plums", "Figs")
 VALUES = (30, 100, 54, 80)
 LEFT, FOOT, TOP, SLOT = 120, 420, 60, 140
 BACK = "gainsboro"
-
-
-@pytest.fixture(scope="module")
-def networks() -> Networks:
-    return Networks(weights_folder(), threads=2, precision=None)
 
 
 class Canvas:
@@ -93,67 +87,67 @@ TRUE = {label: f"~{value}" for label, value in zip(LABELS, VALUES, strict=True)}
 
 @pytest.mark.parametrize("tilt", [-1.4, 0.0, 0.8])
 @pytest.mark.parametrize("stands", [True, False])
-def test_bars_are_measured_beside_their_axis(networks: Networks, tilt: float, *, stands: bool) -> None:
+def test_bars_are_measured_beside_their_axis(reader: Reader, tilt: float, *, stands: bool) -> None:
     canvas = Canvas(stands=stands)
     bars(canvas)
 
-    assert measured(transcribe(networks, canvas.pixels(tilt))) == TRUE
+    assert measured(reader.page(canvas.pixels(tilt)).text) == TRUE
 
 
-def test_a_title_close_above_is_no_part_of_a_bar(networks: Networks) -> None:
+def test_a_title_close_above_is_no_part_of_a_bar(reader: Reader) -> None:
     canvas = Canvas()
     bars(canvas)
     canvas.pen.text((400, 25), "Harvest 2024", "black", canvas.face, "mm")
 
-    assert measured(transcribe(networks, canvas.pixels())) == TRUE
+    assert measured(reader.page(canvas.pixels()).text) == TRUE
 
 
 @pytest.mark.parametrize("title", ["Tons", "Sales in tons", "Temperature in Rome"])
 @pytest.mark.parametrize("turn", [90, -90])
-def test_the_title_of_an_axis_runs_up_or_down_beside_it(networks: Networks, title: str, turn: int) -> None:
+def test_the_title_of_an_axis_runs_up_or_down_beside_it(reader: Reader, title: str, turn: int) -> None:
     canvas = Canvas()
     bars(canvas)
     name = Image.new("RGB", (300, 40), "white")
     ImageDraw.Draw(name).text((150, 20), title, "black", canvas.face, "mm")
     canvas.image.paste(name.rotate(turn, expand=True), (14, (TOP + FOOT) // 2 - 150))
 
-    text = transcribe(networks, canvas.pixels())
+    text = reader.page(canvas.pixels()).text
 
     assert title in text.split("\n")
     assert measured(text) == TRUE
 
 
-def test_points_of_a_line_are_measured(networks: Networks) -> None:
+def test_points_of_a_line_are_measured(reader: Reader) -> None:
     canvas = Canvas()
     canvas.curve(VALUES)
 
-    assert measured(transcribe(networks, canvas.pixels())) == TRUE
+    assert measured(reader.page(canvas.pixels()).text) == TRUE
 
 
-def test_the_axis_is_read_too_and_values_have_its_unit(networks: Networks) -> None:
+def test_the_axis_is_read_too_and_values_have_its_unit(reader: Reader) -> None:
     canvas = Canvas(ticks=("$0", "$1,000", "$2,000", "$3,000", "$4,000"))
     bars(canvas, (25, 100, 60, 75))
 
-    text = transcribe(networks, canvas.pixels())
+    text = reader.page(canvas.pixels()).text
 
     assert text.split("\n")[:4] == ["$4,000", "$3,000", "$2,000", "$1,000"]
     assert measured(text) == {"Apples": "~$1,000", "Pears": "~$4,000", "Plums": "~$2,400", "Figs": "~$3,000"}
 
 
 @pytest.mark.parametrize("stands", [True, False])
-def test_an_axis_that_goes_over_to_thousands_is_not_measured(networks: Networks, *, stands: bool) -> None:
+def test_an_axis_that_goes_over_to_thousands_is_not_measured(reader: Reader, *, stands: bool) -> None:
     canvas = Canvas(ticks=("0", "400", "800", "1.2k", "1.6k"), stands=stands)
     bars(canvas)
 
-    assert measured(transcribe(networks, canvas.pixels())) == {}
+    assert measured(reader.page(canvas.pixels()).text) == {}
 
 
-def test_a_label_without_a_bar_has_no_value(networks: Networks) -> None:
+def test_a_label_without_a_bar_has_no_value(reader: Reader) -> None:
     canvas = Canvas()
     for number in (0, 1, 3):
         canvas.bar(number, VALUES[number])
 
-    text = transcribe(networks, canvas.pixels())
+    text = reader.page(canvas.pixels()).text
 
     assert "Plums" in text.split("\n")
     assert measured(text) == {label: value for label, value in TRUE.items() if label != "Plums"}
@@ -236,17 +230,17 @@ PLAIN_NOT = [grouped, two_lines, logarithmic, Canvas, noted, in_pieces, touching
 
 
 @pytest.mark.parametrize("draw", [*PLAIN_NOT, below_nought, wrapped])
-def test_what_is_no_plain_chart_is_not_measured(networks: Networks, draw: Callable[[], Canvas]) -> None:
-    text = transcribe(networks, draw().pixels())
+def test_what_is_no_plain_chart_is_not_measured(reader: Reader, draw: Callable[[], Canvas]) -> None:
+    text = reader.page(draw().pixels()).text
 
     assert "~" not in text
     assert all(label in text for label in LABELS)
 
 
-def test_labels_of_two_words_stay_whole(networks: Networks) -> None:
+def test_labels_of_two_words_stay_whole(reader: Reader) -> None:
     canvas = Canvas(labels=("Red wine", "Tea", "Iced tea", "Milk"))
     bars(canvas)
 
-    text = transcribe(networks, canvas.pixels())
+    text = reader.page(canvas.pixels()).text
 
     assert measured(text) == {"Red wine": "~30", "Tea": "~100", "Iced tea": "~54", "Milk": "~80"}

@@ -13,37 +13,26 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sightline.core import Pixels
-from sightline.engines.transcribe.axes import Axes
-from sightline.engines.transcribe.layout import Floats, tilt_of
-from sightline.engines.transcribe.reading import Measured
+from pagetext.charts.axes import Axes
+from pagetext.charts.scale import MIN_TICKS, Scale, fit_scale, format_value, parse_tick
+from pagetext.layout.geometry import tilt_of
+from pagetext.plain_text import ChartData
+from pagetext.types import Floats, Pixels
 
-_NUMBER = re.compile(r"([$€£]?)(-?\d{1,3}(?:,\d{3}){1,3}|-?\d{1,9}(?:\.\d{1,2})?)( ?[%kM]?)")
-"""Three places would be thousands elsewhere."""
-_ALIKE = str.maketrans("OoD日口K", "00000k")
-"""What a nought alone and the sign for thousands are taken for."""
 _WORD = re.compile(r"\S+")
-_LEAST_TICKS = 3
-_FITTING = 0.6
-"""Of the numbers of an axis, the rest of which is misread."""
 _LEAST_LABELS = 2
 _MOST_TURN = math.radians(3.0)
 # In steps of the axis.
-_OFF = 0.15
-"""How far a number of the axis stands from its place at most."""
 _ABOVE = 0.9
 """How far above the last number values reach."""
 _AFOOT = 0.3
 """How far the feet of bars are from the nought of the axis, or from its lowest number."""
-_TENTH = 10
-_NEXT = (1, 9)
 # In steps from one label to the next.
 _UNEVEN = 0.35
 """By how much more labels are apart in one place than in another."""
@@ -76,26 +65,7 @@ class Mark(NamedTuple):
     top: float
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """An axis that stands: value = start + y * rate. Its numbers are `step` apart from `low` to `high`."""
-
-    start: float
-    rate: float
-    step: float
-    low: float
-    high: float
-
-    def value_at(self, y: float) -> float:
-        """Return the value at a height."""
-        return self.start + y * self.rate
-
-    def place_of(self, value: float) -> float:
-        """Return the height of a value."""
-        return (value - self.start) / self.rate
-
-
-def measured(pixels: Pixels, boxes: Floats, texts: Mapping[int, str], axes: Axes) -> Measured | None:
+def extract_data(pixels: Pixels, boxes: Floats, texts: Mapping[int, str], axes: Axes) -> ChartData | None:
     """Measure a chart; None if it is none that can be measured.
 
     Args:
@@ -111,12 +81,12 @@ def measured(pixels: Pixels, boxes: Floats, texts: Mapping[int, str], axes: Axes
     ticks = [_whole(texts[box], boxes[box]) for box in [*axes.column, *axes.row[: axes.corner]]]
     labels = _labels([(texts[box], boxes[box]) for box in axes.row[axes.corner :]])
     if values := _measured(pixels, ticks, labels, _ceiling(boxes, axes)):
-        return Measured([label.text for label in labels], values, stands=True)
+        return ChartData([label.text for label in labels], values, is_vertical=True)
     turned = np.stack([boxes[:, :, 1], pixels.shape[1] - 1 - boxes[:, :, 0]], axis=-1)
     ticks = [_turned(mark, pixels.shape[1]) for box in axes.row for mark in _words(texts[box], boxes[box])]
     labels = [_whole(texts[box], turned[box]) for box in axes.column]
     if values := _measured(np.rot90(pixels), ticks, labels, 0.0):
-        return Measured([label.text for label in labels], values, stands=False)
+        return ChartData([label.text for label in labels], values, is_vertical=False)
     return None
 
 
@@ -127,14 +97,10 @@ def _may_be_measured(boxes: Floats, texts: Mapping[int, str], axes: Axes) -> boo
     """
     column = [texts[box] for box in [*axes.column, *axes.row[: axes.corner]]]
     row = [word for box in axes.row for word in texts[box].split()]
-    is_scale = any(sum(map(bool, map(_number, side))) >= _LEAST_TICKS for side in (column, row))
+    is_scale = any(sum(map(bool, map(parse_tick, side))) >= MIN_TICKS for side in (column, row))
     left = boxes[axes.column, :, 0].min()
     others = [box for box, text in texts.items() if text and box not in (*axes.column, *axes.row)]
     return is_scale and all(boxes[box, :, 0].max() <= left for box in others)
-
-
-def _number(text: str) -> re.Match[str] | None:
-    return _NUMBER.fullmatch(text.translate(_ALIKE))
 
 
 def _ceiling(boxes: Floats, axes: Axes) -> float:
@@ -215,38 +181,20 @@ def _turned(mark: Mark, width_px: int) -> Mark:
 
 def _measured(pixels: Pixels, ticks: Sequence[Mark], labels: Sequence[Mark], ceiling: float) -> list[str]:
     """Return the value of each label of a chart whose axis stands; nothing is looked at above `ceiling`."""
-    numbers = [_number(tick.text) for tick in ticks]
+    numbers = [parse_tick(tick.text) for tick in ticks]
     units = Counter((match[1], match[3]) for match in numbers if match and set(match[2]) - set("0.,-−"))
     if not units or len(labels) < _LEAST_LABELS or len({unit.upper() for _, unit in units} & {"", "K", "M"}) > 1:
         return []  # 800 below 1.2k
     known = [(tick.y, float(match[2].replace(",", ""))) for tick, match in zip(ticks, numbers, strict=True) if match]
-    scale = _scale(np.array(sorted(known)))
+    scale = fit_scale(np.array(sorted(known)))
     if scale is None:
         return []
     values = _values(pixels, scale, labels, ceiling)
     ((before, after), _) = units.most_common(1)[0]
     parted = any(match and "," in match[2] for match in numbers)
     return [
-        "" if value is None else f"~{before}{_written(value, scale.step, parted=parted)}{after}" for value in values
+        "" if value is None else f"~{before}{format_value(value, scale.step, parted=parted)}{after}" for value in values
     ]
-
-
-def _scale(ticks: Floats) -> Scale | None:
-    """Fit an axis to its numbers from the top, (count, 2) heights and values; None if too few fit it."""
-    values = np.unique(ticks[:, 1])
-    if len(values) < _LEAST_TICKS:
-        return None
-    one, other = np.triu_indices(len(ticks), 1)
-    rises = (ticks[one, 1] - ticks[other, 1]) / np.minimum(ticks[one, 0] - ticks[other, 0], -1.0)
-    rate = float(np.median(rises))
-    start = float(np.median(ticks[:, 1] - rate * ticks[:, 0]))
-    step = float(np.median(np.diff(values)))
-    kept = ticks[np.abs(start + rate * ticks[:, 0] - ticks[:, 1]) < _OFF * step]
-    if len(kept) < max(_LEAST_TICKS, _FITTING * len(ticks)) or np.ptp(kept[:, 0]) < _LEAST_PX:
-        return None
-    rate, start = (float(number) for number in np.polyfit(kept[:, 0], kept[:, 1], 1))
-    low, high = float(kept[:, 1].min()), float(kept[:, 1].max())
-    return Scale(start, rate, step, low, high) if rate < 0 else None
 
 
 def _values(pixels: Pixels, scale: Scale, labels: Sequence[Mark], ceiling: float) -> Sequence[float | None]:
@@ -313,14 +261,3 @@ def _runs(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
     parted = np.flatnonzero(edges[1:, 0] - edges[:-1, 1] > _SPECK_PX)
     starts, ends = edges[np.r_[0, parted + 1], 0], edges[np.r_[parted, len(edges) - 1], 1]
     return np.asarray(np.column_stack([starts, ends])[ends - starts > _SPECK_PX], np.intp)
-
-
-def _written(value: float, step: float, *, parted: bool) -> str:
-    """Write a value to a tenth of a step; one that is a tenth off a number of the axis is taken for that number."""
-    unit = step / _TENTH
-    tenths = round(value / unit)
-    rounded = (round(tenths / _TENTH) * _TENTH if tenths % _TENTH in _NEXT else tenths) * unit
-    places = max(0, math.ceil(-math.log10(unit) - 1e-9))
-    rounded += 0.0  # no "-0"
-    text = f"{rounded:,.{places}f}" if parted else f"{rounded:.{places}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -12,19 +12,18 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from sightline.core import Pixels
-from sightline.engines.transcribe.frames import (
+from pagetext.forms.regions import (
     OFF_LINE,
-    Frame,
     Place,
-    Texts,
-    fitting,
-    largest_part,
-    parts_of,
+    Rect,
+    TextGeometry,
+    connected_components,
+    filter_by_size,
+    largest_component,
+    rescale,
     scale_for,
-    scaled,
 )
-from sightline.engines.transcribe.layout import Floats
+from pagetext.types import Floats, Pixels
 
 _TEXT_PX = 24.0
 """How high text is on the copy that is looked at, as the detector's quadrilaterals have it."""
@@ -57,18 +56,18 @@ _CORNERS = (0.6, 0.35)
 """Of this share of the body's contrast, at most that share of the corners."""
 
 
-def switches(pixels: Pixels, boxes: Floats, height_px: float) -> Iterator[tuple[Floats, bool, Place]]:
+def find_switches(pixels: Pixels, boxes: Floats, height_px: float) -> Iterator[tuple[Floats, bool, Place]]:
     """Find corners (4, 2), whether it is on and where it stands; `boxes` are texts, `height_px` high mostly."""
     scale = scale_for(pixels, height_px, _TEXT_PX)
     text_px = scale * height_px
-    colours, texts = scaled(pixels, scale), Texts(boxes * scale)
+    colours, texts = rescale(pixels, scale), TextGeometry(boxes * scale)
     red, green, blue = np.moveaxis(colours, 2, 0)
     channels = [red] if np.array_equal(red, green) and np.array_equal(green, blue) else [red, green, blue]
     for light in (way for channel in channels for way in (channel, 255 - channel)):
-        _, _, parts = parts_of(light, _AROUND * text_px, _DARKER)
-        alike = fitting(parts, (_HEIGHT[0] * text_px, _HEIGHT[1] * text_px), _WIDE)
+        _, _, parts = connected_components(light, _AROUND * text_px, _DARKER)
+        alike = filter_by_size(parts, (_HEIGHT[0] * text_px, _HEIGHT[1] * text_px), _WIDE)
         for left, top, width, height, _ in parts[alike] if len(alike) <= _MOST_LIKE else ():
-            frame = Frame(int(left), int(top), int(left + width), int(top + height))
+            frame = Rect(int(left), int(top), int(left + width), int(top + height))
             place = _place(frame, texts)
             if place is None:
                 continue
@@ -77,7 +76,7 @@ def switches(pixels: Pixels, boxes: Floats, height_px: float) -> Iterator[tuple[
                 yield frame.corners / scale, is_on, place
 
 
-def _place(frame: Frame, texts: Texts) -> Place | None:
+def _place(frame: Rect, texts: TextGeometry) -> Place | None:
     """Say which text a switch is taken for; None if no other is on its line, or it is part of one."""
     gap, away = texts.off(frame.corners.mean(axis=0))
     on_line = away <= OFF_LINE * texts.height
@@ -89,7 +88,7 @@ def _place(frame: Frame, texts: Texts) -> Place | None:
     return Place(int(around[0]), True) if len(around) else Place(-1, False)
 
 
-def _close_up(pixels: Pixels, frame: Frame, scale: float) -> tuple[Pixels, Frame]:
+def _close_up(pixels: Pixels, frame: Rect, scale: float) -> tuple[Pixels, Rect]:
     """Cut a switch that was found on a copy out of the page, `_CLOSE_PX` high, with its surroundings."""
     left, top, right, bottom = (edge / scale for edge in frame)
     around = _MARGIN * (bottom - top) + 1
@@ -97,10 +96,10 @@ def _close_up(pixels: Pixels, frame: Frame, scale: float) -> tuple[Pixels, Frame
     part = pixels[y : math.ceil(bottom + around), x : math.ceil(right + around)]
     closer = _CLOSE_PX / (bottom - top)
     edges = (closer * edge for edge in (left - x, top - y, right - x, bottom - y))
-    return scaled(part, closer), Frame(*(round(edge) for edge in edges))
+    return rescale(part, closer), Rect(*(round(edge) for edge in edges))
 
 
-def _is_on(colours: Pixels, frame: Frame) -> bool | None:
+def _is_on(colours: Pixels, frame: Rect) -> bool | None:
     """Say whether the knob of a switch is at its right; None if it is no switch."""
     left, top, right, bottom = frame
     margin = math.floor(_MARGIN * (bottom - top))
@@ -121,7 +120,7 @@ def _is_on(colours: Pixels, frame: Frame) -> bool | None:
     knob = (apart > most / 2) & inside
     if most < _LEAST_KNOB or not _KNOB[0] < knob.sum() / inside.sum() < _KNOB[1]:
         return None
-    at, pixels = largest_part(knob)
+    at, pixels = largest_component(knob)
     width, height = at.right - at.left, at.bottom - at.top
     if min(at.left, at.top, wide - at.right, high - at.bottom) < _RING * high:
         return None

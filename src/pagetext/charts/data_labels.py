@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sightline.engines.transcribe.layout import Layout
+from pagetext.layout.geometry import Layout
 
 _LEAST_VALUES = 3
 _TALL = 2.0
@@ -29,14 +29,14 @@ _MOST_BELOW = 1
 """Rows of several texts below the labels, such as a legend."""
 
 
-class Gathered(NamedTuple):
+class GatheredRows(NamedTuple):
     """Rows of which some were gathered: `values` is the number of the row of values, the labels' follows; -1: none."""
 
     rows: list[list[int]]
     values: int
 
 
-def gathered(layout: Layout, rows: Sequence[Sequence[int]]) -> Gathered:
+def gather_data_labels(layout: Layout, rows: Sequence[Sequence[int]]) -> GatheredRows:
     """Gather the values of the lowest chart among the rows."""
     below = 0
     for labels in reversed(range(2, len(rows))):
@@ -44,11 +44,11 @@ def gathered(layout: Layout, rows: Sequence[Sequence[int]]) -> Gathered:
         if values and _are_above(layout, values, rows[labels]):
             rest = [[index for index in row if index not in values] for row in rows[:labels]]
             above = [row for row in rest if row]
-            return Gathered([*above, values, *(list(row) for row in rows[labels:])], len(above))
+            return GatheredRows([*above, values, *(list(row) for row in rows[labels:])], len(above))
         below += len(rows[labels]) > 1
         if below > _MOST_BELOW:
             break
-    return Gathered([list(row) for row in rows], -1)
+    return GatheredRows([list(row) for row in rows], -1)
 
 
 def _values(layout: Layout, rows: Sequence[Sequence[int]], labels: int) -> list[int]:

@@ -1,10 +1,10 @@
 """Charts whose values are not printed: which texts are the numbers of an axis and which the labels beside it.
 
 In: a layout and its rows from top to bottom. Out: the column and the row of texts along a chart's two sides; one of
-them has the numbers, the other the labels, and `measure.py` finds the values. The column is three texts and more, each
-alone in its row (the last may stand in the row below), evenly spaced and in line, all left of the row below them. A
-column that seems to go on in a row of several texts is none: something is written within the chart. Pure geometry:
-knows neither pixels nor text, so that what is found may turn out to be no chart.
+them has the numbers, the other the labels, and `extraction.py` finds the values. The column is three texts and more,
+each alone in its row (the last may stand in the row below), evenly spaced and in line, all left of the row below
+them. A column that seems to go on in a row of several texts is none: something is written within the chart. Pure
+geometry: knows neither pixels nor text, so that what is found may turn out to be no chart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sightline.engines.transcribe.layout import Layout
+from pagetext.layout.geometry import Layout
 
 _LEAST, _MOST = 3, 20
 _UNEVEN = 0.35
@@ -39,7 +39,7 @@ class Axes(NamedTuple):
     corner: bool
 
 
-def axes_of(layout: Layout, rows: Sequence[Sequence[int]]) -> Axes | None:
+def find_axes(layout: Layout, rows: Sequence[Sequence[int]]) -> Axes | None:
     """Find the axes of the lowest chart among the rows; None if there is none."""
     for last in reversed(range(_LEAST - 1, len(rows))):
         found = _above(layout, rows, last)

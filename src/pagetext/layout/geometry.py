@@ -1,4 +1,4 @@
-"""A page's boxes turned level: what columns, rows and cells are found with.
+"""The boxes of a page turned level: what columns, rows and cells are found with.
 
 In: quadrilaterals (count, 4, 2). Out: their edges along the text, heights and remaining slopes, in pixels. Pure
 geometry: knows neither pixels nor text.
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from pagetext.types import Floats, Quads
+
 Members = npt.NDArray[np.intp]
 """Indices of boxes."""
-TALL = 1.5
+VERTICAL_RATIO = 1.5
 """So many times as high as wide, a text runs up or down the page."""
 
 
@@ -65,3 +66,14 @@ def _weighted_median(values: Floats, weights: Floats) -> float:
     order = np.argsort(values)
     share = np.cumsum(weights[order])
     return float(values[order[np.searchsorted(share, share[-1] / 2)]])
+
+
+def sides(quad: Quads) -> tuple[float, float]:
+    """Measure the longer of each pair of opposite sides: (width, height), at least one pixel."""
+    edges = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    return float(max(edges[0], edges[2], 1.0)), float(max(edges[1], edges[3], 1.0))
+
+
+def is_vertical(width_px: float, height_px: float) -> bool:
+    """Whether a text of this size runs up or down the page."""
+    return height_px >= VERTICAL_RATIO * width_px

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from bench.mixed import make_mixed
 from bench.pages import Page, edits
 from PIL import Image, ImageDraw, ImageFont
 
-from sightline.core import Pixels
-from sightline.engines.transcribe.networks import Networks, weights_folder
-from sightline.engines.transcribe.reader import find_rows, read_row
+from pagetext import Reader
+from pagetext.types import Pixels
 
 pytestmark = pytest.mark.engine
-
-
-@pytest.fixture(scope="module")
-def networks() -> Networks:
-    return Networks(weights_folder(), threads=2, precision=None)
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2) as pool:
-        yield pool
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +19,9 @@ def pages() -> dict[str, Page]:
     return {page.name: page for page in make_mixed(seed=20)}
 
 
-class Reader:
-    """Reads a page as the engine does, without its queue."""
-
-    def __init__(self, networks: Networks, pool: ThreadPoolExecutor) -> None:
-        self._networks = networks
-        self._pool = pool
-
-    def read(self, pixels: Pixels) -> str:
-        rows = find_rows(self._networks, pixels)
-        texts = self._pool.map(lambda row: read_row(self._networks, row), rows)
-        return "\n".join(text for text in texts if text)
-
-
-@pytest.fixture(scope="module")
-def reader(networks: Networks, pool: ThreadPoolExecutor) -> Reader:
-    return Reader(networks, pool)
-
-
 def test_twenty_mixed_pages_are_read_in_order_almost_without_error(reader: Reader, pages: dict[str, Page]) -> None:
     """The promise is 2 %; line breaks and tabs count. The bar is what is reached, with room for another machine."""
-    wrong = {name: edits(page.text, reader.read(page.pixels), with_layout=True) for name, page in pages.items()}
+    wrong = {name: edits(page.text, reader.page(page.pixels).text, with_layout=True) for name, page in pages.items()}
 
     assert sum(wrong.values()) / sum(len(page.text) for page in pages.values()) < 0.005, wrong
 
@@ -67,13 +34,13 @@ def test_a_page_that_is_turned_and_tilted_reads_the_same(
     page = pages[name]
     turned = np.ascontiguousarray(np.rot90(page.pixels, quarters))
 
-    assert edits(page.text, reader.read(turned), with_layout=True) / len(page.text) < 0.01
+    assert edits(page.text, reader.page(turned).text, with_layout=True) / len(page.text) < 0.01
 
 
 def test_rows_of_a_table_have_as_many_cells_as_its_head(reader: Reader, pages: dict[str, Page]) -> None:
     page = pages["open table"]
 
-    table = [line for line in reader.read(page.pixels).split("\n") if "\t" in line]
+    table = [line for line in reader.page(page.pixels).text.split("\n") if "\t" in line]
 
     assert [line.count("\t") for line in table] == [4] * 12
 
@@ -90,12 +57,12 @@ def chart(colour: str) -> Pixels:
 
 
 def test_the_values_of_a_chart_stand_beside_their_labels(reader: Reader) -> None:
-    assert reader.read(chart("aliceblue")) == "Apples\t41\nPears\t67\nPlums\t23\nFigs\t54"
+    assert reader.page(chart("aliceblue")).text == "Apples\t41\nPears\t67\nPlums\t23\nFigs\t54"
 
 
 def test_bars_are_not_taken_for_text_on_its_side(reader: Reader) -> None:
     """The detector takes three of these bars for text and loses values beside them; the labels stay level."""
-    assert reader.read(chart("steelblue")).split("\n")[-1] == "Apples\tPears\tPlums\tFigs"
+    assert reader.page(chart("steelblue")).text.split("\n")[-1] == "Apples\tPears\tPlums\tFigs"
 
 
 SEGMENTS = {"0": "abcdef", "2": "abged", "3": "abgcd", "5": "afgcd", "8": "abcdefg", ":": ":"}
@@ -128,17 +95,17 @@ def display(text: str) -> Pixels:
 @pytest.mark.parametrize("text", ["05:25", "02:23", "08:52"])
 def test_a_display_is_not_taken_to_stand_on_its_head(reader: Reader, text: str) -> None:
     """Digits of seven segments are digits on their heads as well: 52:50, E2:20."""
-    assert reader.read(display(text)) == text
+    assert reader.page(display(text)).text == text
 
 
-def test_a_sheet_of_more_than_a_thousand_numbers_is_found_from_its_top(networks: Networks) -> None:
+def test_a_sheet_of_more_than_a_thousand_numbers_is_found_from_its_top(reader: Reader) -> None:
     paper = Image.new("RGB", (2000, 1800), "white")
     pen, face = ImageDraw.Draw(paper), ImageFont.load_default(16)
     for row in range(46):
         for column in range(28):
             pen.text((20 + 70 * column, 12 + 38 * row), str(1000 + 28 * row + column), "black", face)
 
-    found = np.concatenate([cell.boxes for row in find_rows(networks, np.asarray(paper)) for cell in row.cells])
+    found = np.concatenate([cell.boxes for row in reader.find_rows(np.asarray(paper)) for cell in row.cells])
 
     assert len(found) > 1200
     assert found[:, :, 1].min() < 40
