@@ -7,7 +7,7 @@ answer is this stream, collected; closing the stream cancels the work. Knows not
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sightline.admission.admit import PREVIEWS, Admission
-from sightline.core import ChatRequest, GenerateRequest, ImageFile, Message, ModelInfo, Usage, ViewPixels
+from sightline.core import ChatRequest, EncodedImage, GenerateRequest, ImageFile, Message, ModelInfo, Usage, ViewPixels
 from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue, check
 from sightline.errors import InvalidRequest, ServiceError
@@ -25,8 +25,9 @@ from sightline.metering.prices import Cost
 from sightline.pipeline.accounting import Accounting, Timings
 from sightline.pipeline.context import RequestContext, StoredAnswer
 from sightline.pipeline.fanout import Pieces, fan_out
-from sightline.prompting.page_text import PageTextReader, beside
-from sightline.prompting.prompt_repetition import again, images_followed
+from sightline.prompting.build import build_prompt
+from sightline.prompting.page_text import PageText, PageTextReader
+from sightline.prompting.prompt_repetition import images_before_repetition
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -140,30 +141,24 @@ class Pipeline:
         if model.read_there:
             receipts = tuple([receipt.read_there(model.read_there) for receipt in receipts])
         if model.repeats_question or model.repeated_there:
-            receipts = _followed(receipts, images_followed(messages))
-        if model.repeats_question:
-            messages = again(messages)
+            receipts = _followed(receipts, images_before_repetition(messages))
+        page_texts: list[PageText] = []
         if model.read_characters:
-            messages, receipts = await self._read(request, messages, receipts, model.read_characters, context)
+            page_texts = await self._read(request.images, receipts, model.read_characters, context)
+            receipts = tuple([one.reading(*text) for one, text in zip(receipts, page_texts, strict=True)])
+        messages = build_prompt(messages, model, [page.text for page in page_texts])
         return _Prepared(messages, receipts, images, files)
 
     async def _read(
-        self,
-        request: ChatRequest,
-        messages: tuple[Message, ...],
-        receipts: tuple[ImageReceipt, ...],
-        most: int,
-        context: RequestContext,
-    ) -> tuple[tuple[Message, ...], tuple[ImageReceipt, ...]]:
-        """Put the text of each image beside it; the receipts say how much that is."""
-        told = [
+        self, images: Sequence[EncodedImage], receipts: Sequence[ImageReceipt], max_chars: int, context: RequestContext
+    ) -> list[PageText]:
+        """Read the text of each image, one after the other."""
+        return [
             await self._reader.read(
-                image, receipt.sha256, most, number=number, request_id=context.request_id, owner=context.key.id
+                image, receipt.sha256, max_chars, number=number, request_id=context.request_id, owner=context.key.id
             )
-            for number, (image, receipt) in enumerate(zip(request.images, receipts, strict=True), start=1)
+            for number, (image, receipt) in enumerate(zip(images, receipts, strict=True), start=1)
         ]
-        receipts = tuple([receipt.reading(*one) for receipt, one in zip(receipts, told, strict=True)])
-        return beside(messages, [one.text for one in told]), receipts
 
 
 class _Prepared(msgspec.Struct, frozen=True, eq=False):
