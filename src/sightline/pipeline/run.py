@@ -77,15 +77,14 @@ class Pipeline:
             ServiceError: whatever kept it from being carried out; nothing was charged.
             Replay: the caller's Idempotency-Key has an answer already.
         """
-        if context.idempotency_key is not None:
-            with self._admission.hold(context.key.id, context.key.limits.max_in_flight):
+        with self._admission.admit(context.key.id, context.key.limits.max_in_flight) as permit:
+            if context.idempotency_key is not None:
                 await self._accounting.replay(context.key.id, context.idempotency_key)
-        engine, model = self.catalogue.find(request.model, context.key.models)
-        check(request, model)
-        asked = time.monotonic()
-        most = context.key.limits.max_in_flight
-        async with self._admission.admit(model.id, context.key.id, most, permits=request.n) as permit:
-            began = time.monotonic()
+            engine, model = self.catalogue.find(request.model, context.key.models)
+            check(request, model)
+            queued_at = time.monotonic()
+            await permit.acquire(model.id, request.n)
+            queue_s = time.monotonic() - queued_at
             async with self._accounting.open(request, model, context) as accounting:
                 prepare_began = time.monotonic()
                 prepared = await self._prepare(request, model, context)
@@ -102,7 +101,7 @@ class Pipeline:
                             await accounting.confirm()
                         yield pieces
                 permit.release()
-                usage, cost, timings = accounting.result(began - asked, image_s)
+                usage, cost, timings = accounting.result(queue_s, image_s)
                 answer = yield Completed(usage, receipts, cost, timings)
                 await accounting.complete(usage, cost, timings, answer)
 
@@ -114,10 +113,10 @@ class Pipeline:
         """
         engine, model = self.catalogue.find(request.model, context.key.models)
         lacks = _lack(request, model)
-        # A line for each model: one that does not answer holds up its own previews alone.
-        line = model.id + PREVIEWS
         try:
-            async with self._admission.admit(line, context.key.id, context.key.limits.max_in_flight):
+            with self._admission.admit(context.key.id, context.key.limits.max_in_flight) as permit:
+                # A queue for each model: one that does not answer holds up its own previews alone.
+                await permit.acquire(model.id + PREVIEWS)
                 prepared = await self._prepare(request, model, context)
                 if lacks is not None:
                     raise lacks
