@@ -6,7 +6,7 @@ import pytest
 
 from sightline.admission.admit import Admission
 from sightline.errors import EngineOverloaded
-from support.permits import Request, end_all, turns
+from support.permits import Request, admitted, end_all, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +58,7 @@ async def test_several_answers_do_not_wait_where_nobody_may() -> None:
     await turns()
 
     with pytest.raises(EngineOverloaded):
-        admission.admit("model", "key", permits=4).__aenter__().send(None)  # type: ignore[attr-defined]
+        admitted(admission, permits=4).__aenter__().send(None)  # type: ignore[attr-defined]
     await end_all(admission, [running])
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from sightline.admission.admit import Admission
 from sightline.errors import EngineOverloaded
+from support.permits import admitted
 from support.virtual_time import VirtualLoop, run_virtually
 
 SERVICE_S = 0.5
@@ -50,7 +51,7 @@ async def simulate(rates: dict[str, float]) -> Seen:
     async def request(key: str) -> None:
         turns, began = loop.turns, loop.time()
         try:
-            async with admission.admit("model", key):
+            async with admitted(admission, key=key):
                 await asyncio.sleep(SERVICE_S * rng.uniform(0.5, 1.5))
         except EngineOverloaded as refusal:
             seen.refusals.append((loop.turns - turns, loop.time() - began))

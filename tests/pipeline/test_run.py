@@ -30,6 +30,7 @@ from sightline.pipeline.run import Completed, Pipeline
 from sightline.settings import PriceSettings, Settings
 from support.asgi import until
 from support.bodies import SCRIPTED, image
+from support.permits import admitted
 from support.pictures import picture
 from support.requests import chat, context, events
 
@@ -238,7 +239,7 @@ async def test_waiting_for_a_place_is_time_in_the_queue_and_a_preview_waits_for_
     admission = Admission(1, 1)
     pipeline = compose(settings, [engine], pool, admission, limits, ledger)
 
-    async with admission.admit(SCRIPTED, "another"):
+    async with admitted(admission, SCRIPTED, "another"):
         task = asyncio.create_task(events(pipeline, chat("a")))
         await asyncio.sleep(0)
         await pipeline.preview(chat("a"), context())

@@ -24,7 +24,7 @@ from sightline.pipeline.estimate import estimate
 from sightline.pipeline.fanout import Pieces
 from sightline.pipeline.run import Completed, Pipeline
 from sightline.prompting.format import quoted
-from sightline.prompting.page_text import beside
+from sightline.prompting.page_text import insert_page_texts
 from sightline.sender.models import known_models
 from sightline.settings import BUNDLED, RUNNING, ImageLimits, Settings
 from sightline.wire.parse import parse_chat
@@ -250,14 +250,14 @@ def test_what_is_set_aside_covers_what_a_model_that_spells_is_given(model_id: st
 def test_messages_without_pictures_stay_as_they_are() -> None:
     messages = (Message("system", (TextPart("a"),)), Message("user", (ImagePart(0), TextPart("b"))))
 
-    assert beside(messages, [""]) == messages
+    assert insert_page_texts(messages, [""]) == messages
 
 
 def test_calls_and_results_of_tools_stay_beside_what_was_read() -> None:
     called = Message("assistant", (), (ToolCall(0, "call_1", "f", "{}"),))
     result = Message("tool", (TextPart("7"),), tool_call_id="call_1")
 
-    assert beside((Message("user", (ImagePart(0),)), called, result), ["Gate 12"])[1:] == (called, result)
+    assert insert_page_texts((Message("user", (ImagePart(0),)), called, result), ["Gate 12"])[1:] == (called, result)
 
 
 async def test_no_more_pages_are_read_at_once_than_a_model_runs(pipeline: Pipeline, transcriber: Transcriber) -> None:

@@ -14,7 +14,7 @@ from sightline.pipeline.estimate import estimate
 from sightline.pipeline.fanout import Pieces
 from sightline.pipeline.run import Completed, Pipeline
 from sightline.prompting.format import MOST_REPEATED
-from sightline.prompting.prompt_repetition import again, images_followed
+from sightline.prompting.prompt_repetition import images_before_repetition, repeat_questions
 from sightline.settings import Settings
 from support.bodies import image
 from support.pictures import picture
@@ -73,7 +73,7 @@ def test_every_message_keeps_its_parts_and_says_its_own_again() -> None:
     asked: list[tuple[Part, ...]] = [(first, ImagePart(0)), (second, ImagePart(1)), (second,)]
     messages = [Message("system", (first,)), *(Message("user", parts) for parts in asked), answer]
 
-    extended = again(messages)
+    extended = repeat_questions(messages)
 
     assert [message.parts for message in extended] == [
         (first,),
@@ -82,8 +82,8 @@ def test_every_message_keeps_its_parts_and_says_its_own_again() -> None:
         (second,),
         answer.parts,
     ]
-    assert images_followed(messages) == {0, 1}
-    assert again(extended) == extended
+    assert images_before_repetition(messages) == {0, 1}
+    assert repeat_questions(extended) == extended
 
 
 @pytest.mark.parametrize("where", ["repeats_question", "repeated_there"])

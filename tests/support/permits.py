@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from sightline.admission.admit import Admission
+from sightline.admission.admit import Admission, Permit
+
+
+@asynccontextmanager
+async def admitted(
+    admission: Admission, model: str = "model", key: str = "key", permits: int = 1
+) -> AsyncIterator[Permit]:
+    """A request that runs in `model`."""
+    with admission.admit(key) as permit:
+        await permit.acquire(model, permits)
+        yield permit
 
 
 class Request:
@@ -19,7 +31,7 @@ class Request:
         self.task = asyncio.create_task(self._run(admission, model))
 
     async def _run(self, admission: Admission, model: str) -> None:
-        async with admission.admit(model, self.key, permits=self.permits):
+        async with admitted(admission, model, self.key, self.permits):
             self.has_permit = True
             try:
                 await self._end.wait()

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from functools import partial
 
 from sightline.admission.fair_queue import FairQueue
-from sightline.errors import EngineOverloaded, RateLimitExceeded, ServiceError
+from sightline.errors import EngineOverloaded, RateLimitExceeded
 from sightline.settings import Settings
 
 PREVIEWS = "…/input_tokens"
@@ -23,7 +22,7 @@ counted; they take turns as others do."""
 
 
 class Admission:
-    """Hands out permits: `max_running` a model, before which `max_waiting` wait; `max_in_flight` in all.
+    """Hands out permits for `max_in_flight` requests: `max_running` run in a model, before which `max_waiting` wait.
 
     Draining hands out none and lets those finish who run or wait.
     """
@@ -56,86 +55,58 @@ class Admission:
         """Whether a request for `model` would have its permits at once."""
         return self._queues[model].has_room(permits)
 
-    def would_refuse(
-        self, key_id: str, max_in_flight: int | None = None, models: Collection[str] = ()
-    ) -> ServiceError | None:
-        """Why a request of this key would be refused whatever it says, so that its body need not be read.
+    def check_capacity(self, key_id: str, max_in_flight: int | None = None, models: Collection[str] = ()) -> None:
+        """Refuse a request that would be refused whatever it says, so that its body need not be read.
 
         `max_in_flight` is the key's own limit, `models` are those that the request may be for.
+
+        Raises:
+            EngineOverloaded: as many are in flight as may be, the queues of all `models` are full, or the service is
+                about to stop.
+            RateLimitExceeded: the key has `max_in_flight` in flight.
         """
         if self.draining:
-            return EngineOverloaded("The service is stopping; send the request again in a moment.", retry_after_s=5)
+            raise EngineOverloaded("The service is stopping; send the request again in a moment.", retry_after_s=5)
         if max_in_flight is not None and self._of_key[key_id] >= max_in_flight:
-            return self._too_many_of_key(self._of_key[key_id], max_in_flight)
+            raise self._too_many_of_key(self._of_key[key_id], max_in_flight)
         if self.in_flight >= self._max_in_flight:
             seconds = max((queue.wait_s() for queue in self._queues.values()), default=1)
-            return EngineOverloaded(
+            raise EngineOverloaded(
                 f"{self.in_flight} requests are running or waiting, the limit is {self._max_in_flight}; "
                 f"send the request again in {seconds} s.",
                 retry_after_s=seconds,
             )
-        return self._all_would_refuse(key_id, models) if models else None
+        refusals = [self._queues[model].would_refuse(key_id) for model in models]
+        if refusals and refusals[-1] is not None and None not in refusals:
+            raise refusals[-1]
 
-    def _all_would_refuse(self, key_id: str, models: Collection[str]) -> EngineOverloaded | None:
-        refusal = None
-        for model in models:
-            queue = self._queues.get(model)
-            refusal = queue.would_refuse(key_id) if queue is not None else None
-            if refusal is None:
-                return None
-        return refusal
-
-    def check_capacity(self, key_id: str, max_in_flight: int | None, models: Collection[str]) -> None:
-        """Refuse a request before its body is read where it would be refused whatever it says.
-
-        Raises:
-            EngineOverloaded, RateLimitExceeded: as `hold`; or the queues of all `models` are full.
-        """
-        refusal = self.would_refuse(key_id, max_in_flight, models)
-        if refusal is not None:
-            raise refusal
-
-    @contextmanager
-    def hold(self, key_id: str, max_in_flight: int | None = None) -> Iterator[None]:
-        """Count a request as long as it lasts, one that needs no model's place.
-
-        Raises:
-            EngineOverloaded: as many are in flight as may be, or the service is about to stop.
-            RateLimitExceeded: the key has `max_in_flight` in flight, its own limit.
-        """
-        self.begin(key_id, max_in_flight)
-        try:
-            yield
-        finally:
-            self.end(key_id)
-
-    def admit(self, model: str, key_id: str, max_in_flight: int | None = None, *, permits: int = 1) -> Permit:
-        """Return `model`'s permits, one for each answer, which a request holds for the length of an `async with`.
-
-        A refusal comes at once, before anything waits, unless the request gives way to a key that has fewer.
+    def admit(self, key_id: str, max_in_flight: int | None = None) -> Permit:
+        """Return a permit that counts a request as in flight for the length of a `with`.
 
         Raises (as it is entered):
-            EngineOverloaded, RateLimitExceeded: as `hold`; or the model's queue is full.
+            EngineOverloaded, RateLimitExceeded: as `check_capacity`.
         """
-        return Permit(self, self._queues[model], key_id, max_in_flight, permits)
+        return Permit(self, key_id, max_in_flight)
 
-    def begin(self, key_id: str, max_in_flight: int | None) -> None:
-        """Count a request in, which `end` counts out.
+    def count_in(self, key_id: str, max_in_flight: int | None) -> None:
+        """Count a request that begins.
 
-        Raises: as `hold`.
+        Raises: as `check_capacity`.
         """
-        refusal = self.would_refuse(key_id, max_in_flight)
-        if refusal is not None:
-            raise refusal
+        self.check_capacity(key_id, max_in_flight)
         self.in_flight += 1
         self._of_key[key_id] += 1
 
-    def end(self, key_id: str) -> None:
-        """Count a request out."""
+    def count_out(self, key_id: str) -> None:
+        """Count a request that has ended."""
         self.in_flight -= 1
         self._of_key[key_id] -= 1
         if not self._of_key[key_id]:
             del self._of_key[key_id]
+
+    def queue_of(self, model: str) -> FairQueue:
+        """Return the queue before a model."""
+        return self._queues[model]
 
     def _too_many_of_key(self, has: int, limit: int) -> RateLimitExceeded:
         if limit < 1:
@@ -149,36 +120,40 @@ class Admission:
 
 
 class Permit:
-    """A request's permits before and in a model; a class, for a generator that does it takes six times as long."""
+    """One request's: in flight from `with` to its end, in a model from `acquire` to `release`."""
 
-    __slots__ = ("_admission", "_began_s", "_key_id", "_max_in_flight", "_permits", "_queue")
+    __slots__ = ("_acquired_s", "_admission", "_key_id", "_max_in_flight", "_permits", "_queue")
 
-    def __init__(
-        self, admission: Admission, queue: FairQueue, key_id: str, max_in_flight: int | None, permits: int
-    ) -> None:
+    def __init__(self, admission: Admission, key_id: str, max_in_flight: int | None) -> None:
         self._admission = admission
-        self._queue = queue
         self._key_id = key_id
         self._max_in_flight = max_in_flight
-        self._permits = permits
-        self._began_s: float | None = None
+        self._queue: FairQueue | None = None
+        self._permits = 0
+        self._acquired_s = 0.0
 
-    async def __aenter__(self) -> Permit:
-        self._admission.begin(self._key_id, self._max_in_flight)
-        try:
-            await self._queue.acquire(self._key_id, self._permits)
-        except BaseException:
-            self._admission.end(self._key_id)
-            raise
-        self._began_s = self._admission.clock()
+    def __enter__(self) -> Permit:
+        self._admission.count_in(self._key_id, self._max_in_flight)
         return self
+
+    async def acquire(self, model: str, permits: int = 1) -> None:
+        """Wait for `model`'s permits, one for each answer.
+
+        A refusal comes at once, before anything waits, unless the request gives way to a key that has fewer.
+
+        Raises:
+            EngineOverloaded: the model's queue is full.
+        """
+        queue = self._admission.queue_of(model)
+        await queue.acquire(self._key_id, permits)
+        self._queue, self._permits, self._acquired_s = queue, permits, self._admission.clock()
 
     def release(self) -> None:
         """The model is done with the request: the next in the queue has its permits, while this one is written down."""
-        began_s, self._began_s = self._began_s, None
-        if began_s is not None:
-            self._queue.release(self._key_id, self._admission.clock() - began_s, self._permits)
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.release(self._key_id, self._admission.clock() - self._acquired_s, self._permits)
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
-        self._admission.end(self._key_id)
+        self._admission.count_out(self._key_id)

@@ -29,11 +29,11 @@ class Waiter:
         self.outcome: asyncio.Future[EngineOverloaded | None] = asyncio.get_running_loop().create_future()
 
     def is_cancelled(self) -> bool:
-        """Whether its task was cancelled and is on its way out of the line."""
+        """Whether its task was cancelled and is on its way out of the queue."""
         return self.outcome.cancelled()
 
     def is_granted(self) -> bool:
-        """Whether it has a place, though its task may not have run since."""
+        """Whether it has its permits, though its task may not have run since."""
         return self.outcome.done() and not self.outcome.cancelled() and self.outcome.result() is None
 
 
@@ -50,7 +50,7 @@ class FairQueue:
 
     @property
     def running(self) -> int:
-        """Places that are taken."""
+        """Permits that are taken."""
         return self._taken
 
     @property
@@ -69,7 +69,7 @@ class FairQueue:
     def would_refuse(self, key: str, permits: int = 1) -> EngineOverloaded | None:
         """Why a request of `key` would be refused if it came now; None where it would run, wait or displace another."""
         free = self._max_waiting - self.waiting
-        if self.has_room(permits) or (free > 0 and not self._has_its_capped(key, free)):
+        if self.has_room(permits) or (free > 0 and not self._has_its_share(key, free)):
             return None
         if free <= 0 and self._held(key) + 1 < self._held(self._greediest(key)):
             return None
@@ -151,7 +151,7 @@ class FairQueue:
         self._taken += permits
         self._running[key] += permits
 
-    def _has_its_capped(self, key: str, free: int) -> bool:
+    def _has_its_share(self, key: str, free: int) -> bool:
         """Whether `key` has as many waiting as are free, beside others that run or wait; alone it may have them all."""
         is_alone = self._waiting.keys() <= {key} and self._running.keys() <= {key}
         return not is_alone and len(self._waiting.get(key, ())) >= free

@@ -1,6 +1,6 @@
 """What goes out for a request that was carried out: one JSON body, or server-sent events as its pieces come.
 
-Comes in: the service's events. Goes out: bytes. Knows nothing of connections.
+Comes in: the pipeline's events. Goes out: bytes. Knows nothing of connections.
 """
 
 from __future__ import annotations
@@ -91,28 +91,20 @@ class Stream:
         self._head = head
         self._chat = chat
         self._usage: dict[str, Any] = {"usage": None} if chat.include_usage else {}
-        self._texts = [sse.TextFrames(head, choice, self._usage) for choice in range(chat.n)]
         self._last: dict[str, Any] | None = None
         self._sent: list[bytes] | None = [] if is_kept else None
         self._sent_bytes = 0
 
     def opening(self) -> bytes:
         """Who speaks, of each choice."""
-        return self._keep(b"".join([self._frame([role_choice(choice)]) for choice in range(self._chat.n)]))
+        return self._keep(b"".join([sse.frame(self._chunk([role_choice(choice)])) for choice in range(self._chat.n)]))
 
     def pieces(self, pieces: Pieces) -> bytes:
         """The next pieces; the last one of a choice waits, for the receipt rides on the last of all."""
-        choice, deltas, held = pieces.choice, pieces.deltas, self._last
-        before, self._last = b"" if held is None else sse.frame(held), None
-        if deltas[-1].finish_reason is not None:
-            self._last = chunk(self._head, [delta_choice(choice, deltas[-1])], **self._usage)
-            deltas = deltas[:-1]
-        texts = [delta.text for delta in deltas if delta.text and not delta.logprobs and not delta.tool_calls]
-        if len(texts) == len(deltas):
-            made = self._texts[choice].frames(texts)
-        else:
-            made = b"".join([self._frame([delta_choice(choice, delta)]) for delta in deltas])
-        return self._keep(before + made if before else made)
+        chunks = [] if self._last is None else [self._last]
+        chunks += [self._chunk([delta_choice(pieces.choice, delta)]) for delta in pieces.deltas]
+        self._last = chunks.pop() if pieces.deltas[-1].finish_reason is not None else None
+        return self._keep(b"".join(map(sse.frame, chunks)))
 
     def end(self, event: Completed) -> bytes:
         """The last chunk, the usage where it was asked for, the receipt, and that this is all."""
@@ -122,14 +114,14 @@ class Stream:
             chunks.append(chunk(self._head, [], usage=usage_body(event.usage), sightline=extras(event)))
         else:
             chunks = [{**self._last, "sightline": extras(event)}]
-        return self._keep(b"".join([sse.frame(one) for one in chunks]) + sse.DONE)
+        return self._keep(b"".join(map(sse.frame, chunks)) + sse.DONE)
 
     def whole(self) -> bytes | None:
         """Everything so far; None where it is not kept."""
         return None if self._sent is None else b"".join(self._sent)
 
-    def _frame(self, choices: list[dict[str, Any]]) -> bytes:
-        return sse.frame(chunk(self._head, choices, **self._usage))
+    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return chunk(self._head, choices, **self._usage)
 
     def _keep(self, made: bytes) -> bytes:
         if self._sent is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sightline.core import ChatRequest, ModelInfo, Usage
 from sightline.images.tokens import views
-from sightline.prompting.prompt_repetition import again
+from sightline.prompting.prompt_repetition import repeat_questions
 
 TOKENS_A_MESSAGE = 8
 TOKENS_A_CALL = 16
@@ -26,7 +26,9 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     read = model.read_characters + model.read_there
     characters = read * 2 * len(request.images)  # the lines' numbers and letters, and ranks, come on top
     around = 0
-    messages = again(request.messages) if model.repeats_question or model.repeated_there else request.messages
+    messages = request.messages
+    if model.repeats_question or model.repeated_there:
+        messages = repeat_questions(messages)
     for message in messages:
         characters += sum(map(len, message.texts()))
         around += TOKENS_A_MESSAGE + TOKENS_A_CALL * len(message.tool_calls)

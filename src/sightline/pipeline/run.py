@@ -7,7 +7,7 @@ answer is this stream, collected; closing the stream cancels the work. Knows not
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sightline.admission.admit import PREVIEWS, Admission
-from sightline.core import ChatRequest, GenerateRequest, ImageFile, Message, ModelInfo, Usage, ViewPixels
+from sightline.core import ChatRequest, EncodedImage, GenerateRequest, ImageFile, Message, ModelInfo, Usage, ViewPixels
 from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue, check
 from sightline.errors import InvalidRequest, ServiceError
@@ -25,8 +25,9 @@ from sightline.metering.prices import Cost
 from sightline.pipeline.accounting import Accounting, Timings
 from sightline.pipeline.context import RequestContext, StoredAnswer
 from sightline.pipeline.fanout import Pieces, fan_out
-from sightline.prompting.page_text import PageTextReader, beside
-from sightline.prompting.prompt_repetition import again, images_followed
+from sightline.prompting.build import build_prompt
+from sightline.prompting.page_text import PageText, PageTextReader
+from sightline.prompting.prompt_repetition import images_before_repetition
 
 
 class Completed(msgspec.Struct, frozen=True):
@@ -76,15 +77,14 @@ class Pipeline:
             ServiceError: whatever kept it from being carried out; nothing was charged.
             Replay: the caller's Idempotency-Key has an answer already.
         """
-        if context.idempotency_key is not None:
-            with self._admission.hold(context.key.id, context.key.limits.max_in_flight):
+        with self._admission.admit(context.key.id, context.key.limits.max_in_flight) as permit:
+            if context.idempotency_key is not None:
                 await self._accounting.replay(context.key.id, context.idempotency_key)
-        engine, model = self.catalogue.find(request.model, context.key.models)
-        check(request, model)
-        asked = time.monotonic()
-        most = context.key.limits.max_in_flight
-        async with self._admission.admit(model.id, context.key.id, most, permits=request.n) as permit:
-            began = time.monotonic()
+            engine, model = self.catalogue.find(request.model, context.key.models)
+            check(request, model)
+            queued_at = time.monotonic()
+            await permit.acquire(model.id, request.n)
+            queue_s = time.monotonic() - queued_at
             async with self._accounting.open(request, model, context) as accounting:
                 prepare_began = time.monotonic()
                 prepared = await self._prepare(request, model, context)
@@ -101,7 +101,7 @@ class Pipeline:
                             await accounting.confirm()
                         yield pieces
                 permit.release()
-                usage, cost, timings = accounting.result(began - asked, image_s)
+                usage, cost, timings = accounting.result(queue_s, image_s)
                 answer = yield Completed(usage, receipts, cost, timings)
                 await accounting.complete(usage, cost, timings, answer)
 
@@ -113,10 +113,10 @@ class Pipeline:
         """
         engine, model = self.catalogue.find(request.model, context.key.models)
         lacks = _lack(request, model)
-        # A line for each model: one that does not answer holds up its own previews alone.
-        line = model.id + PREVIEWS
         try:
-            async with self._admission.admit(line, context.key.id, context.key.limits.max_in_flight):
+            with self._admission.admit(context.key.id, context.key.limits.max_in_flight) as permit:
+                # A queue for each model: one that does not answer holds up its own previews alone.
+                await permit.acquire(model.id + PREVIEWS)
                 prepared = await self._prepare(request, model, context)
                 if lacks is not None:
                     raise lacks
@@ -140,30 +140,24 @@ class Pipeline:
         if model.read_there:
             receipts = tuple([receipt.read_there(model.read_there) for receipt in receipts])
         if model.repeats_question or model.repeated_there:
-            receipts = _followed(receipts, images_followed(messages))
-        if model.repeats_question:
-            messages = again(messages)
+            receipts = _followed(receipts, images_before_repetition(messages))
+        page_texts: list[PageText] = []
         if model.read_characters:
-            messages, receipts = await self._read(request, messages, receipts, model.read_characters, context)
+            page_texts = await self._read(request.images, receipts, model.read_characters, context)
+            receipts = tuple([one.reading(*text) for one, text in zip(receipts, page_texts, strict=True)])
+        messages = build_prompt(messages, model, [page.text for page in page_texts])
         return _Prepared(messages, receipts, images, files)
 
     async def _read(
-        self,
-        request: ChatRequest,
-        messages: tuple[Message, ...],
-        receipts: tuple[ImageReceipt, ...],
-        most: int,
-        context: RequestContext,
-    ) -> tuple[tuple[Message, ...], tuple[ImageReceipt, ...]]:
-        """Put the text of each image beside it; the receipts say how much that is."""
-        told = [
+        self, images: Sequence[EncodedImage], receipts: Sequence[ImageReceipt], max_chars: int, context: RequestContext
+    ) -> list[PageText]:
+        """Read the text of each image, one after the other."""
+        return [
             await self._reader.read(
-                image, receipt.sha256, most, number=number, request_id=context.request_id, owner=context.key.id
+                image, receipt.sha256, max_chars, number=number, request_id=context.request_id, owner=context.key.id
             )
-            for number, (image, receipt) in enumerate(zip(request.images, receipts, strict=True), start=1)
+            for number, (image, receipt) in enumerate(zip(images, receipts, strict=True), start=1)
         ]
-        receipts = tuple([receipt.reading(*one) for receipt, one in zip(receipts, told, strict=True)])
-        return beside(messages, [one.text for one in told]), receipts
 
 
 class _Prepared(msgspec.Struct, frozen=True, eq=False):

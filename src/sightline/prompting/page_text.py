@@ -33,7 +33,7 @@ from sightline.images.preprocessor import Preprocessor
 from sightline.prompting.format import quoted, whole_lines
 from sightline.settings import RUNNING
 
-MOST_HELD = 512
+MAX_CACHED = 512
 """Texts kept for the next question about the same pictures: half a megabyte at a thousand characters each."""
 
 
@@ -58,30 +58,32 @@ class PageTextReader:
     def __init__(self, catalogue: Catalogue, preprocessor: Preprocessor) -> None:
         self._catalogue = catalogue
         self._preprocessor = preprocessor
-        self._held: OrderedDict[_Key, PageText] = OrderedDict()
+        self._cached: OrderedDict[_Key, PageText] = OrderedDict()
         # A page is up to 13 MB of pixels, and models elsewhere take hundreds of requests at once.
         self._slots = asyncio.Semaphore(RUNNING)
 
     async def read(
-        self, image: EncodedImage, sha256: str, most: int, *, number: int, request_id: str, owner: str
+        self, image: EncodedImage, sha256: str, max_chars: int, *, number: int, request_id: str, owner: str
     ) -> PageText:
-        """Return the text of a request's image `number` in reading order: whole lines, of `most` characters together.
+        """Return the text of a request's image `number` in reading order: whole lines, at most `max_chars`.
 
         Raises:
             EngineUnavailable: no transcriber answers at this moment.
             ImageUndecodable, EngineError: as for a request to the transcriber.
         """
-        key = _Key(sha256, most, owner)
-        told = self._held.pop(key, None)
-        if told is None:
+        key = _Key(sha256, max_chars, owner)
+        page_text = self._cached.pop(key, None)
+        if page_text is None:
             async with self._slots:
-                told = await self._transcribe(image, most, number, request_id, owner)
-        self._held[key] = told
-        while len(self._held) > MOST_HELD:
-            self._held.popitem(last=False)
-        return told
+                page_text = await self._transcribe(image, max_chars, number, request_id, owner)
+        self._cached[key] = page_text
+        while len(self._cached) > MAX_CACHED:
+            self._cached.popitem(last=False)
+        return page_text
 
-    async def _transcribe(self, image: EncodedImage, most: int, number: int, request_id: str, owner: str) -> PageText:
+    async def _transcribe(
+        self, image: EncodedImage, max_chars: int, number: int, request_id: str, owner: str
+    ) -> PageText:
         try:
             engine, model = self._catalogue.find(MODEL_ID)
         except ModelNotFound:
@@ -96,7 +98,7 @@ class PageTextReader:
             messages=(Message("user", (ImagePart(0),)),),
             images=(prepared.shown,),
             # A character more tells a text that just fits from one that was cut.
-            sampling=SamplingParams(max_tokens=most + 1),
+            sampling=SamplingParams(max_tokens=max_chars + 1),
             image_tokens=prepared.receipt.image_tokens,
             stream=False,
             owner=owner,
@@ -106,11 +108,11 @@ class PageTextReader:
             async for delta in deltas:
                 pieces.append(delta.text)
         read = "".join(pieces)
-        text = whole_lines(read, most)
-        return PageText(text, len(read) > most or len(text) < len(read.strip("\n")))
+        text = whole_lines(read, max_chars)
+        return PageText(text, len(read) > max_chars or len(text) < len(read.strip("\n")))
 
 
-def beside(messages: Sequence[Message], texts: Sequence[str]) -> tuple[Message, ...]:
+def insert_page_texts(messages: Sequence[Message], texts: Sequence[str]) -> tuple[Message, ...]:
     """Return the messages with `texts[i]` in quotes behind image `i`; pictures without text stay as they are."""
     return tuple(replace(message, parts=tuple(_with_texts(message.parts, texts))) for message in messages)
 

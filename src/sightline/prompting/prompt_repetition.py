@@ -15,7 +15,7 @@ from sightline.core import ImagePart, Message, Part, TextPart
 from sightline.prompting.format import repeated
 
 
-def again(messages: Sequence[Message]) -> tuple[Message, ...]:
+def repeat_questions(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Return the messages with all text of each that ends with an image said again at its end, as one part.
 
     A message that ends with text asks there what it asks; a long text is not repeated.
@@ -23,18 +23,18 @@ def again(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple([_extended(message) for message in messages])
 
 
-def images_followed(messages: Sequence[Message]) -> frozenset[int]:
-    """Return which images are followed by a text that is said again."""
-    last = [message.parts[-1] for message in messages if _said_again(message.parts)]
+def images_before_repetition(messages: Sequence[Message]) -> frozenset[int]:
+    """Return which images a repeated question follows."""
+    last = [message.parts[-1] for message in messages if _repeated_text(message.parts)]
     return frozenset([part.index for part in last if isinstance(part, ImagePart)])
 
 
 def _extended(message: Message) -> Message:
-    text = _said_again(message.parts)
+    text = _repeated_text(message.parts)
     return replace(message, parts=(*message.parts, TextPart(text))) if text else message
 
 
-def _said_again(parts: Sequence[Part]) -> str:
+def _repeated_text(parts: Sequence[Part]) -> str:
     if not parts or not isinstance(parts[-1], ImagePart):
         return ""
     # Templates put the texts of parts that stand side by side together without a blank.

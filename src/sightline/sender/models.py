@@ -19,8 +19,7 @@ from sightline.engines.pagetext.model import INFO as TRANSCRIBER_INFO
 from sightline.engines.pagetext.model import WITHOUT_PICTURES
 from sightline.errors import InvalidRequest
 from sightline.images.tokens import Views, views
-from sightline.prompting.page_text import beside
-from sightline.prompting.prompt_repetition import again
+from sightline.prompting.build import build_prompt
 from sightline.sender.reading import read_picture
 from sightline.settings import USUAL, engine_spec
 
@@ -76,11 +75,11 @@ class KnownModel:
             return self.image_tokens(request)
         self._tools = self._tools or _load_tools(self._model)
         writer, counter = self._tools
-        messages = again(request.messages) if self.info.repeats_question and request.images else request.messages
-        if most := self.info.read_characters:
-            messages = beside(
-                messages, [read_picture(one, number, most) for number, one in enumerate(request.images, 1)]
-            )
+        max_chars = self.info.read_characters
+        images = enumerate(request.images, 1) if max_chars else ()
+        messages = build_prompt(
+            request.messages, self.info, [read_picture(image, number, max_chars) for number, image in images]
+        )
         tokens = counter.count(writer.write(messages, [seen.count for seen in self._views(request)]))
         room(tokens, SamplingParams(), self.info.context_length)
         return tokens
