@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
 from sightline.core import NewKey
@@ -110,7 +110,7 @@ def admission(settings: Settings) -> Admission:
 
 @pytest.fixture
 def limits() -> RateLimits:
-    return RateLimits()
+    return RateLimits.open()
 
 
 @pytest.fixture

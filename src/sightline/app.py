@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from sightline import metrics, traces
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.api.failures import on_http_exception, on_service_error
 from sightline.api.middleware import CancelOnDisconnectMiddleware, RequestLogMiddleware
 from sightline.api.routes import ROUTES
@@ -63,7 +63,7 @@ def create_app(
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
         metrics.in_flight.set_function(lambda: admission.in_flight)
         metrics.waiting.set_function(lambda: admission.waiting)
-        limits = RateLimits(settings.redis_url)
+        limits = RateLimits.open(settings.redis_url)
         async with AsyncExitStack() as stack:
             if settings.traces:
                 traces.start()

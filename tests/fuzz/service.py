@@ -11,7 +11,7 @@ import structlog
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
 from sightline.core import NewKey
@@ -30,7 +30,7 @@ async def service(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
     engine, admission = ScriptedEngine(), Admission.of(settings)
     await engine.start()
     database = Database.in_folder(folder)
-    limits = RateLimits()
+    limits = RateLimits.open()
     async with ImagePool() as pool, ledger_lifespan(database) as ledger:
         app = create_app(settings, admission, engines=[])
         keys = Keys(database)

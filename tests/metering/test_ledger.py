@@ -397,4 +397,5 @@ def test_periods_are_of_utc() -> None:
 async def test_old_keys_and_a_blank_database_have_the_same_tables(any_database: Database) -> None:
     def columns(connection: Connection) -> set[str]:
         return set(connection.execute(text("SELECT * FROM api_keys")).keys())
+
     assert {"spend_limit_nanos", "permissions"} <= any_database.read(columns)

@@ -12,7 +12,7 @@ from openvino import Tensor
 
 import sightline
 from sightline.admission.admit import Admission
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.app import compose
 from sightline.core import Detail, GenerateRequest, ImagePart, Message, SamplingParams, TextPart, ViewPixels
 from sightline.engines.genai import GenAIEngine
@@ -51,7 +51,7 @@ async def engine(folder: Path, anyio_backend: str) -> AsyncIterator[GenAIEngine]
 
 @pytest.fixture
 def pipeline(tmp_path: Path, engine: GenAIEngine, pool: ImagePool) -> Pipeline:
-    return compose(Settings(data=tmp_path / "data"), [engine], pool, Admission(8, 0), RateLimits(), None)
+    return compose(Settings(data=tmp_path / "data"), [engine], pool, Admission(8, 0), RateLimits.open(), None)
 
 
 async def preview_and_run(pipeline: Pipeline, *parts: dict[str, Any] | str) -> tuple[Preview, Completed]:

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from sightline.admission.admit import Admission
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.app import compose
 from sightline.core import GenerateRequest, Usage
 from sightline.engines.scripted import ScriptedEngine

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from sightline.admission.admit import Admission
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.app import compose
 from sightline.core import Delta, GenerateRequest, Usage
 from sightline.engines.catalogue import check

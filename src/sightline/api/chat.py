@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from sightline.admission.keys import ApiKey
-from sightline.admission.limits import LimitReached, rate_headers
+from sightline.admission.rate_limits.limiter import LimitReached, rate_headers
 from sightline.api.answer import EVENT_STREAM_TYPE, collect, frames, preview_body
 from sightline.api.auth import allow_model, authenticate
 from sightline.api.body import read_json_body
@@ -111,7 +111,7 @@ async def _take_request(request: Request, key: ApiKey) -> None:
     try:
         status = await runtime_of(request).limits.take_request(key.id, key.limits)
     except LimitReached as reached:
-        rate_limits.extend(rate_headers(reached.window, None))
+        rate_limits.extend(rate_headers(reached.limit_status, None))
         raise
     rate_limits.extend(rate_headers(status, None))
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from sightline.admission.admit import Admission
 from sightline.admission.keys import Keys
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.images.facts import KnownPictures
 from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings

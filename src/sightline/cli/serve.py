@@ -12,7 +12,7 @@ import typer
 
 from sightline import traces
 from sightline.admission.admit import Admission
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.api.failures import response_of
 from sightline.app import create_app
 from sightline.cli.greeting import greet_first, open_database
@@ -65,7 +65,7 @@ def serve(
     try:
         settings = _settings(config, flags, model or [], upstream or [])
         open_database(settings).close()
-        RateLimits(settings.redis_url)  # connects nothing; what it cannot do is a sentence here
+        RateLimits.open(settings.redis_url)  # connects nothing; what it cannot do is a sentence here
         if settings.traces:
             traces.require()
         listener = listen(settings.server)

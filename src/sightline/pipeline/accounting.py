@@ -15,7 +15,7 @@ from types import TracebackType
 import msgspec
 
 from sightline import metrics, traces
-from sightline.admission.limits import LimitReached, RateLimits
+from sightline.admission.rate_limits.limiter import LimitReached, RateLimits
 from sightline.core import ChatRequest, Delta, ModelInfo, Usage, tenths_of_ms
 from sightline.errors import EngineUnavailable, ServiceError
 from sightline.ids import new_id
@@ -123,7 +123,7 @@ class RequestAccounting:
                 self._context.on_token_limit(window)
         except BaseException as error:
             if isinstance(error, LimitReached):
-                self._context.on_token_limit(error.window)
+                self._context.on_token_limit(error.limit_status)
             self._end_trace(Usage(0, 0), error)
             raise
         if self._booking is not None:

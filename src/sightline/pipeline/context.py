@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sightline.admission.buckets import Window
 from sightline.admission.keys import ApiKey
+from sightline.admission.rate_limits.base import RateLimitStatus
 from sightline.core import ConnectionState
 from sightline.metering.ledger import IdempotencyKey
 
 
-def _ignore(_: Window) -> None:
+def _ignore(_: RateLimitStatus) -> None:
     """Nobody asks how the limit stands."""
 
 
@@ -28,7 +28,7 @@ class RequestContext:
     connection: ConnectionState
     idempotency_key: IdempotencyKey | None = None
     traceparent: str = ""
-    on_token_limit: Callable[[Window], None] = _ignore
+    on_token_limit: Callable[[RateLimitStatus], None] = _ignore
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """May this key send another request this minute, and use so many tokens?
 
-Two buckets a key, for requests and for tokens; each fills at its limit a minute and holds at most one minute's worth,
+Two limits a key, for requests and for tokens; each fills at its limit a minute and holds at most one minute's worth,
 so that a burst up to the limit passes and the rest comes evenly. Tokens are reserved before the work by an estimate,
 and settled after it by what was used. Refusals say the limit, the value and when to come back.
 """
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 
-from sightline.admission.buckets import Buckets, Window, open_buckets
+from sightline.admission.rate_limits.base import RateLimitStatus, RateLimitStore
+from sightline.admission.rate_limits.memory import MemoryRateLimitStore
 from sightline.core import KeyLimits
-from sightline.errors import RateLimitExceeded, StoreUnavailable
+from sightline.errors import ConfigError, RateLimitExceeded, StoreUnavailable
 from sightline.log import get_logger
 
 log = get_logger(__name__)
@@ -20,25 +21,36 @@ _HALF_A_US = 0.0005  # of a millisecond: what is less is the arithmetic's own
 
 
 class LimitReached(RateLimitExceeded):
-    """Too little of a limit is left; `window` is how it stands, for the answer's headers."""
+    """Too little of a limit is left; `limit_status` is how it stands, for the answer's headers."""
 
-    def __init__(self, message: str, window: Window) -> None:
-        super().__init__(message, retry_after_s=_seconds(window))
-        self.window = window
+    def __init__(self, message: str, status: RateLimitStatus) -> None:
+        super().__init__(message, retry_after_s=_seconds(status))
+        self.limit_status = status
 
 
 class RateLimits:
-    """Counts requests and tokens by key, in memory or in the Redis at `redis_url`; or in `buckets` kept elsewhere."""
+    """Counts requests and tokens by key in `store`."""
 
-    def __init__(self, redis_url: str = "", buckets: Buckets | None = None) -> None:
-        """Open the store; nothing is connected yet.
+    def __init__(self, store: RateLimitStore) -> None:
+        self._store = store
+
+    @classmethod
+    def open(cls, redis_url: str = "") -> RateLimits:
+        """Count in the Redis at `redis_url`, or without one in memory; nothing is connected yet.
 
         Raises:
             ConfigError: no Redis client is installed, or the address is none.
         """
-        self._buckets = buckets or open_buckets(redis_url)
+        if not redis_url:
+            return cls(MemoryRateLimitStore())
+        try:
+            from sightline.admission.rate_limits.redis import RedisRateLimitStore
+        except ImportError as error:
+            message = "Rate limits in Redis need its client, the extra 'redis' of this package: install it with that."
+            raise ConfigError(message) from error
+        return cls(RedisRateLimitStore(redis_url))
 
-    async def take_request(self, key_id: str, limits: KeyLimits) -> Window | None:
+    async def take_request(self, key_id: str, limits: KeyLimits) -> RateLimitStatus | None:
         """Count a request; None where the key has no such limit.
 
         Raises:
@@ -50,18 +62,16 @@ class RateLimits:
             return None
         if limit < 1:
             raise RateLimitExceeded("This key may make no requests; ask whoever runs this service to raise its limit.")
-        window = self._buckets.take(f"requests:{key_id}", limit, 1)
-        if not isinstance(window, Window):
-            window = await window
-        if window.refused:
-            seconds = _seconds(window)
+        status = await self._store.take(f"requests:{key_id}", limit, 1)
+        if status.refused:
+            seconds = _seconds(status)
             message = (
                 f"This key's limit is {limit:,} requests a minute, and none is left; send it again in {seconds} s."
             )
-            raise LimitReached(message, window)
-        return window
+            raise LimitReached(message, status)
+        return status
 
-    async def reserve_tokens(self, key_id: str, limits: KeyLimits, estimate: int) -> Window | None:
+    async def reserve_tokens(self, key_id: str, limits: KeyLimits, estimate: int) -> RateLimitStatus | None:
         """Set `estimate` tokens aside for a request; None where the key has no such limit.
 
         Raises:
@@ -77,38 +87,34 @@ class RateLimits:
                 f"{_needs(estimate, limit)}, so that it can never pass; lower max_completion_tokens, shorten the "
                 "prompt, send fewer images, or have the key's limit raised."
             )
-        window = self._buckets.take(f"tokens:{key_id}", limit, estimate)
-        if not isinstance(window, Window):
-            window = await window
-        if window.refused:
-            seconds = _seconds(window)
+        status = await self._store.take(f"tokens:{key_id}", limit, estimate)
+        if status.refused:
+            seconds = _seconds(status)
             message = (
-                f"{_needs(estimate, limit)}, and {window.remaining:,} are left; send it again in {seconds} s, "
+                f"{_needs(estimate, limit)}, and {status.remaining:,} are left; send it again in {seconds} s, "
                 "or lower max_completion_tokens."
             )
-            raise LimitReached(message, window)
-        return window
+            raise LimitReached(message, status)
+        return status
 
     async def settle_tokens(self, key_id: str, limits: KeyLimits, reserved: int, used: int) -> None:
         """Give back what was reserved and not used, or take what was used beyond it, down to nothing left.
 
-        Never fails: the answer is there, and a bucket that could not be settled is right again within a minute.
+        Never fails: the answer is there, and a limit that could not be settled is right again within a minute.
         In memory it never waits, so that it is safe in the clean-up of a cancelled task.
         """
         if limits.tokens_per_min and reserved != used:
             try:
-                waits = self._buckets.adjust(f"tokens:{key_id}", limits.tokens_per_min, used - reserved)
-                if waits is not None:
-                    await waits
+                await self._store.refund(f"tokens:{key_id}", limits.tokens_per_min, reserved - used)
             except StoreUnavailable as error:
                 log.warning("tokens_not_settled", reason=str(error.__cause__))
 
     async def close(self) -> None:
         """Close the connections to Redis, where there are any."""
-        await self._buckets.close()
+        await self._store.close()
 
 
-def rate_headers(requests: Window | None, tokens: Window | None) -> list[tuple[bytes, bytes]]:
+def rate_headers(requests: RateLimitStatus | None, tokens: RateLimitStatus | None) -> list[tuple[bytes, bytes]]:
     """The limits in OpenAI's headers; a limit that the key does not have gives none.
 
     Source: https://platform.openai.com/docs/guides/rate-limits, "Rate limits in headers"
@@ -142,5 +148,5 @@ def _needs(estimate: int, limit: int) -> str:
     return f"This request needs up to {estimate:,} tokens, this key's limit is {limit:,} a minute"
 
 
-def _seconds(window: Window) -> int:
-    return max(1, math.ceil(window.retry_s))
+def _seconds(status: RateLimitStatus) -> int:
+    return max(1, math.ceil(status.retry_s))
