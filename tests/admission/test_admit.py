@@ -30,7 +30,7 @@ async def fill(admission: Admission, *keys: str) -> list[Request]:
 async def refused_at_once(admission: Admission, key: str = "key", model: str = "model") -> EngineOverloaded:
     """Try without giving the loop a single turn."""
     with pytest.raises(EngineOverloaded) as caught:
-        admitted(admission, model, key).__aenter__().send(None)  # type: ignore[attr-defined]
+        admitted(admission, model, key).__aenter__().send(None)
     return caught.value
 
 

@@ -58,7 +58,7 @@ async def test_several_answers_do_not_wait_where_nobody_may() -> None:
     await turns()
 
     with pytest.raises(EngineOverloaded):
-        admitted(admission, permits=4).__aenter__().send(None)  # type: ignore[attr-defined]
+        admitted(admission, permits=4).__aenter__().send(None)
     await end_all(admission, [running])
 
 
