@@ -69,7 +69,6 @@ async def test_many_at_once_are_few_transactions(process: Process, monkeypatch: 
     whole = process.database.transaction
     monkeypatch.setattr(process.database, "transaction", lambda work: (commits.append(1), whole(work))[1])
     entries = [entry(request_id=f"req_{at}") for at in range(200)]
-
     await asyncio.gather(*(process.ledger.reserve(one) for one in entries))
     await asyncio.gather(*(process.ledger.settle(one, DONE) for one in entries))
 
