@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 
 BUNDLED = "sightline/peek-12m/bf-16"
 PICTURES = 24
@@ -71,7 +71,7 @@ def run(console: Console) -> bool:
         table.add_column(column, justify="right")
     ratios: list[float] = []
     model = os.environ.get("SIGHTLINE_BENCH_MODEL", BUNDLED)
-    with LocalService("--model", model) as service, Client(service) as client:
+    with LiveServer("--model", model) as service, Client(service) as client:
         for kind in KINDS:
             pairs = _pairs(console, client, kind)
             ratios += [first.first_token_ms / second.first_token_ms for first, second in pairs]
@@ -106,7 +106,7 @@ def _row(pairs: list[tuple[Asked, Asked]]) -> list[str]:
 class Client:
     """One connection that sends whole requests and reads streams: a client that costs next to nothing."""
 
-    def __init__(self, service: LocalService) -> None:
+    def __init__(self, service: LiveServer) -> None:
         address = urlsplit(service.url)
         self._key = service.api_key
         headers = {"authorization": f"Bearer {service.api_key}"}

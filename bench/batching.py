@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 
 MODEL = "sightline/peek-12m/bf-16"
 REQUESTS = 16
@@ -53,11 +53,11 @@ Rows = list[tuple[float, int, float, int]]
 
 def run(console: Console) -> bool:
     """Measure in turn, print the median ratio; False when it is under what is promised."""
-    with LocalService("--model", MODEL) as service:
+    with LiveServer("--model", MODEL) as service:
         return asyncio.run(_measure(service, console))
 
 
-async def _measure(service: LocalService, console: Console) -> bool:
+async def _measure(service: LiveServer, console: Console) -> bool:
     headers = {"authorization": f"Bearer {service.api_key}"}
     async with httpx2.AsyncClient(base_url=service.base_url, headers=headers, timeout=120) as client:
         sentence = await _rounds(client, console, {})

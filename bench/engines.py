@@ -33,8 +33,8 @@ from rich.table import Table
 
 import sightline
 from bench.batching import picture
-from sightline.local import LocalService
 from sightline.settings import BUNDLED
+from sightline.testing.live_server import LiveServer
 
 ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv-vllm/bin/python"
@@ -219,13 +219,13 @@ class Transformers:
 def _sightline() -> Iterator[Side]:
     """The bundled model as it is, but that nothing is read to it: the others have no transcriber."""
     shipped = Path(sightline.__file__).parent / "bundled" / BUNDLED[MODEL]
-    card = json.loads((shipped / "sightline.json").read_text()) | {"read_characters": 0, "repeats_question": False}
+    card = json.loads((shipped / "sightline.json").read_text()) | {"ocr_max_chars": 0, "prompt_repetition": False}
     with tempfile.TemporaryDirectory() as folder:
         for file in shipped.iterdir():
             if file.name != "sightline.json":
                 (Path(folder) / file.name).symlink_to(file)
         (Path(folder) / "sightline.json").write_text(json.dumps(card))
-        with LocalService("--model", folder) as service:
+        with LiveServer("--model", folder) as service:
             assert service.process is not None
             yield Served("sightline", service.process.pid, service.base_url, service.api_key, MODEL)
 

@@ -24,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.bodies import body_of, jpeg
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 
 MODEL = "sightline/scripted"
 ROUNDS = 15
@@ -55,14 +55,14 @@ def run(console: Console) -> bool:
         with tempfile.TemporaryDirectory() as folder:
             config = Path(folder) / "bench.toml"
             config.write_text(SETTINGS)
-            with LocalService("--config", str(config)) as service:
+            with LiveServer("--config", str(config)) as service:
                 return _compare(console, service, echo, echo_port)
     finally:
         echo.terminate()
         echo.wait()
 
 
-def _compare(console: Console, service: LocalService, echo: subprocess.Popen[str], echo_port: int) -> bool:
+def _compare(console: Console, service: LiveServer, echo: subprocess.Popen[str], echo_port: int) -> bool:
     assert service.process is not None
     table = Table(title="CPU of the API's process a request, beside a bare uvicorn echo", box=None)
     for column in ("body", "bytes", "clients", "echo µs", "front µs", "ratio", "promised at most"):

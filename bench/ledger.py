@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import KeyLimits, NewKey, SpendingLimit
-from sightline.local import LocalService
 from sightline.store.database import Database
+from sightline.testing.live_server import LiveServer
 
 CONNECTIONS = 64
 ROUNDS = 25
@@ -50,16 +50,14 @@ def run(console: Console) -> bool:
         config, free = Path(folder) / "ledger.toml", Path(folder) / "free.toml"
         config.write_text(ENGINE)
         free.write_text(FREE + ENGINE)
-        with LocalService("--config", str(config)) as written, LocalService("--config", str(free)) as unwritten:
+        with LiveServer("--config", str(config)) as written, LiveServer("--config", str(free)) as unwritten:
             database = Database.in_folder(written.data)
             limited, spending = (Keys(database).create(key)[1] for key in (LIMITED, SPENDING))
             database.close()
             return asyncio.run(_compare(console, unwritten, written, limited, spending))
 
 
-async def _compare(
-    console: Console, unwritten: LocalService, written: LocalService, limited: str, spending: str
-) -> bool:
+async def _compare(console: Console, unwritten: LiveServer, written: LiveServer, limited: str, spending: str) -> bool:
     sides = {
         "without": await connections(unwritten.url, unwritten.api_key),
         "ledger": await connections(written.url, written.api_key),

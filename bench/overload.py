@@ -23,14 +23,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.flood import Met, Plan
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import NewKey
-from sightline.local import LocalService
 from sightline.store.database import Database
+from sightline.testing.live_server import LiveServer
 
 CAPACITY_S, OVERLOAD_S = 6.0, 12.0
 TIMES = 10.0
-RUNNING, WAITING, STEP_S = 8, 32, 0.2
+DEFAULT_MAX_RUNNING, WAITING, STEP_S = 8, 32, 0.2
 PROMISED_REFUSAL_MS = 50.0
 PROMISED_SHARE = 0.9
 LIGHT = {"half a share": 0.5, "another half": 0.5, "two shares": 2.0, "another two": 2.0}
@@ -40,8 +40,8 @@ SETTINGS = f"""
 kind = "scripted"
 options = {{step_s = {STEP_S}, answer = "yes"}}
 [limits]
-max_running = {RUNNING}
-max_waiting = {WAITING}
+max_running = {DEFAULT_MAX_RUNNING}
+max_queued = {WAITING}
 """
 PICTURE = Path(__file__).parents[1] / "examples" / "images" / "photo.png"
 
@@ -56,13 +56,13 @@ def run(console: Console) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "bench.toml"
         config.write_text(SETTINGS)
-        with LocalService("--config", str(config)) as service:
+        with LiveServer("--config", str(config)) as service:
             secrets = _keys(service)
             reached = [_measure(console, service, secrets, *way) for way in ways]
     return all(reached)
 
 
-def _keys(service: LocalService) -> dict[str, str]:
+def _keys(service: LiveServer) -> dict[str, str]:
     database = Database.in_folder(service.data)
     keys = Keys(database)
     secrets = {name: keys.create(NewKey(name))[1] for name in ("greedy", *LIGHT)}
@@ -71,9 +71,9 @@ def _keys(service: LocalService) -> dict[str, str]:
 
 
 def _measure(
-    console: Console, service: LocalService, secrets: Mapping[str, str], name: str, body: str, keep_alive: bool
+    console: Console, service: LiveServer, secrets: Mapping[str, str], name: str, body: str, keep_alive: bool
 ) -> bool:
-    busy = Plan(body, CAPACITY_S, keep_alive, {service.api_key: 1.0}, clients=RUNNING * 2)
+    busy = Plan(body, CAPACITY_S, keep_alive, {service.api_key: 1.0}, clients=DEFAULT_MAX_RUNNING * 2)
     alone = _flood(service, busy)[service.api_key]
     capacity = alone.done / CAPACITY_S
     rates = {key: share * capacity / len(secrets) for key, share in LIGHT.items()}
@@ -127,7 +127,7 @@ def _fair(wanted: Mapping[str, float], capacity: float) -> dict[str, float]:
     return fair
 
 
-def _flood(service: LocalService, plan: Plan) -> dict[str, Met]:
+def _flood(service: LiveServer, plan: Plan) -> dict[str, Met]:
     done = subprocess.run(
         [sys.executable, "-m", "bench.flood", service.url], input=msgspec.json.encode(plan), capture_output=True
     )

@@ -37,10 +37,10 @@ from rich.table import Table
 
 from bench.bodies import body_of, jpeg
 from bench.standin import CHUNKS, MODEL, PACED
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import KeyLimits, NewKey
-from sightline.local import LocalService
 from sightline.store.database import Database
+from sightline.testing.live_server import LiveServer
 
 ROUNDS = 5
 CLIENTS = 16
@@ -289,7 +289,7 @@ def _relay(upstream: int) -> Iterator[Side]:
 def _sightline(name: str, config: Path, text: str) -> Iterator[Side]:
     """One with a key that has limits, which are not reached."""
     config.write_text(text)
-    with LocalService("--config", str(config)) as service:
+    with LiveServer("--config", str(config)) as service:
         assert service.process is not None
         database = Database.in_folder(service.data)
         limited = Keys(database).create(PLENTY)[1]

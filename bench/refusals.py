@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 
 ROUNDS = 60
 STREAMS = 8
@@ -36,7 +36,7 @@ def run(console: Console) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "bench.toml"
         config.write_text(ENGINE)
-        with LocalService("--config", str(config)) as service:
+        with LiveServer("--config", str(config)) as service:
             headers = {"authorization": f"Bearer {service.api_key}"}
             with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as http:
                 return _measure(console, http)

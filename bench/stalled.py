@@ -27,15 +27,15 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from sightline.local import LocalService
 from sightline.settings import ServerSettings
+from sightline.testing.live_server import LiveServer
 
 ENGINE = '[[engines]]\nkind = "scripted"\n'
 WARM_UP_S = 3.0
 PAUSE_S = 0.005
 PROMISED_RATIO = 1.5
 PROMISED_GROWTH_BYTES = 200_000_000
-LOOK_S = 45.0  # write_s, and the time that it takes to fill the buffers
+LOOK_S = 45.0  # write_timeout_s, and the time that it takes to fill the buffers
 FILES = 20  # that the database's connections may have opened meanwhile
 SLACK_S = 3.0  # two sweeps, and the seconds in which a refused client may still read why
 
@@ -46,13 +46,13 @@ def run(console: Console, share: float = 1.0) -> bool:
         config = Path(folder) / "bench.toml"
         config.write_text(ENGINE)
         with (
-            LocalService("--config", str(config)) as service,
-            LocalService("--config", str(config)) as calm,
+            LiveServer("--config", str(config)) as service,
+            LiveServer("--config", str(config)) as calm,
         ):
             return _measure(console, service, calm, share)
 
 
-def _measure(console: Console, service: LocalService, calm: LocalService, share: float) -> bool:
+def _measure(console: Console, service: LiveServer, calm: LiveServer, share: float) -> bool:
     assert service.process is not None
     limits = ServerSettings()
     senders = Cheap(service), Cheap(calm)
@@ -86,8 +86,8 @@ def _print_crowd(console: Console, report: list[dict[str, Any]], limits: ServerS
     reached = True
     for row in report:
         # A reader that does not read cannot see when it was closed, only that it was.
-        due = {"head": limits.head_s, "silent": limits.head_s, "reader": inf}
-        due_s = next((due[word] for word in due if word in row["kind"]), limits.body_s) + SLACK_S
+        due = {"head": limits.header_timeout_s, "silent": limits.header_timeout_s, "reader": inf}
+        due_s = next((due[word] for word in due if word in row["kind"]), limits.body_timeout_s) + SLACK_S
         statuses = ", ".join(f"{status} {count}" for status, count in sorted(row["statuses"].items()))
         cells = (f"{row['number']:,}", f"{row['closed']:,}", f"{row['last_s']:.1f}", f"{due_s:g}", statuses)
         table.add_row(row["kind"], *cells)
@@ -136,7 +136,7 @@ class Cheap:
 
     KINDS = ("models", "chat")
 
-    def __init__(self, service: LocalService) -> None:
+    def __init__(self, service: LiveServer) -> None:
         self._where = urlsplit(service.url)
         rest = f"host: x\r\nauthorization: Bearer {service.api_key}\r\n"
         chat = {"model": "sightline/scripted", "max_tokens": 1, "messages": [{"role": "user", "content": "hello you"}]}
@@ -183,7 +183,7 @@ class Highest:
     `descriptors` is the most that the API's process had open.
     """
 
-    def __init__(self, service: LocalService) -> None:
+    def __init__(self, service: LiveServer) -> None:
         self.bytes = self.descriptors = 0
         self._service = service
         self._done = threading.Event()
@@ -208,12 +208,12 @@ def _for(duration_s: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= until
 
 
-def _resident(service: LocalService) -> int:
+def _resident(service: LiveServer) -> int:
     assert service.process is not None
     process = psutil.Process(service.process.pid)
     return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
 
-def _descriptors(service: LocalService) -> int:
+def _descriptors(service: LiveServer) -> int:
     assert service.process is not None
     return int(psutil.Process(service.process.pid).num_fds())

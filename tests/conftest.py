@@ -14,19 +14,19 @@ import pytest
 from starlette.applications import Starlette
 
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
 from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
+from sightline.auth.keys import Keys
 from sightline.core import NewKey
 from sightline.engines.base import Engine
-from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
 from sightline.metering.ledger import Ledger
 from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings
 from sightline.store.database import Database
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.databases import KINDS, fresh_database, postgres
 
 

@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from sightline.app import create_app
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import ConfigError
 from sightline.settings import EngineSpec, PriceSettings, Settings
+from sightline.testing.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +72,6 @@ async def test_prices_and_aliases_of_models_that_are_not_here_are_said(settings:
 
     said = [(line["event"], line["id"], line["models"]) for line in logs if line["log_level"] == "warning"]
     assert said == [
-        ("price_of_no_model", "sightline/scirpted", ["sightline/scripted"]),
-        ("alias_of_no_model", "sightline/other", ["sightline/scripted"]),
+        ("unknown_model_in_prices", "sightline/scirpted", ["sightline/scripted"]),
+        ("unknown_model_in_aliases", "sightline/other", ["sightline/scripted"]),
     ]

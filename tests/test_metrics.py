@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 
 from sightline import metrics
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
 from sightline.api.middleware import RequestLogMiddleware
+from sightline.auth.keys import Keys
 from sightline.core import NewKey, Usage
 from sightline.settings import ServerSettings, Settings
 from sightline.store.database import Database

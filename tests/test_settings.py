@@ -12,7 +12,7 @@ from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
 from sightline.settings import (
     BUNDLED,
-    RUNNING,
+    DEFAULT_MAX_RUNNING,
     TRANSCRIBER,
     EngineSpec,
     ImageLimits,
@@ -47,7 +47,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
         SIGHTLINE_DATA="/elsewhere",
     )
 
-    assert (settings.server.port, settings.server.max_body_bytes, settings.server.drain_s) == (3, 2, 1.0)
+    assert (settings.server.port, settings.server.max_body_bytes, settings.server.shutdown_timeout_s) == (3, 2, 1.0)
     assert settings.limits.max_in_flight == 1
     assert settings.data == Path("/elsewhere")
     assert settings.server.host == "127.0.0.1"
@@ -94,12 +94,21 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("server.port", -1), ("server.port", 65_536), ("server.max_body_bytes", 0), ("server.drain_s", -1)),
-        *(("server.drain_s", float("inf")), ("server.drain_s", float("nan")), ("images.max_images", 0)),
+        *(
+            ("server.port", -1),
+            ("server.port", 65_536),
+            ("server.max_body_bytes", 0),
+            ("server.shutdown_timeout_s", -1),
+        ),
+        *(
+            ("server.shutdown_timeout_s", float("inf")),
+            ("server.shutdown_timeout_s", float("nan")),
+            ("images.max_images", 0),
+        ),
         *(
             ("images.max_pixels", 0),
             ("limits.max_in_flight", 0),
-            ("limits.max_waiting", -1),
+            ("limits.max_queued", -1),
             ("images.cache_bytes", -1),
         ),
     ],
@@ -161,12 +170,12 @@ def test_other_model_is_refused_with_those_there_are() -> None:
 
 def test_each_vision_model_is_told_what_it_may_remember_of_pictures() -> None:
     """The engine's own option goes before; other kinds of engine take none."""
-    own = EngineSpec("genai", {"path": "m", "features_bytes": 5})
+    own = EngineSpec("genai", {"path": "m", "encoder_cache_bytes": 5})
     settings = Settings(engines=(EngineSpec("genai", {"path": "m"}), own, EngineSpec("scripted")))
 
-    specs = engine_specs(replace(settings, images=ImageLimits(features_bytes=7)))
+    specs = engine_specs(replace(settings, images=ImageLimits(encoder_cache_bytes=7)))
 
-    assert [spec.options.get("features_bytes") for spec in specs] == [7, 5, None]
+    assert [spec.options.get("encoder_cache_bytes") for spec in specs] == [7, 5, None]
 
 
 def test_price_of_an_alias_is_refused_for_nobody_would_be_charged_it() -> None:
@@ -176,10 +185,12 @@ def test_price_of_an_alias_is_refused_for_nobody_would_be_charged_it() -> None:
 
 def test_limits_by_which_no_body_can_be_held_are_refused() -> None:
     """Each body would be answered with 503, for ever."""
-    with pytest.raises(ConfigError, match=r"server\.max_held_bytes: 50,331,648 .* \(100,000,000\); allow 114,285,715"):
+    with pytest.raises(
+        ConfigError, match=r"server\.max_buffered_bytes: 50,331,648 .* \(100,000,000\); allow 114,285,715"
+    ):
         load_settings({"server.max_body_bytes": 100_000_000}, environ={})
 
-    load_settings({"server.max_body_bytes": 100_000_000, "server.max_held_bytes": 114_285_715}, environ={})
+    load_settings({"server.max_body_bytes": 100_000_000, "server.max_buffered_bytes": 114_285_715}, environ={})
 
 
 @pytest.mark.parametrize(("limits", "running"), [({}, 16), ({"max_running": 64}, 64)])
@@ -196,8 +207,8 @@ def test_a_vision_model_runs_as_many_requests_as_the_line_before_it_lets_through
 @pytest.mark.parametrize(
     ("card", "kinds"),
     [
-        ('{"read_characters": 640}', ["genai", "transcribe"]),
-        ('{"read_characters": 0}', ["genai"]),
+        ('{"ocr_max_chars": 640}', ["genai", "transcribe"]),
+        ('{"ocr_max_chars": 0}', ["genai"]),
         ('{"id": "a/b"}', ["genai"]),
         ("[]", ["genai"]),
         ("{", ["genai"]),
@@ -278,4 +289,4 @@ def test_upstream_model_that_has_pictures_read_brings_the_transcriber_once(tmp_p
     ]
 
     assert kinds == [[], ["transcribe"], ["transcribe"]]
-    assert [load(tmp_path, model.format(most)).max_running for most in (0, 900)] == [256, RUNNING]
+    assert [load(tmp_path, model.format(most)).max_running for most in (0, 900)] == [256, DEFAULT_MAX_RUNNING]

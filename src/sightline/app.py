@@ -12,15 +12,15 @@ from starlette.middleware import Middleware
 
 from sightline import metrics, traces
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
 from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.api.failures import on_http_exception, on_service_error
 from sightline.api.middleware import CancelOnDisconnectMiddleware, RequestLogMiddleware
 from sightline.api.routes import ROUTES
 from sightline.api.runtime import Runtime
+from sightline.auth.keys import Keys
 from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue
-from sightline.engines.process import ProcessEngine
+from sightline.engines.process.supervisor import ProcessEngine
 from sightline.errors import ConfigError, ServiceError
 from sightline.images.cache import ImageCache
 from sightline.images.pool import ImagePool
@@ -81,7 +81,7 @@ def create_app(
                 await asyncio.gather(*(engine.stop() for engine in running))
                 database.close()
 
-    body_budget = BodyBudget(settings.server.max_held_bytes, settings.server.body_s)
+    body_budget = BodyBudget(settings.server.max_buffered_bytes, settings.server.body_timeout_s)
     app = Starlette(
         routes=ROUTES,
         lifespan=lifespan,
@@ -99,7 +99,7 @@ def create_app(
 
 def make_engines(settings: Settings) -> list[Engine]:
     """The engines that the settings name: models in processes of their own, and pools of servers elsewhere."""
-    engines = [ProcessEngine(spec, settings.limits.engine_silence_s) for spec in engine_specs(settings)]
+    engines = [ProcessEngine(spec, settings.limits.engine_watchdog_s) for spec in engine_specs(settings)]
     return [*engines, *upstream_engines(settings)]
 
 
@@ -152,8 +152,8 @@ def _warn_of_unknown_models(settings: Settings, ids: Sequence[str]) -> None:
     for name in settings.prices:
         if name not in ids:
             meaning = "no model here has this id, so this price is never charged; a model without a price is free"
-            log.warning("price_of_no_model", id=name, meaning=meaning, models=ids)
+            log.warning("unknown_model_in_prices", id=name, meaning=meaning, models=ids)
     for alias, name in settings.aliases.items():
         if name not in ids:
             meaning = "no model here has this id, so requests for its alias are refused"
-            log.warning("alias_of_no_model", alias=alias, id=name, meaning=meaning, models=ids)
+            log.warning("unknown_model_in_aliases", alias=alias, id=name, meaning=meaning, models=ids)

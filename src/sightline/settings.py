@@ -19,7 +19,7 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
-from sightline import checks
+from sightline import settings_validation
 from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
 
@@ -27,14 +27,14 @@ TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
 BUNDLED = {"sightline/peek-12m/bf-16": "peek-12m"}
 """Vision models that come with the package, and their folders."""
-USUAL = ("sightline/peek-12m/bf-16", TRANSCRIBER)
+DEFAULT_MODELS = ("sightline/peek-12m/bf-16", TRANSCRIBER)
 """The models that run unless others are named."""
-RUNNING = 16
+DEFAULT_MAX_RUNNING = 16
 _STRICT = ConfigDict(extra="forbid")
 _SERVER = r"^https?://[^/@\s?#]+(/[^\s?#@]*)?$"
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-ServerUrl = Annotated[str, Field(pattern=_SERVER), AfterValidator(checks.address)]
+ServerUrl = Annotated[str, Field(pattern=_SERVER), AfterValidator(settings_validation.address)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class ServerSettings:
     """Where the service listens, how much it reads, how long it waits for clients and lets running requests finish.
 
     With `reuse_port` several processes listen on one port: further ones beside it, or a new one that takes it over.
-    `head_s` and `body_s` are for a request's head and body to arrive, `write_s` for a client to go on reading its
-    answer, `keep_alive_s` for the next request on a connection. `max_held_bytes` is for the bodies of all requests.
-    `open_metrics` shows `/metrics` to callers without a key.
+    `header_timeout_s` and `body_timeout_s` are for a request's head and body to arrive, `write_timeout_s` for a client
+    to go on reading its answer, `keep_alive_timeout_s` for the next request on a connection. `max_buffered_bytes` is
+    for the bodies of all requests. `open_metrics` shows `/metrics` to callers without a key.
     """
 
     __pydantic_config__ = _STRICT
@@ -64,13 +64,13 @@ class ServerSettings:
     reuse_port: bool = False
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
-    max_held_bytes: AtLeastOne = 50_331_648
+    max_buffered_bytes: AtLeastOne = 50_331_648
     max_connections: AtLeastOne = 16_384
-    head_s: Seconds = 10.0
-    body_s: Seconds = 30.0
-    write_s: Seconds = 30.0
-    keep_alive_s: Seconds = 15.0
-    drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    header_timeout_s: Seconds = 10.0
+    body_timeout_s: Seconds = 30.0
+    write_timeout_s: Seconds = 30.0
+    keep_alive_timeout_s: Seconds = 15.0
+    shutdown_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     open_metrics: bool = False
 
 
@@ -78,8 +78,9 @@ class ServerSettings:
 class ImageLimits:
     """What one request may send: images, pixels and longest side of each (from the header), scans of a JPEG.
 
-    `max_kept_bytes` is for pictures that decoders must hold whole (progressive, interlaced); `cache_bytes` is for
-    decoded pictures of past requests, `features_bytes` for what a model's vision encoder made of them, each model.
+    `max_full_decode_bytes` is for pictures that decoders must hold whole (progressive, interlaced); `cache_bytes` is
+    for decoded pictures of past requests, `encoder_cache_bytes` for what a model's vision encoder made of them, each
+    model.
     """
 
     __pydantic_config__ = _STRICT
@@ -88,9 +89,9 @@ class ImageLimits:
     max_pixels: AtLeastOne = 25_000_000
     max_side_px: AtLeastOne = 65_535
     max_jpeg_scans: Annotated[int, Field(ge=1, le=10_000)] = 100
-    max_kept_bytes: AtLeastOne = 160_000_000
+    max_full_decode_bytes: AtLeastOne = 160_000_000
     cache_bytes: Annotated[int, Field(ge=0)] = 64_000_000
-    features_bytes: Annotated[int, Field(ge=0)] = 64_000_000
+    encoder_cache_bytes: Annotated[int, Field(ge=0)] = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +99,16 @@ class RequestLimits:
     """How many requests run at once and how many wait, a model, before further ones are refused with 503.
 
     `max_running` is 16 by default, or, where `[[upstreams]]` alone answer, what their servers take. `max_in_flight` is
-    for all models together, running or waiting. `engine_silence_s` is how long an engine that has requests may give no
+    for all models together, running or waiting. `engine_watchdog_s` is how long an engine that has requests may give no
     piece of any answer before it is taken to hang: those requests end with 504, it starts again.
     """
 
     __pydantic_config__ = _STRICT
 
     max_running: AtLeastOne | None = None
-    max_waiting: Annotated[int, Field(ge=0)] = 48
+    max_queued: Annotated[int, Field(ge=0)] = 48
     max_in_flight: AtLeastOne = 256
-    engine_silence_s: Seconds = 300.0
+    engine_watchdog_s: Seconds = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class UpstreamModel:
     """A model of an upstream: its id there, and what is not to be asked of the upstream or cannot be.
 
     `image` is how it turns pictures into tokens, or the name of a family that is known (`IMAGE_RULES` of the engine).
-    Up to `read_characters` of each picture's text are read here and stand beside it in the prompt; `repeats_question`
+    Up to `ocr_max_chars` of each picture's text are read here and stand beside it in the prompt; `prompt_repetition`
     says a text in front of pictures again behind them.
     """
 
@@ -150,8 +151,8 @@ class UpstreamModel:
     max_images: AtLeastOne | None = None
     supported_parameters: frozenset[str] | None = None
     description: str = ""
-    read_characters: Annotated[int, Field(ge=0, le=10_000)] = 0
-    repeats_question: bool = False
+    ocr_max_chars: Annotated[int, Field(ge=0, le=10_000)] = 0
+    prompt_repetition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +161,10 @@ class UpstreamSettings:
 
     `key_env` names the environment variable that holds their key; `key` is what it held. `models` maps our ids to
     theirs; without any, all that they list are served. `reserved` are further spellings that are kept from acting as
-    control tokens. An upstream is left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and
-    does not answer when asked, fails repeatedly or lies; a stream that stands still for `idle_s` is given up, and a
-    plain answer, of which nothing is heard before its end, after `answer_s`. `trust_env`: proxies that the
-    environment names are used.
+    control tokens. An upstream is left out when it cannot be reached within `connect_timeout_s`, says nothing for
+    `health_timeout_s` and does not answer when asked, fails repeatedly or lies; a stream that stands still for
+    `idle_timeout_s` is given up, and a plain answer, of which nothing is heard before its end, after
+    `request_timeout_s`. `trust_env`: proxies that the environment names are used.
     """
 
     __pydantic_config__ = _STRICT
@@ -173,11 +174,11 @@ class UpstreamSettings:
     key: SecretStr | None = None
     models: dict[str, UpstreamModel] = field(default_factory=dict)
     reserved: tuple[str, ...] = ()
-    max_outstanding: AtLeastOne = 256
-    connect_s: Seconds = 0.8
-    slow_s: Seconds = 1.0
-    idle_s: Seconds = 60.0
-    answer_s: Seconds = 600.0
+    max_concurrency: AtLeastOne = 256
+    connect_timeout_s: Seconds = 0.8
+    health_timeout_s: Seconds = 1.0
+    idle_timeout_s: Seconds = 60.0
+    request_timeout_s: Seconds = 600.0
     trust_env: bool = False
 
 
@@ -192,7 +193,7 @@ class Settings:
 
     __pydantic_config__ = _STRICT
 
-    data: Annotated[Path, AfterValidator(checks.folder)] = Path("~/.sightline")
+    data: Annotated[Path, AfterValidator(settings_validation.folder)] = Path("~/.sightline")
     database: SecretStr | None = None
     redis: SecretStr | None = None
     traces: bool = False
@@ -211,8 +212,8 @@ class Settings:
         if self.limits.max_running is not None:
             return self.limits.max_running
         if engine_specs(self):
-            return RUNNING
-        return max(len(pool.urls) * pool.max_outstanding for pool in self.upstreams)
+            return DEFAULT_MAX_RUNNING
+        return max(len(pool.urls) * pool.max_concurrency for pool in self.upstreams)
 
     @property
     def database_url(self) -> str:
@@ -265,14 +266,14 @@ def settings_of(tree: Mapping[str, Any]) -> Settings:
     try:
         settings = TypeAdapter(Settings).validate_python(tree)
     except ValidationError as error:
-        lines = [checks.in_words(item) for item in error.errors()]
+        lines = [settings_validation.in_words(item) for item in error.errors()]
         raise ConfigError("\n".join(lines)) from error
     for name in settings.prices.keys() & settings.aliases.keys():
         raise ConfigError(f"prices.{name}: is an alias; what is charged is the price of {settings.aliases[name]}")
-    body, held = settings.server.max_body_bytes, settings.server.max_held_bytes
-    if held < (least := checks.least_held_bytes(body)):
+    body, held = settings.server.max_body_bytes, settings.server.max_buffered_bytes
+    if held < (least := settings_validation.least_held_bytes(body)):
         message = f"{held:,} bytes cannot hold a body of server.max_body_bytes ({body:,}); allow {least:,} or more"
-        raise ConfigError(f"server.max_held_bytes: {message}")
+        raise ConfigError(f"server.max_buffered_bytes: {message}")
     return settings
 
 
@@ -333,12 +334,15 @@ def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
 
     The transcriber is among them where a model has pictures read.
     """
-    usual = () if settings.upstreams else tuple(map(engine_spec, USUAL))
+    usual = () if settings.upstreams else tuple(map(engine_spec, DEFAULT_MODELS))
     specs = settings.engines or usual
-    reads = any(model.read_characters for pool in settings.upstreams for model in pool.models.values())
+    reads = any(model.ocr_max_chars for pool in settings.upstreams for model in pool.models.values())
     if (reads or any(map(_reads, specs))) and all(spec.kind != "transcribe" for spec in specs):
         specs = (*specs, engine_spec(TRANSCRIBER))
-    shares = {"features_bytes": settings.images.features_bytes, "max_running": settings.limits.max_running or RUNNING}
+    shares = {
+        "encoder_cache_bytes": settings.images.encoder_cache_bytes,
+        "max_running": settings.limits.max_running or DEFAULT_MAX_RUNNING,
+    }
     return tuple(replace(spec, options=shares | spec.options) if spec.kind == "genai" else spec for spec in specs)
 
 
@@ -348,7 +352,7 @@ def _reads(spec: EngineSpec) -> bool:
         return False
     card = Path(str(spec.options.get("path", ""))) / "sightline.json"
     try:
-        return bool(json.loads(card.read_bytes()).get("read_characters"))
+        return bool(json.loads(card.read_bytes()).get("ocr_max_chars"))
     except (OSError, ValueError, AttributeError):
         return False
 

@@ -243,10 +243,10 @@ async def test_leaver_in_the_line_frees_its_place_at_once() -> None:
 )
 async def test_leaver_at_the_instant_of_its_turn_hands_it_on(steps: str) -> None:
     admission = Admission(1, 5)
-    running, leaver, following = requests = await fill(admission, "a", "a", "b")
+    running, client, following = requests = await fill(admission, "a", "a", "b")
     does: dict[str, Callable[[], Awaitable[None] | bool | None]] = {
         "end": running.end,
-        "cancel": leaver.task.cancel,
+        "cancel": client.task.cancel,
     }
 
     for step in steps.split():
@@ -256,7 +256,7 @@ async def test_leaver_at_the_instant_of_its_turn_hands_it_on(steps: str) -> None
             does[step]()
     await turns()
 
-    assert leaver.task.cancelled()
+    assert client.task.cancelled()
     assert following.has_permit
     await end_all(admission, requests)
 
@@ -308,10 +308,10 @@ operations = st.lists(
 
 
 @always
-@given(max_running=st.integers(1, 3), max_waiting=st.integers(0, 4), steps=operations)
-def test_no_order_of_events_loses_a_place(max_running: int, max_waiting: int, steps: list[tuple[str, object]]) -> None:
+@given(max_running=st.integers(1, 3), max_queued=st.integers(0, 4), steps=operations)
+def test_no_order_of_events_loses_a_place(max_running: int, max_queued: int, steps: list[tuple[str, object]]) -> None:
     async def play() -> None:
-        admission, requests = Admission(max_running, max_waiting), list[Request]()
+        admission, requests = Admission(max_running, max_queued), list[Request]()
         for kind, which in steps:
             if kind == "come":
                 requests.append(Request(admission, str(which)))
@@ -325,7 +325,7 @@ def test_no_order_of_events_loses_a_place(max_running: int, max_waiting: int, st
                     request.end(ZeroDivisionError() if kind == "fail" else None)
             for queue in admission._queues.values():
                 assert queue.running <= max_running
-                assert queue.waiting <= max_waiting
+                assert queue.waiting <= max_queued
                 assert not queue.waiting or queue.running == max_running
         await turns()
         assert admission.in_flight == sum(not request.task.done() for request in requests)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_request_of_several_answers_takes_a_place_for_each() -> None:
-    admission = Admission(max_running=4, max_waiting=4)
+    admission = Admission(max_running=4, max_queued=4)
     first, second = Request(admission, "many", permits=3), Request(admission, "many", permits=3)
     await turns()
     small = Request(admission, "few")
@@ -26,7 +26,7 @@ async def test_request_of_several_answers_takes_a_place_for_each() -> None:
 
 
 async def test_key_with_fewer_answers_has_its_turn_between_those_of_one_with_many() -> None:
-    admission = Admission(max_running=4, max_waiting=8)
+    admission = Admission(max_running=4, max_queued=8)
     many = [Request(admission, "many", permits=4) for _ in range(3)]
     await turns()
     few = Request(admission, "few")
@@ -43,7 +43,7 @@ async def test_key_with_fewer_answers_has_its_turn_between_those_of_one_with_man
 
 
 async def test_more_answers_than_places_take_them_all() -> None:
-    admission = Admission(max_running=2, max_waiting=1)
+    admission = Admission(max_running=2, max_queued=1)
     request = Request(admission, permits=8)
     await turns()
 
@@ -53,7 +53,7 @@ async def test_more_answers_than_places_take_them_all() -> None:
 
 
 async def test_several_answers_do_not_wait_where_nobody_may() -> None:
-    admission = Admission(max_running=4, max_waiting=0)
+    admission = Admission(max_running=4, max_queued=0)
     running = Request(admission)
     await turns()
 
@@ -63,7 +63,7 @@ async def test_several_answers_do_not_wait_where_nobody_may() -> None:
 
 
 async def test_who_leaves_the_line_does_not_hold_up_those_behind() -> None:
-    admission = Admission(max_running=4, max_waiting=4)
+    admission = Admission(max_running=4, max_queued=4)
     running, large = Request(admission), Request(admission, "large", permits=4)
     await turns()
     small = Request(admission, "small")

@@ -10,8 +10,8 @@ import pytest
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
-from sightline.admission.keys import Keys
 from sightline.api.routes import ROUTES
+from sightline.auth.keys import Keys
 from sightline.core import PERMISSIONS, NewKey
 from support.bodies import CHAT, chat
 from support.failures import assert_error

@@ -16,11 +16,11 @@ from starlette.applications import Starlette
 from sightline import failpoints
 from sightline.api.runtime import Runtime
 from sightline.core import KeyLimits, SpendingLimit
-from sightline.engines.scripted import ScriptedEngine
 from sightline.pipeline.run import Pipeline
 from sightline.settings import PriceSettings, Settings
 from sightline.store.database import Database
 from sightline.store.tables import ledger
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import Call, until
 from support.bodies import CHAT, SCRIPTED, chat, image, raw
 from support.failures import assert_error

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from sightline import failpoints
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import PERMISSIONS, NewKey
 from sightline.metering.quota import period_of
 from sightline.store.database import Database
@@ -37,7 +37,7 @@ PLAIN = {
     "spend_limit": None,
     "spend_period": None,
     "spent": None,
-    "set_aside": None,
+    "reserved": None,
 }
 
 
@@ -85,14 +85,14 @@ async def test_terms_and_what_is_spent_are_shown(admin: httpx2.AsyncClient, data
     }
     made = (await admin.post(KEYS, json={"name": "Ada", **terms})).json()
     assert {name: made[name] for name in terms} == {**terms, "spend_limit": "5"}
-    assert (made["spent"], made["set_aside"]) == ("0", "0")
+    assert (made["spent"], made["reserved"]) == ("0", "0")
 
     period = period_of("day", datetime.now(UTC))
     row = {"key_id": made["id"], "period": period, "reserved_nanos": 1, "settled_nanos": 250_000_000}
     database.transaction(lambda connection: connection.execute(insert(key_spend).values(row)))
 
     shown = (await admin.get(f"{KEYS}/{made['id']}")).json()
-    assert (shown["spent"], shown["set_aside"]) == ("0.25", "0.000000001")
+    assert (shown["spent"], shown["reserved"]) == ("0.25", "0.000000001")
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from sightline.admission.admit import Admission
 from sightline.api.failures import response_of
 from sightline.api.runtime import Runtime
 from sightline.app import create_app
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import MOST_PROBLEMS, RateLimitExceeded
 from sightline.pipeline.run import Pipeline
 from sightline.settings import ServerSettings, Settings
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import Call
 from support.bodies import CHAT, TOOL, chat, events, image, raw
 from support.failures import assert_error, assert_error_body

@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 
 from sightline.admission.admit import Admission
-from sightline.engines.scripted import ScriptedEngine
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.failures import assert_error
 
 pytestmark = pytest.mark.anyio
@@ -22,8 +22,8 @@ SCRIPTED = {
     "description": "A scripted engine for tests.",
     "context_length": 4096,
     "max_images": 2,
-    "read_characters": 0,
-    "repeats_question": False,
+    "ocr_max_chars": 0,
+    "prompt_repetition": False,
     "characters_per_token": 4,
     "architecture": {
         "input_modalities": ["text", "image"],

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return replace(settings, limits=RequestLimits(max_running=1, max_waiting=0))
+    return replace(settings, limits=RequestLimits(max_running=1, max_queued=0))
 
 
 async def test_full_line_refuses_a_request_of_which_only_the_head_has_come(

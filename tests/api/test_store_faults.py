@@ -22,11 +22,11 @@ from sqlalchemy.exc import DBAPIError
 
 from sightline import failpoints
 from sightline.core import SpendingLimit
-from sightline.engines.scripted import ScriptedEngine
 from sightline.metering import ledger as ledger_module
 from sightline.pipeline import accounting
 from sightline.store.database import Database
 from sightline.store.tables import ledger
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import until
 from support.bodies import CHAT, chat, events
 from support.databases import fresh_database, postgres_process

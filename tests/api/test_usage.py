@@ -15,8 +15,8 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from sightline.admission.keys import Keys
 from sightline.api import usage as usage_module
+from sightline.auth.keys import Keys
 from sightline.core import NewKey, Permission
 from sightline.errors import StoreUnavailable
 from sightline.metering.audit import check

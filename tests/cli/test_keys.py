@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from sightline import __version__
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.cli import terminal
 from sightline.cli.main import app
 from sightline.metering.quota import period_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import NewKey
 from sightline.store.database import Database
 from support.bodies import CHAT, chat, image, raw

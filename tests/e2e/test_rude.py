@@ -176,12 +176,12 @@ def test_client_that_expects_100_is_refused_before_it_sends(service: Running) ->
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_leaver_with_a_request_in_waiting_frees_its_place(
+def test_client_that_leaves_with_a_request_in_waiting_frees_its_place(
     tmp_path_factory: pytest.TempPathFactory, stream: bool
 ) -> None:
     """uvicorn tells only the latest request of a connection that the client has left, and reads no more to see it."""
     toml = "[limits]\nmax_in_flight = 1\n"
-    with Running(tmp_path_factory.mktemp("leaver"), step_s=0.2, toml=toml) as service:
+    with Running(tmp_path_factory.mktemp("leaving"), step_s=0.2, toml=toml) as service:
         key = service.wait_for(r"INFERENCE_API_KEY=(sk-sl-\S+)")
         long = raw("word " * 300, stream=stream)
         with RawClient(service.url) as client:

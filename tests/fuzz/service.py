@@ -10,16 +10,16 @@ import httpx2
 import structlog
 
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
 from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
+from sightline.auth.keys import Keys
 from sightline.core import NewKey
-from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
 from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.settings import Settings
 from sightline.store.database import Database
+from sightline.testing.scripted_engine import ScriptedEngine
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ async def test_what_cannot_be_shown_is_not_held() -> None:
             return Decoded(b"12", 1, 1, ())
 
     cache = ImageCache(1_000_000)
-    image = EncodedImage(b"x", "image/png", "png", 1, 1, "low", "messages", "1", is_plain=False)
+    image = EncodedImage(b"x", "image/png", "png", 1, 1, "low", "messages", "1", is_passthrough_safe=False)
 
     with pytest.raises(ValueError, match="reshape"):
         await Preprocessor(Amiss(), cache).prepare([image], PAGE, "key")

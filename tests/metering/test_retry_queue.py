@@ -47,8 +47,8 @@ async def test_an_outcome_is_written_though_the_account_is_full(
 
 async def test_one_that_costs_more_than_its_account_had_left_keeps_nobody_else_out(process: Process) -> None:
     """Tokens are counted, not estimated: the next request of the key finds that much less."""
-    leaver = entry(limit=LIMIT)
-    reservation = Reservation(process.ledger, leaver, streams=False)
+    client = entry(limit=LIMIT)
+    reservation = Reservation(process.ledger, client, streams=False)
     await reservation.begin()
 
     reservation.cancel(LEFT.usage, Cost(1200, 300), [])

@@ -14,6 +14,7 @@ import sightline
 from sightline.admission.admit import Admission
 from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.app import compose
+from sightline.client.models import KnownModel
 from sightline.core import Detail, GenerateRequest, ImagePart, Message, SamplingParams, TextPart, ViewPixels
 from sightline.engines.genai import GenAIEngine
 from sightline.engines.genai.loading import Limits, load
@@ -21,7 +22,6 @@ from sightline.engines.genai.model import read_model
 from sightline.engines.genai.sampling import generation_config
 from sightline.images.pool import ImagePool
 from sightline.pipeline.run import Completed, Pipeline, Preview
-from sightline.sender.models import KnownModel
 from sightline.settings import BUNDLED, Settings
 from support.bodies import image, text
 from support.engines import answer

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sightline.core import Delta, GenerateRequest, Message, SamplingParams, TextPart, ViewPixels
-from sightline.engines.scripted import ScriptedEngine
 from sightline.pipeline.fanout import fan_out
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.bodies import SCRIPTED
 
 pytestmark = pytest.mark.anyio

@@ -12,12 +12,12 @@ from sightline.admission.admit import Admission
 from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.app import compose
 from sightline.core import GenerateRequest, Usage
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import EngineOverloaded, InvalidRequest, UnsupportedParameter
 from sightline.images.pool import ImagePool
 from sightline.metering.ledger import Ledger
 from sightline.pipeline.run import Completed, Pipeline
 from sightline.settings import Settings
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import until
 from support.bodies import image
 from support.pictures import picture

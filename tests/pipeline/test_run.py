@@ -14,7 +14,6 @@ from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.app import compose
 from sightline.core import Delta, GenerateRequest, Usage
 from sightline.engines.catalogue import check
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import (
     EngineError,
     EngineUnavailable,
@@ -28,6 +27,7 @@ from sightline.metering.ledger import IdempotencyKey, Ledger
 from sightline.pipeline.fanout import Pieces
 from sightline.pipeline.run import Completed, Pipeline
 from sightline.settings import PriceSettings, Settings
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import until
 from support.bodies import SCRIPTED, image
 from support.permits import admitted
@@ -75,7 +75,7 @@ async def test_pictures_decoded_for_one_detail_are_not_taken_for_another(pipelin
 async def test_the_receipt_says_that_a_server_elsewhere_may_read_the_picture(
     settings: Settings, engine: ScriptedEngine, build: Callable[..., Pipeline]
 ) -> None:
-    engine._info = replace(engine._info, read_there=1000)
+    engine._info = replace(engine._info, upstream_ocr_chars=1000)
     pipeline, request = build(settings, engine), chat("a", image())
 
     preview = await pipeline.preview(request, context())
@@ -83,7 +83,7 @@ async def test_the_receipt_says_that_a_server_elsewhere_may_read_the_picture(
 
     assert isinstance(last, Completed)
     assert "its server may read up to 1,000 characters of its text to the model" in last.images[0].actions
-    assert last.images[0].read_characters == 0
+    assert last.images[0].ocr_max_chars == 0
     assert preview.images[0].actions == last.images[0].actions
 
 

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from PIL import Image, ImageDraw, ImageFont
 
 import sightline
+from sightline.client.models import known_models
 from sightline.core import ChatRequest, Delta, GenerateRequest, ImagePart, Message, TextPart, ToolCall
 from sightline.engines.base import Deltas, GeneratorDeltas
 from sightline.engines.pagetext.engine import TranscriptionEngine
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import EngineUnavailable, InvalidRequest
 from sightline.images.source import open_image
 from sightline.pipeline.estimate import estimate
@@ -25,8 +25,8 @@ from sightline.pipeline.fanout import Pieces
 from sightline.pipeline.run import Completed, Pipeline
 from sightline.prompting.format import quoted
 from sightline.prompting.page_text import insert_page_texts
-from sightline.sender.models import known_models
-from sightline.settings import BUNDLED, RUNNING, ImageLimits, Settings
+from sightline.settings import BUNDLED, DEFAULT_MAX_RUNNING, ImageLimits, Settings
+from sightline.testing.scripted_engine import ScriptedEngine
 from sightline.wire.parse import parse_chat
 from support.bodies import image, raw
 from support.pictures import encoded, picture
@@ -76,7 +76,7 @@ def transcriber(loaded: Transcriber) -> Transcriber:
 @pytest.fixture
 async def reading() -> AsyncIterator[ScriptedEngine]:
     """A model that repeats its prompt, and has its pictures read."""
-    engine = ScriptedEngine(read_characters=MOST)
+    engine = ScriptedEngine(ocr_max_chars=MOST)
     await engine.start()
     yield engine
     await engine.stop()
@@ -113,7 +113,7 @@ async def test_text_stands_in_quotes_behind_its_picture(pipeline: Pipeline) -> N
 
     one, two = "Total 41.50", "Total 7.20\nPaid"
     assert text == f"first [32x32] {quoted(one)} [32x32] {quoted(two)} last"
-    assert [receipt.read_characters for receipt in end.images] == [len(one), len(two)]
+    assert [receipt.ocr_max_chars for receipt in end.images] == [len(one), len(two)]
 
 
 async def test_what_is_read_is_counted_as_text_and_previewed(pipeline: Pipeline) -> None:
@@ -134,7 +134,7 @@ async def test_the_receipt_says_when_a_picture_has_more_text_than_the_model_was_
     _, whole = await answer(pipeline, chat(image(page(*lines[:5])), "What?"))
     text, cut = await answer(pipeline, chat(image(page(*lines)), "What?"))
 
-    given = cut.images[0].read_characters
+    given = cut.images[0].ocr_max_chars
     assert MOST - 30 < given <= MOST
     assert cut.images[0].actions[-1] == f"the model was given the first {given} characters of its text"
     assert lines[-1] not in text
@@ -166,7 +166,7 @@ async def test_a_picture_without_text_stands_alone(pipeline: Pipeline) -> None:
     text, end = await answer(pipeline, chat(image(picture()), "What?"))
 
     assert text == "[32x32] What?"
-    assert end.images[0].read_characters == 0
+    assert end.images[0].ocr_max_chars == 0
 
 
 async def test_a_picture_is_read_once_for_a_key_and_again_for_another(
@@ -187,7 +187,7 @@ async def test_long_text_ends_with_a_whole_line(pipeline: Pipeline) -> None:
 
     read = text.split('"""')[1].strip("\n").split("\n")
     assert read == [f"{number} {line}" for number, line in enumerate(lines[: len(read)], 1)]
-    assert MOST - len(lines[0]) <= end.images[0].read_characters <= MOST
+    assert MOST - len(lines[0]) <= end.images[0].ocr_max_chars <= MOST
 
 
 async def test_a_model_that_wants_no_text_has_nothing_read(
@@ -213,12 +213,12 @@ async def test_without_a_transcriber_the_request_is_refused_and_says_which(
 
 def test_what_may_be_read_is_set_aside() -> None:
     request = chat(image(picture()), image(picture()), "What?")
-    model, plain = (ScriptedEngine(read_characters=most)._info for most in (MOST, 0))
+    model, plain = (ScriptedEngine(ocr_max_chars=most)._info for most in (MOST, 0))
 
     more, less = (estimate(request, one, assumed_tokens=10).prompt_tokens for one in (model, plain))
 
     assert more - less == 2 * (2 * MOST) // 4
-    elsewhere = changed(plain, read_there=MOST)
+    elsewhere = changed(plain, upstream_ocr_chars=MOST)
     assert estimate(request, elsewhere, assumed_tokens=10).prompt_tokens == more
 
 
@@ -241,10 +241,10 @@ def test_what_is_set_aside_covers_what_a_model_that_spells_is_given(model_id: st
     request = parse_chat(raw(*content), partial(open_image, limits=ImageLimits()))
 
     (model,) = known_models([model_id])
-    set_aside = estimate(request, model.info, assumed_tokens=10).prompt_tokens
+    reserved = estimate(request, model.info, assumed_tokens=10).prompt_tokens
     told = sightline.estimate([data], messages=[{"role": "user", "content": content}], model=model_id)
 
-    assert told.requests[0].input_tokens <= set_aside <= 3 * told.requests[0].input_tokens
+    assert told.requests[0].input_tokens <= reserved <= 3 * told.requests[0].input_tokens
 
 
 def test_messages_without_pictures_stay_as_they_are() -> None:
@@ -261,7 +261,7 @@ def test_calls_and_results_of_tools_stay_beside_what_was_read() -> None:
 
 
 async def test_no_more_pages_are_read_at_once_than_a_model_runs(pipeline: Pipeline, transcriber: Transcriber) -> None:
-    requests = [chat(image(page(f"Gate {number}"))) for number in range(2 * RUNNING)]
+    requests = [chat(image(page(f"Gate {number}"))) for number in range(2 * DEFAULT_MAX_RUNNING)]
 
     reading = pipeline._reader.read
     told = await asyncio.gather(
@@ -271,5 +271,5 @@ async def test_no_more_pages_are_read_at_once_than_a_model_runs(pipeline: Pipeli
         )
     )
 
-    assert [one.text.split()[-1] for one in told] == [str(number) for number in range(2 * RUNNING)]
-    assert 1 < transcriber.most <= RUNNING
+    assert [one.text.split()[-1] for one in told] == [str(number) for number in range(2 * DEFAULT_MAX_RUNNING)]
+    assert 1 < transcriber.most <= DEFAULT_MAX_RUNNING

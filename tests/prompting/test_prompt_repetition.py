@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from sightline.core import ImagePart, Message, Part, TextPart
-from sightline.engines.scripted import ScriptedEngine
 from sightline.pipeline.estimate import estimate
 from sightline.pipeline.fanout import Pieces
 from sightline.pipeline.run import Completed, Pipeline
 from sightline.prompting.format import MOST_REPEATED
 from sightline.prompting.prompt_repetition import images_before_repetition, repeat_questions
 from sightline.settings import Settings
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.bodies import image
 from support.pictures import picture
 from support.requests import chat, context, events
@@ -28,7 +28,7 @@ SAID = "the text in front of it was said again behind it"
 @pytest.fixture
 async def pipeline(settings: Settings, build: Callable[..., Pipeline]) -> AsyncIterator[Pipeline]:
     """Of a model that repeats its prompt."""
-    engine = ScriptedEngine(repeats_question=True)
+    engine = ScriptedEngine(prompt_repetition=True)
     await engine.start()
     yield build(settings, engine)
     await engine.stop()
@@ -86,7 +86,7 @@ def test_every_message_keeps_its_parts_and_says_its_own_again() -> None:
     assert repeat_questions(extended) == extended
 
 
-@pytest.mark.parametrize("where", ["repeats_question", "repeated_there"])
+@pytest.mark.parametrize("where", ["prompt_repetition", "upstream_prompt_repetition"])
 def test_it_is_set_aside(where: str) -> None:
     text = "What is it?!" * 8
     plain = ScriptedEngine()._info

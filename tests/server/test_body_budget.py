@@ -23,14 +23,16 @@ Begin = Callable[[], Call]
 
 
 @pytest.fixture
-def body_s() -> float:
+def body_timeout_s() -> float:
     """Long enough for any machine; tests of the deadline have their own."""
     return 60.0
 
 
 @pytest.fixture
-def settings(settings: Settings, body_s: float) -> Settings:
-    return replace(settings, server=replace(settings.server, max_held_bytes=HELD_BYTES, body_s=body_s))
+def settings(settings: Settings, body_timeout_s: float) -> Settings:
+    return replace(
+        settings, server=replace(settings.server, max_buffered_bytes=HELD_BYTES, body_timeout_s=body_timeout_s)
+    )
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def headers(call: Call) -> dict[bytes, bytes]:
     return dict(call.sent[0]["headers"])
 
 
-@pytest.mark.parametrize("body_s", [0.5])
+@pytest.mark.parametrize("body_timeout_s", [0.5])
 @pytest.mark.parametrize("pieces", [0, 1, 20])
 async def test_body_that_is_late_is_refused_and_the_connection_ends(begin: Begin, pieces: int) -> None:
     call = begin()
@@ -80,7 +82,7 @@ async def test_body_that_is_late_is_refused_and_the_connection_ends(begin: Begin
     assert headers(call)[b"connection"] == b"close"
 
 
-@pytest.mark.parametrize("body_s", [0.5])
+@pytest.mark.parametrize("body_timeout_s", [0.5])
 async def test_work_on_a_whole_body_has_no_deadline(begin: Begin, engine: object) -> None:
     engine.step_s = 0.2  # type: ignore[attr-defined]
     call = begin()

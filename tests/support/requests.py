@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sightline.admission.keys import ApiKey
+from sightline.auth.keys import ApiKey
 from sightline.core import ChatRequest, ConnectionState, KeyLimits
 from sightline.images.source import open_image
 from sightline.metering.ledger import IdempotencyKey

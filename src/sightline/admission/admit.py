@@ -22,7 +22,7 @@ counted; they take turns as others do."""
 
 
 class Admission:
-    """Hands out permits for `max_in_flight` requests: `max_running` run in a model, before which `max_waiting` wait.
+    """Hands out permits for `max_in_flight` requests: `max_running` run in a model, before which `max_queued` wait.
 
     Draining hands out none and lets those finish who run or wait.
     """
@@ -30,13 +30,13 @@ class Admission:
     def __init__(
         self,
         max_running: int,
-        max_waiting: int,
+        max_queued: int,
         max_in_flight: int = 256,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
         self._max_in_flight = max_in_flight
-        self._queues: defaultdict[str, FairQueue] = defaultdict(partial(FairQueue, max_running, max_waiting))
+        self._queues: defaultdict[str, FairQueue] = defaultdict(partial(FairQueue, max_running, max_queued))
         self._of_key: Counter[str] = Counter()
         self.in_flight = 0
         self.draining = False
@@ -44,7 +44,7 @@ class Admission:
     @classmethod
     def of(cls, settings: Settings) -> Admission:
         """Admission as the settings have it."""
-        return cls(settings.max_running, settings.limits.max_waiting, settings.limits.max_in_flight)
+        return cls(settings.max_running, settings.limits.max_queued, settings.limits.max_in_flight)
 
     @property
     def waiting(self) -> int:

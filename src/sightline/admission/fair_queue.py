@@ -38,11 +38,11 @@ class Waiter:
 
 
 class FairQueue:
-    """At most `max_running` permits are taken at once, at most `max_waiting` requests wait for one."""
+    """At most `max_running` permits are taken at once, at most `max_queued` requests wait for one."""
 
-    def __init__(self, max_running: int, max_waiting: int) -> None:
+    def __init__(self, max_running: int, max_queued: int) -> None:
         self._max_running = max_running
-        self._max_waiting = max_waiting
+        self._max_waiting = max_queued
         self._running: Counter[str] = Counter()
         self._taken = 0  # the sum of them
         self._waiting: OrderedDict[str, deque[Waiter]] = OrderedDict()  # the first key is next

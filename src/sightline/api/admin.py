@@ -13,10 +13,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sightline.admission.keys import PREFIX, ApiKey, Keys
 from sightline.api.auth import authenticate, same_origin
 from sightline.api.body import read_json_body
 from sightline.api.runtime import runtime_of
+from sightline.auth.keys import PREFIX, ApiKey, Keys
 from sightline.errors import KeyNotFound
 from sightline.log import get_logger
 from sightline.metering.prices import dollars
@@ -109,7 +109,7 @@ def _body(shown: ApiKey, spent: Spent | None, now: datetime) -> dict[str, Any]:
         "spend_limit": dollars(shown.spending.nanos) if shown.spending else None,
         "spend_period": shown.spending.period if shown.spending else None,
         "spent": dollars(spent.settled_nanos) if spent else None,
-        "set_aside": dollars(spent.reserved_nanos) if spent else None,
+        "reserved": dollars(spent.reserved_nanos) if spent else None,
     }
 
 

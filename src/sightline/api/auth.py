@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from sightline.admission.keys import ApiKey, check_model
 from sightline.api.runtime import runtime_of
+from sightline.auth.keys import ApiKey, check_model
 from sightline.core import Permission
 from sightline.errors import AuthenticationError, OriginNotAllowed
 

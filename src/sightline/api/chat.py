@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from sightline.admission.keys import ApiKey
 from sightline.admission.rate_limits.limiter import LimitReached, rate_headers
 from sightline.api.answer import EVENT_STREAM_TYPE, collect, frames, preview_body
 from sightline.api.auth import allow_model, authenticate
 from sightline.api.body import read_json_body
 from sightline.api.runtime import Runtime, runtime_of
+from sightline.auth.keys import ApiKey
 from sightline.core import ChatRequest
 from sightline.engines.catalogue import check
 from sightline.errors import InvalidRequest, ServiceError, UnsupportedParameter
@@ -89,7 +89,7 @@ async def _read(request: Request, *, runs: bool = True) -> tuple[ChatRequest, Re
     body = await read_json_body(request, runtime.settings.server.max_body_bytes)
     known = partial(runtime.pictures.facts, owner=key.id)
     try:
-        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images, facts_of=known))
+        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images, metadata_of=known))
     except RefusedChat as refused:
         raise _with_lacks(runtime, request, key, refused) from None
     allow_model(request, key, chat.model)

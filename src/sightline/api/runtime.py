@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
 from sightline.admission.rate_limits.limiter import RateLimits
-from sightline.images.facts import KnownPictures
+from sightline.auth.keys import Keys
+from sightline.images.metadata_cache import ImageMetadataCache
 from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings
 from sightline.store.database import Database
@@ -25,7 +25,7 @@ class Runtime:
     limits: RateLimits
     pipeline: Pipeline
     database: Database
-    pictures: KnownPictures = field(default_factory=KnownPictures)
+    pictures: ImageMetadataCache = field(default_factory=ImageMetadataCache)
 
 
 def runtime_of(request: Request) -> Runtime:

@@ -15,9 +15,9 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sightline.admission.keys import ApiKey
 from sightline.api.auth import authenticate
 from sightline.api.runtime import runtime_of
+from sightline.auth.keys import ApiKey
 from sightline.engines.catalogue import Catalogue
 from sightline.errors import InvalidRequest, PermissionDenied, Problem
 from sightline.metering.report_format import (

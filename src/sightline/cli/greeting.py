@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from shutil import which
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.cli.terminal import BASE_URL, err
 from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import ConfigError, ServiceError

@@ -51,8 +51,8 @@ def serve(
 ) -> None:
     """Run the service. On a first start it makes an API key and prints it, once.
 
-    Stop it with Ctrl-C or SIGTERM: running requests finish first, for up to server.drain_s (30 s); a second Ctrl-C does
-    not wait.
+    Stop it with Ctrl-C or SIGTERM: running requests finish first, for up to server.shutdown_timeout_s (30 s); a second
+    Ctrl-C does not wait.
     """
     flags = {
         "server.host": host,

@@ -16,10 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline.app import create_app, upstream_engines
 from sightline.cluster.arguments import ClusterArgs, check_shared, cluster_settings
-from sightline.cluster.engine import ReplicaEngine
+from sightline.engines.ray.engine import ReplicaEngine
 from sightline.log import configure_logging
 
-ANSWERING = (ReplicaState.RUNNING, ReplicaState.UPDATING, ReplicaState.RECOVERING, ReplicaState.PENDING_MIGRATION)
+ANSWERING = (
+    ReplicaState.RUNNING,
+    ReplicaState.UPDATING,
+    ReplicaState.RECOVERING,
+    ReplicaState.PENDING_MIGRATION,
+)
 """Replicas that Ray Serve sends requests to: also one that leaves its node, and all while the controller restarts."""
 
 

@@ -11,7 +11,7 @@ from sightline.settings import EngineSpec
 _FACTORIES = {
     "genai": "sightline.engines.genai:create",
     "transcribe": "sightline.engines.pagetext:create",
-    "scripted": "sightline.engines.scripted:create",
+    "scripted": "sightline.testing.scripted_engine:create",
 }
 
 

@@ -64,7 +64,7 @@ class Preprocessor:
         """What is seen of an image that need not be decoded; most wait for nothing and are not worth a task."""
         seen = views(encoding, image.width, image.height, image.detail)
         key = CacheKey(image.sha256, encoding, seen.detail, owner)
-        if encoding.forwarded and image.is_plain:
+        if encoding.forwarded and image.is_passthrough_safe:
             decoded = _as_it_came(image, seen)
             return PreparedImage(_file(image, decoded, key), write_receipt(image, decoded, encoding, sha256=key.sha256))
         held = self._cache.get(key)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sightline.admission.keys import ApiKey
 from sightline.admission.rate_limits.base import RateLimitStatus
+from sightline.auth.keys import ApiKey
 from sightline.core import ConnectionState
 from sightline.metering.ledger import IdempotencyKey
 

@@ -23,11 +23,11 @@ def estimate(request: ChatRequest, model: ModelInfo, *, assumed_tokens: int) -> 
     if model.image is not None:
         for image in request.images:
             image_tokens += views(model.image, image.width, image.height, image.detail).tokens
-    read = model.read_characters + model.read_there
+    read = model.ocr_max_chars + model.upstream_ocr_chars
     characters = read * 2 * len(request.images)  # the lines' numbers and letters, and ranks, come on top
     around = 0
     messages = request.messages
-    if model.repeats_question or model.repeated_there:
+    if model.prompt_repetition or model.upstream_prompt_repetition:
         messages = repeat_questions(messages)
     for message in messages:
         characters += sum(map(len, message.texts()))

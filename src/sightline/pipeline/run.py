@@ -137,13 +137,13 @@ class Pipeline:
         receipts = tuple([one.receipt for one in prepared])
         images = tuple([one.shown for one in prepared if not isinstance(one.shown, ImageFile)])
         files = tuple([one.shown for one in prepared if isinstance(one.shown, ImageFile)])
-        if model.read_there:
-            receipts = tuple([receipt.read_there(model.read_there) for receipt in receipts])
-        if model.repeats_question or model.repeated_there:
+        if model.upstream_ocr_chars:
+            receipts = tuple([receipt.upstream_ocr_chars(model.upstream_ocr_chars) for receipt in receipts])
+        if model.prompt_repetition or model.upstream_prompt_repetition:
             receipts = _followed(receipts, images_before_repetition(messages))
         page_texts: list[PageText] = []
-        if model.read_characters:
-            page_texts = await self._read(request.images, receipts, model.read_characters, context)
+        if model.ocr_max_chars:
+            page_texts = await self._read(request.images, receipts, model.ocr_max_chars, context)
             receipts = tuple([one.reading(*text) for one, text in zip(receipts, page_texts, strict=True)])
         messages = build_prompt(messages, model, [page.text for page in page_texts])
         return _Prepared(messages, receipts, images, files)

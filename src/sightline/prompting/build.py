@@ -14,7 +14,7 @@ def build_prompt(messages: Sequence[Message], model: ModelInfo, page_texts: Sequ
 
     A question is repeated as it was written, without the text of its images.
     """
-    if model.repeats_question:
+    if model.prompt_repetition:
         messages = repeat_questions(messages)
     if page_texts:
         messages = insert_page_texts(messages, page_texts)

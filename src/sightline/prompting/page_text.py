@@ -31,7 +31,7 @@ from sightline.engines.pagetext import MODEL_ID
 from sightline.errors import EngineUnavailable, ModelNotFound
 from sightline.images.preprocessor import Preprocessor
 from sightline.prompting.format import quoted, whole_lines
-from sightline.settings import RUNNING
+from sightline.settings import DEFAULT_MAX_RUNNING
 
 MAX_CACHED = 512
 """Texts kept for the next question about the same pictures: half a megabyte at a thousand characters each."""
@@ -60,7 +60,7 @@ class PageTextReader:
         self._preprocessor = preprocessor
         self._cached: OrderedDict[_Key, PageText] = OrderedDict()
         # A page is up to 13 MB of pixels, and models elsewhere take hundreds of requests at once.
-        self._slots = asyncio.Semaphore(RUNNING)
+        self._slots = asyncio.Semaphore(DEFAULT_MAX_RUNNING)
 
     async def read(
         self, image: EncodedImage, sha256: str, max_chars: int, *, number: int, request_id: str, owner: str

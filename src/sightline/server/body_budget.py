@@ -11,8 +11,8 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sightline.checks import LARGE_SHARE
 from sightline.errors import RequestTimeout, UploadRefused
+from sightline.settings_validation import LARGE_SHARE
 
 _SMALL_BYTES = 4096
 """An upload that holds less is not worth dropping: all the connections there may be hold less than the limit so."""
@@ -25,12 +25,12 @@ class BodyBudget:
     text are views of the body. An upload that has sent nothing for `silent_s` may be dropped for another's sake.
     """
 
-    def __init__(self, max_held_bytes: int, body_s: float, *, silent_s: float = 1.0) -> None:
-        self.body_s = body_s
+    def __init__(self, max_buffered_bytes: int, body_timeout_s: float, *, silent_s: float = 1.0) -> None:
+        self.body_timeout_s = body_timeout_s
         self.silent_s = silent_s
         self.held_bytes = 0
-        self._max_held_bytes = max_held_bytes
-        self._max_held_by_large_bytes = int(max_held_bytes * LARGE_SHARE)
+        self._max_held_bytes = max_buffered_bytes
+        self._max_held_by_large_bytes = int(max_buffered_bytes * LARGE_SHARE)
         self._arriving: dict[Upload, None] = {}  # the one that has been silent for longest comes first
         self._begun: dict[Upload, None] = {}  # the one that is due first comes first: all have the same time
         self._timer: asyncio.TimerHandle | None = None
@@ -131,7 +131,7 @@ class Upload:
         self._budget = budget
         self._receive = receive
         self._latest_s = time.monotonic()
-        self.due_s = self._latest_s + budget.body_s
+        self.due_s = self._latest_s + budget.body_timeout_s
         self._task: asyncio.Task[None] | None = None
         self._is_waiting = self._is_given_up = self._is_dropped = False
 
@@ -185,6 +185,6 @@ class Upload:
                 retry_after_s=1,
             )
         return RequestTimeout(
-            f"The body did not arrive within {self._budget.body_s:g} seconds. "
+            f"The body did not arrive within {self._budget.body_timeout_s:g} seconds. "
             "Send it faster, or make it smaller: save pictures as JPEG or WebP, or run `sightline fit`."
         )

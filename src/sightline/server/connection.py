@@ -30,7 +30,7 @@ log = get_logger(__name__)
 _NEVER = math.inf
 _SWEEP_S = 0.5
 _GRACE_S = 2.0
-"""After `body_s`, by which time the body budget has answered; what nobody reads any more is closed here."""
+"""After `body_timeout_s`, by which time the body budget has answered; what nobody reads any more is closed here."""
 _LINGER_S = 2.0
 _MAX_HEADERS = 100
 _MAX_PIPELINED = 8
@@ -70,7 +70,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head; refuse a connection too many."""
         super().connection_made(transport)
-        self.read_due_s = self.loop.time() + self.settings.head_s
+        self.read_due_s = self.loop.time() + self.settings.header_timeout_s
         self.write_due_s = _NEVER
         self._answering: RequestResponseCycle | None = None  # the latest cycle is another where requests are pipelined
         self.is_idle = self._is_receiving = self._is_in_head = self._is_closing = False
@@ -92,7 +92,7 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.is_idle or self.read_due_s == _NEVER:
             self.is_idle = False
-            self.read_due_s = self.loop.time() + self.settings.head_s
+            self.read_due_s = self.loop.time() + self.settings.header_timeout_s
         self._head_bytes += len(data)
         try:
             self._feed(data)
@@ -122,7 +122,7 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._is_receiving = self._is_in_head = True
         if self.read_due_s == _NEVER:  # several requests in one piece
-            self.read_due_s = self.loop.time() + self.settings.head_s
+            self.read_due_s = self.loop.time() + self.settings.header_timeout_s
 
     def on_url(self, url: bytes) -> None:
         """Part of the request's address."""
@@ -143,7 +143,7 @@ class Connection(HttpToolsProtocol):
             raise MalformedHttp(f"More than {_MAX_PIPELINED} requests wait on this connection.")
         self._is_in_head = False
         self._head_bytes = 0
-        self.read_due_s = self.loop.time() + self.settings.body_s + _GRACE_S
+        self.read_due_s = self.loop.time() + self.settings.body_timeout_s + _GRACE_S
         super().on_headers_complete()
         self.headers = []  # trailers
         self.cycle.transport = _CycleTransport(self)  # type: ignore[assignment]  # all that a cycle uses of one
@@ -171,7 +171,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_complete()
         self.is_idle = not self._is_busy()  # it was answered before its body was whole
-        self.read_due_s = self.loop.time() + self.settings.keep_alive_s if self.is_idle else _NEVER
+        self.read_due_s = self.loop.time() + self.settings.keep_alive_timeout_s if self.is_idle else _NEVER
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
@@ -180,7 +180,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client does not read as fast as we write."""
         super().pause_writing()
-        self.write_due_s = self.loop.time() + self.settings.write_s
+        self.write_due_s = self.loop.time() + self.settings.write_timeout_s
 
     def resume_writing(self) -> None:
         """It has read most of what was waiting."""
@@ -191,7 +191,7 @@ class Connection(HttpToolsProtocol):
         """The answer is written: uvicorn goes on with the next request, or waits for one."""
         self.is_idle = not self._is_receiving
         if self.transport.is_closing():  # once all is read, for which uvloop waits without end
-            self.write_due_s = min(self.write_due_s, self.loop.time() + self.settings.write_s)
+            self.write_due_s = min(self.write_due_s, self.loop.time() + self.settings.write_timeout_s)
         elif not self._is_closing:
             super().on_response_complete()
 
@@ -215,14 +215,16 @@ class Connection(HttpToolsProtocol):
         if self.write_due_s <= now_s or self.transport.is_closing() or self._is_closing:
             self.transport.abort()
         elif self.flow.read_paused:
-            self.read_due_s = now_s + self.settings.body_s  # it is we who do not read
+            self.read_due_s = now_s + self.settings.body_timeout_s  # it is we who do not read
         elif self._is_in_head and not self._is_busy():
-            seconds = f"{self.settings.head_s:g}"
+            seconds = f"{self.settings.header_timeout_s:g}"
             self._refuse(RequestTimeout(f"The request's head did not arrive within {seconds} seconds."))
         elif is_ours or not self._is_busy():
             self.transport.abort()
         elif self._is_receiving:
-            self.read_due_s = now_s + self.settings.body_s  # of a later request, which has its turn when this is over
+            self.read_due_s = (
+                now_s + self.settings.body_timeout_s
+            )  # of a later request, which has its turn when this is over
         else:
             self.read_due_s = _NEVER  # only line breaks have come since the last request
 

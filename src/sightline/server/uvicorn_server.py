@@ -132,7 +132,7 @@ class Server(uvicorn.Server):
         A request of which a part has come is finished like the rest; only late in the time that is left is it refused,
         since it would be cut short. What runs even longer fails with its engine, which is an answer and costs nothing.
         """
-        late = asyncio.get_running_loop().call_later(self._settings.drain_s / 2, self._refuse_new)
+        late = asyncio.get_running_loop().call_later(self._settings.shutdown_timeout_s / 2, self._refuse_new)
         ending = asyncio.create_task(self._end_work())
         try:
             await super().shutdown(sockets)
@@ -141,7 +141,7 @@ class Server(uvicorn.Server):
             ending.cancel()
 
     async def _end_work(self) -> None:
-        await asyncio.sleep(self._settings.drain_s)
+        await asyncio.sleep(self._settings.shutdown_timeout_s)
         if self.started and self.server_state.tasks:
             await self._stop_engines()
 
@@ -159,8 +159,8 @@ def _config(settings: ServerSettings, error_response: Callable[[ServiceError], R
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=settings.keep_alive_s,  # type: ignore[arg-type]  # goes to `call_later`
-        timeout_graceful_shutdown=round(settings.drain_s) + _FAILING_S,
+        timeout_keep_alive=settings.keep_alive_timeout_s,  # type: ignore[arg-type]  # goes to `call_later`
+        timeout_graceful_shutdown=round(settings.shutdown_timeout_s) + _FAILING_S,
     )
 
 

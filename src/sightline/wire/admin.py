@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
-from sightline.core import USUAL_PERMISSIONS, KeyLimits, NewKey, Period, Permission, SpendingLimit
+from sightline.core import DEFAULT_PERMISSIONS, KeyLimits, NewKey, Period, Permission, SpendingLimit
 from sightline.errors import MOST_PROBLEMS, InvalidRequest, Problem
 from sightline.wire.problems import SAID, describe
 
@@ -115,7 +115,7 @@ def new_key(raw: dict[str, Any]) -> NewKey:
     return NewKey(
         name=wire.name,
         expires_at=None if wire.expires_at is None else datetime.fromtimestamp(wire.expires_at, UTC),
-        permissions=USUAL_PERMISSIONS if wire.permissions is None else frozenset(wire.permissions),
+        permissions=DEFAULT_PERMISSIONS if wire.permissions is None else frozenset(wire.permissions),
         models=None if wire.models is None else frozenset(wire.models),
         limits=KeyLimits(wire.requests_per_min, wire.tokens_per_min, wire.max_in_flight),
         spending=_spending(wire),

@@ -292,7 +292,7 @@ def _open_all(
 
 def _unopened(detail: Detail, param: str) -> EncodedImage:
     """What stands for an image that is refused."""
-    return EncodedImage(b"", "", "", 1, 1, detail, param, sha256="", is_plain=False)
+    return EncodedImage(b"", "", "", 1, 1, detail, param, sha256="", is_passthrough_safe=False)
 
 
 def _request(wire: ChatBody, images: list[EncodedImage]) -> ChatRequest:

@@ -8,7 +8,7 @@ from tests.engines.genai.conftest import FOLDER, Bench
 
 from sightline.core import SamplingParams
 from sightline.engines.genai.model import read_model
-from sightline.engines.genai.overlay import overlay
+from sightline.engines.genai.model_patches import overlay
 from sightline.engines.genai.template import Prompt
 from sightline.engines.genai.tokens import TokenCounter
 from sightline.errors import ContextLengthExceeded

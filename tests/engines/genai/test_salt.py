@@ -15,10 +15,10 @@ from tests.engines.genai.conftest import FOLDER
 
 from sightline.core import ImagePart, Message, Pixels, SamplingParams, TextPart
 from sightline.engines.genai import salt
-from sightline.engines.genai.features import feature_key
+from sightline.engines.genai.encoder_cache import feature_key
 from sightline.engines.genai.loading import Limits, Loaded, load
 from sightline.engines.genai.model import Model, read_model
-from sightline.engines.genai.overlay import EMBEDDINGS, TOKENIZER
+from sightline.engines.genai.model_patches import EMBEDDINGS, TOKENIZER
 from sightline.engines.genai.salt import BITS, PLACES, STRIDE, Salts, mark, salt_embeddings, salt_tokenizer
 from sightline.engines.genai.sampling import generation_config
 from sightline.engines.genai.vision import pack

@@ -179,7 +179,7 @@ async def test_hanging_server_is_out_and_its_requests_move(stream: bool) -> None
 
 
 async def test_server_that_is_slow_and_lives_keeps_its_requests() -> None:
-    async with rude_servers(2) as servers, engine_over(servers, slow_s=0.4) as engine:
+    async with rude_servers(2) as servers, engine_over(servers, health_timeout_s=0.4) as engine:
         for server in servers:
             server.pause_s = 1.0
 
@@ -262,7 +262,7 @@ async def test_request_that_servers_answer_with_an_error_puts_none_of_them_out(s
 
 
 async def test_stream_that_stands_still_is_given_up() -> None:
-    async with rude_servers(1) as servers, engine_over(servers, idle_s=0.3) as engine:
+    async with rude_servers(1) as servers, engine_over(servers, idle_timeout_s=0.3) as engine:
         servers[0].manner = "stall"
 
         with pytest.raises(EngineUnavailable):

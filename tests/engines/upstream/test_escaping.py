@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sightline.core import ImagePart, Message, TextPart
-from sightline.engines.spellings import ZERO_WIDTH_SPACE
+from sightline.engines.special_tokens import ZERO_WIDTH_SPACE
 from sightline.engines.upstream.escaping import SPELLINGS, MessageEscaper
 
 FAMILIES = (

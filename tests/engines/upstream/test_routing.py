@@ -108,7 +108,7 @@ async def test_what_a_server_has_that_cannot_be_reached_again_moves() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_one_request_that_stands_still_takes_nothing_from_others(stream: bool) -> None:
-    limits = {"idle_s": 0.5, "answer_s": 0.5}
+    limits = {"idle_timeout_s": 0.5, "request_timeout_s": 0.5}
     async with rude_servers(1) as servers, engine_over(servers, **limits) as engine:
         servers[0].manner = "silent"
         still = asyncio.create_task(answer(engine, ask("still", stream=stream)))
@@ -156,7 +156,7 @@ async def test_servers_that_all_lack_room_are_asked_all_the_same() -> None:
 
 async def test_a_request_goes_where_there_is_room() -> None:
     """One server is full, the other has one place: whatever its picture or text, a request goes to that."""
-    async with rude_servers(2) as servers, engine_over(servers, max_outstanding=4) as engine:
+    async with rude_servers(2) as servers, engine_over(servers, max_concurrency=4) as engine:
         full, roomy = engine.pool.servers
         occupy(full, 4)
         occupy(roomy, 3)
@@ -202,7 +202,7 @@ async def test_same_picture_goes_to_the_same_server_and_work_is_shared() -> None
 
 
 async def test_stream_that_stands_still_is_given_up_while_its_server_is_asked_whether_it_lives() -> None:
-    async with rude_servers(2) as servers, engine_over(servers, idle_s=1.5, slow_s=0.2) as engine:
+    async with rude_servers(2) as servers, engine_over(servers, idle_timeout_s=1.5, health_timeout_s=0.2) as engine:
         for server in servers:
             server.manner = "stall"
         deltas = engine.generate(ask())

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from sightline.core import Delta, EngineTimings, FinishReason, Pixels, Usage
 from sightline.engines.genai.answer import Answer
-from sightline.engines.genai.features import FeatureKey, feature_key
+from sightline.engines.genai.encoder_cache import FeatureKey, feature_key
 from sightline.errors import ServiceError
 
 if TYPE_CHECKING:

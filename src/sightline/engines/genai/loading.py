@@ -9,7 +9,7 @@ from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig, Tokenize
 
 from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model
-from sightline.engines.genai.overlay import overlay
+from sightline.engines.genai.model_patches import overlay
 from sightline.engines.genai.pipeline import BLOCK_TOKENS, PIPELINE_FAILURES, Capacity
 from sightline.engines.genai.salt import Salts
 from sightline.engines.genai.template import PromptWriter
@@ -26,9 +26,9 @@ class Limits:
     """What one engine may use.
 
     `max_context` caps the model's own context length, in tokens, since a prompt is computed in one step and held
-    whole in the cache. `max_running` and `max_waiting` count requests; beyond them requests wait and are refused.
+    whole in the cache. `max_running` and `max_queued` count requests; beyond them requests wait and are refused.
     `cache_gb` bounds the key-value cache, in GiB; less is taken where less is enough for `max_running` requests.
-    `features_bytes` is for what the vision encoder made of the pictures of past requests.
+    `encoder_cache_bytes` is for what the vision encoder made of the pictures of past requests.
     `prefix_caching` keeps keys and values of prompts' beginnings in that cache, each owner's apart (`salt`); loading
     then takes room for a copy of the table of embeddings among the temporary files.
     `precision` of the arithmetic is `f32` or `bf16`; by default OpenVINO takes the fastest that the machine has.
@@ -36,9 +36,9 @@ class Limits:
 
     max_context: int = DEFAULT_MAX_CONTEXT
     max_running: int = 16
-    max_waiting: int = 256
+    max_queued: int = 256
     cache_gb: float = 2.0
-    features_bytes: int = 64_000_000
+    encoder_cache_bytes: int = 64_000_000
     prefix_caching: bool = True
     device: str = "CPU"
     precision: str | None = None

@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from sightline.core import ImagePart, Message, Part, TextPart
-from sightline.engines.spellings import Neutraliser
+from sightline.engines.special_tokens import SpecialTokenEscaper
 from sightline.errors import EngineError
 
 _PIPELINE_TAGS = ("<ov_genai_image_", "<ov_genai_video_")
@@ -130,7 +130,7 @@ class PromptWriter:
 
     def __init__(self, family: Family, spellings: Iterable[str], *, image_tokens: int, opening: str) -> None:
         self._family = family
-        self._neutralise = Neutraliser({*spellings, *family.controls, *_PIPELINE_TAGS})
+        self._neutralise = SpecialTokenEscaper({*spellings, *family.controls, *_PIPELINE_TAGS})
         self._image = family.image(image_tokens) if image_tokens else []
         self._opening: list[Piece] = [Control(opening)] if opening else []
 

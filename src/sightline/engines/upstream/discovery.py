@@ -72,8 +72,8 @@ class Listed(msgspec.Struct):
     max_model_len: int | None = None
     context_length: int | None = None
     max_images: int | None = None
-    read_characters: int | None = None
-    repeats_question: bool | None = None
+    ocr_max_chars: int | None = None
+    prompt_repetition: bool | None = None
     characters_per_token: int | None = None
     architecture: _Architecture | None = None
     supported_parameters: frozenset[str] | None = None
@@ -236,7 +236,7 @@ def _leave_out(server: Server, model: str, reason: str) -> None:
 
 
 def _info(ours: str, stated: UpstreamModel, entry: Listed, context: int, image: ImageEncoding | None) -> ModelInfo:
-    reads, repeats = image is not None and stated.read_characters > 0, bool(entry.repeats_question)
+    reads, repeats = image is not None and stated.ocr_max_chars > 0, bool(entry.prompt_repetition)
     return ModelInfo(
         id=ours,
         owned_by=entry.owned_by or "upstream",
@@ -246,11 +246,11 @@ def _info(ours: str, stated: UpstreamModel, entry: Listed, context: int, image: 
         image=replace(image, forwarded=True) if image else None,
         max_images=(stated.max_images or max(0, entry.max_images or 0) or _DEFAULT_MAX_IMAGES) if image else 0,
         supported_parameters=_supported(stated, entry),
-        read_characters=stated.read_characters if image else 0,
-        read_there=min(max(0, entry.read_characters or 0), _MAX_STATED) if image else 0,
+        ocr_max_chars=stated.ocr_max_chars if image else 0,
+        upstream_ocr_chars=min(max(0, entry.ocr_max_chars or 0), _MAX_STATED) if image else 0,
         # Behind an image whose text we put there, the server finds no message that ends with an image.
-        repeats_question=stated.repeats_question or (repeats and reads),
-        repeated_there=repeats and not reads and not stated.repeats_question,
+        prompt_repetition=stated.prompt_repetition or (repeats and reads),
+        upstream_prompt_repetition=repeats and not reads and not stated.prompt_repetition,
         characters_per_token=min(max(1, entry.characters_per_token or 4), _MAX_STATED),
         temperature=entry.temperature,
     )

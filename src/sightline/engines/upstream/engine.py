@@ -30,7 +30,7 @@ class UpstreamEngine:
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
         key = settings.key.get_secret_value() if settings.key else None
-        self._client = Client(key, settings.connect_s, trust_env=settings.trust_env)
+        self._client = Client(key, settings.connect_timeout_s, trust_env=settings.trust_env)
         self.pool = Pool([Server(url, self._client, settings) for url in settings.urls], settings)
 
     async def start(self) -> None:
@@ -66,7 +66,7 @@ class UpstreamEngine:
         server = self.pool.choose(request)
         model = server.models[request.model]
         try:
-            async with asyncio.timeout(self._settings.idle_s):
+            async with asyncio.timeout(self._settings.idle_timeout_s):
                 usage = await _count(server, model, request)
         except (ConnectError, ReadError, TimeoutError, msgspec.DecodeError, RecursionError) as error:
             raise EngineUnavailable("The model's server cannot count at this moment.", retry_after_s=1) from error

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sightline.core import Message, Part, TextPart, ToolCall
-from sightline.engines.spellings import ZERO_WIDTH_SPACE, Neutraliser
+from sightline.engines.special_tokens import ZERO_WIDTH_SPACE, SpecialTokenEscaper
 
 SPELLINGS = frozenset(
     {
@@ -39,7 +39,7 @@ class MessageEscaper:
     """Escapes the special tokens of all known families, and the spellings `more`, in the messages of a request."""
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        self._escape = Neutraliser({*SPELLINGS, *more}, PATTERNS)
+        self._escape = SpecialTokenEscaper({*SPELLINGS, *more}, PATTERNS)
 
     def messages(self, messages: Sequence[Message]) -> list[Message]:
         """Return the messages with no control spelling left, within a part or across neighbouring ones."""

@@ -102,7 +102,7 @@ class Pool:
         if not able:
             message = "None of the model's servers can answer at this moment. Send the request again in a moment."
             raise EngineUnavailable(message, retry_after_s=1)
-        able = [server for server in able if len(server.exchanges) < self._settings.max_outstanding]
+        able = [server for server in able if len(server.exchanges) < self._settings.max_concurrency]
         if not able:
             raise EngineOverloaded("All of the model's servers have as much to do as they may.", retry_after_s=1)
         least = min(len(server.exchanges) for server in able) + _TOLERANCE
@@ -173,12 +173,12 @@ class Pool:
         if not server.exchanges or not any(other.is_in for other in self.servers if other is not server):
             return False
         heard_at = max(server.alive_at, *(exchange.heard_at for exchange in server.exchanges))
-        return time.monotonic() - heard_at > self._settings.slow_s / 4
+        return time.monotonic() - heard_at > self._settings.health_timeout_s / 4
 
     async def _check_alive(self, server: Server) -> None:
         """Eject a server that does not even say what it serves."""
         try:
-            async with asyncio.timeout(self._settings.slow_s / 2):
+            async with asyncio.timeout(self._settings.health_timeout_s / 2):
                 with await server.send("GET", "/v1/models") as response:
                     await response.body()
         except (ConnectError, ReadError, TimeoutError) as error:

@@ -48,8 +48,8 @@ class Server:
         """When it last answered the question whether it lives, on the monotonic clock."""
         self.pause = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         self._client = client
-        self._idle_timeout_s = settings.idle_s
-        self._request_timeout_s = settings.answer_s
+        self._idle_timeout_s = settings.idle_timeout_s
+        self._request_timeout_s = settings.request_timeout_s
         self._strikes = 0.0
         self._is_struck_out = False
         self._answered_at = 0.0

@@ -41,14 +41,14 @@ class UsageBounds:
         schema_bytes = len(schema.encode("utf-8", "replace")) if schema else 0
         messages, images = len(request.messages), len(request.files)
         self._image_tokens = request.image_tokens
-        seen_bytes = text_bytes * (2 if model.repeated_there else 1)
+        seen_bytes = text_bytes * (2 if model.upstream_prompt_repetition else 1)
         self._most_prompt = (
             request.image_tokens
             + _MOST_TOKENS_A_BYTE * (seen_bytes + schema_bytes)  # OpenAI counts a schema as part of the prompt
             + _TOKENS_A_MESSAGE * messages
             + _MOST_TOKENS_A_TEXT * len(texts)
             + _MOST_TOKENS_A_CALL * calls
-            + (_MOST_TOKENS_AROUND_AN_IMAGE + _MOST_TOKENS_READ * model.read_there) * images
+            + (_MOST_TOKENS_AROUND_AN_IMAGE + _MOST_TOKENS_READ * model.upstream_ocr_chars) * images
             + _MOST_TEMPLATE_TOKENS
         )
         self._most_completion = request.sampling.max_tokens or model.context_length
