@@ -161,11 +161,10 @@ class UpstreamSettings:
     """A pool of servers that speak OpenAI's protocol and answer for the same models.
 
     `key_env` names the environment variable that holds their key; `key` is what it held. `models` maps our ids to
-    theirs; without any, all that they list are served. `reserved` are further spellings that are kept from acting as
-    control tokens. An upstream is left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and
-    does not answer when asked, fails repeatedly or lies; a stream that stands still for `idle_s` is given up, and a
-    plain answer, of which nothing is heard before its end, after `answer_s`. `trust_env`: proxies that the
-    environment names are used.
+    theirs; without any, all that they list are served. `reserved` are further control tokens to escape. An upstream is
+    left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and does not answer when asked,
+    fails repeatedly or lies; a stream that stands still for `idle_s` is given up, a plain answer after `answer_s`.
+    `trust_env`: use the environment's proxies.
     """
 
     __pydantic_config__ = _STRICT
