@@ -161,10 +161,9 @@ class UpstreamSettings:
     """A pool of servers that speak OpenAI's protocol and answer for the same models.
 
     `key_env` names the environment variable that holds their key; `key` is what it held. `models` maps our ids to
-    theirs; without any, all that they list are served. `reserved` are further control tokens to escape. An upstream is
-    left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and does not answer when asked,
-    fails repeatedly or lies; a stream that stands still for `idle_s` is given up, a plain answer after `answer_s`.
-    `trust_env`: use the environment's proxies.
+    theirs; by default all are served. `reserved` are further control tokens to escape. An upstream is left out that
+    cannot be reached within `connect_s`, is silent for `slow_s`, fails repeatedly or lies; a stream that stands still
+    for `idle_s` is given up, a plain answer after `answer_s`. `trust_env`: use the environment's proxies.
     """
 
     __pydantic_config__ = _STRICT
