@@ -160,11 +160,10 @@ class UpstreamSettings:
     """A pool of servers that speak OpenAI's protocol and answer for the same models.
 
     `key_env` names the environment variable that holds their key; `key` is what it held. `models` maps our ids to
-    theirs; without any, all that they list are served. `reserved` are further spellings that are kept from acting as
-    control tokens. An upstream is left out when it cannot be reached within `connect_timeout_s`, says nothing for
-    `health_timeout_s` and does not answer when asked, fails repeatedly or lies; a stream that stands still for
-    `idle_timeout_s` is given up, and a plain answer, of which nothing is heard before its end, after
-    `request_timeout_s`. `trust_env`: proxies that the environment names are used.
+    theirs; by default all are served. `special_tokens` are further control tokens to escape. An upstream is left out
+    that cannot be reached within `connect_timeout_s`, is silent for `health_timeout_s`, fails repeatedly or lies; a
+    stream that stands still for `idle_timeout_s` is given up, a plain answer after `request_timeout_s`. `trust_env`:
+    use the environment's proxies.
     """
 
     __pydantic_config__ = _STRICT
@@ -173,7 +172,7 @@ class UpstreamSettings:
     key_env: str = ""
     key: SecretStr | None = None
     models: dict[str, UpstreamModel] = field(default_factory=dict)
-    reserved: tuple[str, ...] = ()
+    special_tokens: tuple[str, ...] = ()
     max_concurrency: AtLeastOne = 256
     connect_timeout_s: Seconds = 0.8
     health_timeout_s: Seconds = 1.0

@@ -286,13 +286,13 @@ class EngineLoop:
             self._finish(job, job.close("stop"))
         elif handle.get_status() == GenerationStatus.FINISHED:
             self._finish(job, job.close("length" if reason == GenerationFinishReason.LENGTH else "stop"))
-        elif handle.get_status() != GenerationStatus.RUNNING:
+        elif handle.get_status() != GenerationStatus.DEFAULT_MAX_RUNNING:
             raise EngineError("the model gave up this request for want of memory")
 
     def _finish(self, job: Job, last: Event) -> None:
         """Take a job out; its slot in the pipeline is free when the next step ends, if it is not already."""
         handle = self._running.pop(job)
-        if handle.get_status() == GenerationStatus.RUNNING:
+        if handle.get_status() == GenerationStatus.DEFAULT_MAX_RUNNING:
             self._leaving.append(job)
         handle.cancel()
         self._send(job, last)

@@ -1,7 +1,7 @@
 """The program of an engine's process: reads requests, runs them, sends pieces back.
 
-`python -m sightline.engines.process.child SPEC FD`, FD being its end of the parent's socket pair. It ends when the
-parent is gone, and exits non-zero when the engine cannot go on, so that the parent starts a new one.
+`python -m sightline.engines.process.child SPEC FD`, FD being its end of the parent's socket pair. It ends
+when the parent is gone, and exits non-zero when the engine cannot go on, so that the parent starts a new one.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Discovery:
 
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
-        self._escaper = MessageEscaper(settings.reserved)
+        self._escaper = MessageEscaper(settings.special_tokens)
         self._pauses: dict[tuple[str, str], Backoff] = {}
         """Of models that failed, by server and name."""
         self._rules = {ours: _rule(ours, model) for ours, model in settings.models.items()}

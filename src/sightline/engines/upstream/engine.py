@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import msgspec
 
 from sightline.core import GenerateRequest, ModelInfo, Usage
-from sightline.engines.base import Deltas
 from sightline.engines.context import room
 from sightline.engines.upstream.body import written
 from sightline.engines.upstream.client import Client, ConnectError, Pieces, ReadError
@@ -75,7 +74,7 @@ class UpstreamEngine:
         room(usage.prompt_tokens, request.sampling, model.info.context_length)
         return usage
 
-    def generate(self, request: GenerateRequest) -> Deltas:
+    def generate(self, request: GenerateRequest) -> UpstreamDeltas:
         """Answer one request; see `Engine.generate`."""
         return UpstreamDeltas(self.pool, request)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from sightline import metrics
-from sightline.core import GenerateRequest, ModelInfo
+from sightline.core import GenerateRequest
 from sightline.engines.upstream.backoff import Backoff
 from sightline.engines.upstream.client import Client, Pieces, Response
 from sightline.engines.upstream.exchange import Exchange, ServedModel
@@ -55,11 +55,6 @@ class Server:
         self._answered_at = 0.0
         self._answers = 0
         self._rest = Backoff(FIRST_REST_S, LONGEST_REST_S)
-
-    @property
-    def infos(self) -> list[ModelInfo]:
-        """The models that it serves."""
-        return [model.info for model in self.models.values()]
 
     @property
     def is_resting(self) -> bool:
