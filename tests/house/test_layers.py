@@ -10,8 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "sightline"
 BASE = {
-    *("errors", "core", "ids", "settings", "settings_validation", "checks", "log", "metrics", "traces"),
-    *("malloc", "failpoints"),
+    *("errors", "core", "ids", "settings", "settings_validation", "log", "metrics", "traces", "malloc", "failpoints"),
 }
 STAGES = {"auth", "admission", "images", "engines", "metering"}
 
@@ -22,13 +21,11 @@ ALLOWED: dict[str, set[str]] = {
     "prompting": STAGES,
     "pipeline": STAGES | {"prompting"},
     "client": STAGES | {"prompting", "wire"},
-    "sender": STAGES | {"prompting", "wire"},
     "testing": STAGES | {"store"},
-    "local": STAGES | {"store"},
     "api": STAGES | {"pipeline", "wire", "store"},
     "app": STAGES | {"pipeline", "api", "server", "store"},
     "cluster": STAGES | {"app"},
-    "cli": STAGES | {"app", "wire", "api", "client", "sender", "server", "store"},
+    "cli": STAGES | {"app", "wire", "api", "client", "server", "store"},
     "__main__": {"cli"},
 }
 FILES = sorted(file for file in SOURCE.rglob("*.py") if file != SOURCE / "__init__.py")
@@ -74,15 +71,24 @@ def test_underscored_names_stay_in_their_package(file: Path) -> None:
     assert private + modules == []
 
 
-def test_only_the_cluster_imports_ray() -> None:
-    users = {part_of(file) for file in FILES if re.search(r"^\s*(from|import) ray\b", file.read_text(), re.MULTILINE)}
+def test_only_the_cluster_and_its_engine_import_ray() -> None:
+    users = [file for file in FILES if re.search(r"^\s*(from|import) ray\b", file.read_text(), re.MULTILINE)]
 
-    assert users == {"cluster"}
+    assert {file.relative_to(SOURCE).parts[:-1] for file in users} == {("cluster",), ("engines", "ray")}
+
+
+def test_the_page_reader_knows_nothing_of_sightline() -> None:
+    files = sorted((SOURCE.parent / "pagetext").rglob("*.py"))
+
+    assert files
+    assert [
+        file.name for file in files if re.search(r"^\s*(from|import) sightline\b", file.read_text(), re.MULTILINE)
+    ] == []
 
 
 def test_base_modules_do_not_import_each_other_in_circles() -> None:
     seen: set[str] = set()
-    for name in ("errors", "core", "ids", "checks", "settings", "log"):
+    for name in ("errors", "core", "ids", "settings_validation", "settings", "log"):
         assert imported_parts(SOURCE / f"{name}.py") <= seen
         seen.add(name)
 
@@ -94,4 +100,10 @@ def test_only_settings_reads_the_environment() -> None:
         file.relative_to(SOURCE).as_posix() for file in FILES if "os.environ" in file.read_text(encoding="utf-8")
     }
 
-    assert reading <= {"settings.py", "cli/client.py", "images/decode.py", "local.py", "failpoints.py"}
+    assert reading <= {
+        "settings.py",
+        "cli/api_client.py",
+        "images/decode.py",
+        "testing/live_server.py",
+        "failpoints.py",
+    }

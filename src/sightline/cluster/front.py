@@ -20,7 +20,7 @@ from sightline.engines.ray.engine import ReplicaEngine
 from sightline.log import configure_logging
 
 ANSWERING = (
-    ReplicaState.DEFAULT_MAX_RUNNING,
+    ReplicaState.RUNNING,
     ReplicaState.UPDATING,
     ReplicaState.RECOVERING,
     ReplicaState.PENDING_MIGRATION,

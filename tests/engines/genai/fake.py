@@ -34,7 +34,7 @@ class Handle:
 
     def __init__(self, length: int) -> None:
         self.left = length
-        self.status = GenerationStatus.DEFAULT_MAX_RUNNING
+        self.status = GenerationStatus.RUNNING
         self.outputs: list[Output] = []
 
     def step(self) -> None:
@@ -86,11 +86,11 @@ class Pipeline:
             raise RuntimeError("the batch is gone")
         self.most_at_once = max(self.most_at_once, len(self.handles))
         for handle in self.handles:
-            if handle.status == GenerationStatus.DEFAULT_MAX_RUNNING:
+            if handle.status == GenerationStatus.RUNNING:
                 handle.step()
             if self.gives_up:
                 handle.status = GenerationStatus.IGNORED
-        self.handles = [handle for handle in self.handles if handle.status == GenerationStatus.DEFAULT_MAX_RUNNING]
+        self.handles = [handle for handle in self.handles if handle.status == GenerationStatus.RUNNING]
 
     def finish_chat(self) -> None:
         self.forgotten += 1

@@ -172,14 +172,6 @@ def test_the_cache_is_as_large_as_the_requests_can_use(folder: Path) -> None:
     assert capacity.step_tokens == 1024 + 4
 
 
-def test_a_model_without_control_tokens_to_spare_says_what_needs_them(folder: Path) -> None:
-    model = read(folder)
-    bare = replace(model, controls=dict.fromkeys(model.family.controls, 1))
-
-    with pytest.raises(ConfigError, match="prefix_caching"):
-        _ = bare.quiet_controls
-
-
 def test_the_cache_is_bounded_by_its_share_of_memory(folder: Path) -> None:
     model = read(folder)
 

@@ -178,7 +178,7 @@ async def test_caller_gets_calls_in_openais_shape(
     settings: Settings, app: Any, client: httpx2.AsyncClient, build: Callable[..., Pipeline], stream: bool
 ) -> None:
     async with rude_servers(1, **HAS_TOOLS) as servers, engine_over(servers) as engine:
-        app.state.runtime = changed(app.state.runtime, service=build(settings, engine))
+        app.state.runtime = changed(app.state.runtime, pipeline=build(settings, engine))
         servers[0].manner = "call"
         response = await client.post(CHAT, json=chat("a", model=MODEL, tools=[TOOL], stream=stream))
 

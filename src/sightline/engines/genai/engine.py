@@ -142,7 +142,7 @@ class GenAIEngine:
         prompt, prompt_tokens = self._written(loaded, request)
         max_tokens = room(prompt_tokens, sampling, model.info.context_length)
         work = Work(
-            prompt=prompt.tagged + (loaded.salts.suffix(request.owner) if loaded.salts else ""),
+            prompt=prompt.tagged,
             config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),
             prompt_tokens=prompt_tokens,
             image_tokens=image_tokens,

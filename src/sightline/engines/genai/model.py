@@ -77,14 +77,6 @@ class Model:
     """True if vocabulary entries are raw bytes; False if U+2581 stands for a blank and <0x0A> for a byte."""
 
     @property
-    def quiet_controls(self) -> tuple[str, str]:
-        """Two control tokens that no prompt of this family has in its middle or at its end."""
-        quiet = [spelling for spelling in self.controls if spelling not in {*self.family.controls, "<unk>"}]
-        if len(quiet) < 2:
-            raise ConfigError(f"{self.path}: prefix_caching needs two control tokens beside those of its prompts")
-        return quiet[0], quiet[1]
-
-    @property
     def image(self) -> ImageEncoding:
         """How a picture becomes tokens; every family here takes pictures."""
         assert self.info.image is not None

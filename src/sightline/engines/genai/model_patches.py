@@ -1,11 +1,10 @@
-"""The overlay: a model folder as the pipeline should have it, made of links and of the few files it needs otherwise.
+"""Model patches: a model folder as the pipeline should have it, made of links and of the few files it needs otherwise.
 
 In: a model folder, left as it is. Out: a temporary folder to load from, and the bytes that each token shows.
-Three files differ, or five. The detokenizer's vocabulary has no text for control tokens and plain bytes for all others:
+Three files differ. The detokenizer's vocabulary has no text for control tokens and plain bytes for all others:
 as exported, the grammar engine takes `<end_of_turn>` for thirteen characters that may stand in a JSON string, where it
 ends the answer, and Gemma's own tokenizers spell a blank U+2581, so that no token would ever fit one. The
-vision model and its settings are those of `vision.unpacking_model`. Where prompts' beginnings are kept, tokenizer and
-embeddings are as `salt` makes them.
+vision model and its settings are those of `vision.unpacking_model`.
 """
 
 from __future__ import annotations
@@ -24,14 +23,11 @@ from openvino import opset13
 
 from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import PIXELS, Model
-from sightline.engines.genai.salt import salt_embeddings, salt_tokenizer
 from sightline.engines.genai.tempdir import temporary_folder
 from sightline.engines.genai.vision import VISION_MODEL, unpacking_model
 from sightline.errors import ConfigError
 
 DETOKENIZER = "openvino_detokenizer.xml"
-TOKENIZER = "openvino_tokenizer.xml"
-EMBEDDINGS = "openvino_text_embeddings_model.xml"
 _BYTE_PIECE = re.compile(rb"<0x([0-9A-F]{2})>")
 _BLANK = "\u2581".encode()
 # A combined processor_config.json would be read first, and has the sizes of real pictures.
@@ -39,8 +35,8 @@ _REPLACED = frozenset({PIXELS, "processor_config.json", Path(DETOKENIZER).stem, 
 
 
 @contextmanager
-def overlay(model: Model, *, salted: bool = False) -> Iterator[tuple[Path, Vocabulary]]:
-    """Make the folder to load `model` from; it is gone when the context ends. `salted`: prompts may carry a salt.
+def patched_folder(model: Model) -> Iterator[tuple[Path, Vocabulary]]:
+    """Make the folder to load `model` from; it is gone when the context ends.
 
     Raises:
         ConfigError: the folder's detokenizer is of another make than OpenVINO's exporter writes.
@@ -49,14 +45,11 @@ def overlay(model: Model, *, salted: bool = False) -> Iterator[tuple[Path, Vocab
     # It owns the library that tokenizer models' nodes live in, so it has to outlive every one of them.
     core = openvino.Core()
     with temporary_folder() as folder:
-        replaced = _REPLACED | ({Path(TOKENIZER).stem, Path(EMBEDDINGS).stem} if salted else set())
         for file in model.path.iterdir():
-            if file.name not in replaced and file.stem not in replaced:
+            if file.name not in _REPLACED and file.stem not in _REPLACED:
                 (folder / file.name).symlink_to(file.resolve())
         vocabulary = _write_detokenizer(core, model, folder)
         _write_vision(model, folder)
-        if salted:
-            _write_salted(core, model, folder)
         yield folder, vocabulary
 
 
@@ -65,15 +58,6 @@ def _write_vision(model: Model, folder: Path) -> None:
     settings = {"size": size, "image_mean": [0.0] * 3, "image_std": [1.0] * 3}
     (folder / PIXELS).write_text(json.dumps(settings), encoding="utf-8")
     openvino.save_model(unpacking_model(model.image.tokens, model.width), folder / VISION_MODEL, compress_to_fp16=False)
-
-
-def _write_salted(core: openvino.Core, model: Model, folder: Path) -> None:
-    tokenizer, embeddings = (core.read_model(model.path / name) for name in (TOKENIZER, EMBEDDINGS))
-    zero, one = (model.controls[spelling] for spelling in model.quiet_controls)
-    salt_tokenizer(tokenizer, (zero, one), model.vocabulary_size)
-    salt_embeddings(embeddings, model.vocabulary_size, model.width)
-    openvino.save_model(tokenizer, folder / TOKENIZER, compress_to_fp16=False)
-    openvino.save_model(embeddings, folder / EMBEDDINGS, compress_to_fp16=False)
 
 
 def _write_detokenizer(core: openvino.Core, model: Model, folder: Path) -> Vocabulary:

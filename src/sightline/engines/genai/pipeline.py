@@ -27,8 +27,7 @@ from openvino_genai import GenerationFinishReason, GenerationStatus
 from sightline.core import Delta, Pixels
 from sightline.engines.genai.encoder_cache import EncoderCache, FeatureKey
 from sightline.engines.genai.job import Event, Job
-from sightline.engines.genai.salt import mark
-from sightline.engines.genai.vision import VisionEncoder
+from sightline.engines.genai.vision import VisionEncoder, tag
 from sightline.errors import EngineError, EngineUnavailable, ServiceError
 from sightline.log import get_logger
 
@@ -215,7 +214,7 @@ class EngineLoop:
             return
         fresh: dict[FeatureKey, Tensor] = {}
         for key, features in zip(batch, packed, strict=True):
-            mark(features, key.sha256)
+            tag(features, key.sha256)
             fresh[key] = Tensor(features[np.newaxis])
             self._features.put(key, fresh[key])
         for job in jobs:
@@ -286,13 +285,13 @@ class EngineLoop:
             self._finish(job, job.close("stop"))
         elif handle.get_status() == GenerationStatus.FINISHED:
             self._finish(job, job.close("length" if reason == GenerationFinishReason.LENGTH else "stop"))
-        elif handle.get_status() != GenerationStatus.DEFAULT_MAX_RUNNING:
+        elif handle.get_status() != GenerationStatus.RUNNING:
             raise EngineError("the model gave up this request for want of memory")
 
     def _finish(self, job: Job, last: Event) -> None:
         """Take a job out; its slot in the pipeline is free when the next step ends, if it is not already."""
         handle = self._running.pop(job)
-        if handle.get_status() == GenerationStatus.DEFAULT_MAX_RUNNING:
+        if handle.get_status() == GenerationStatus.RUNNING:
             self._leaving.append(job)
         handle.cancel()
         self._send(job, last)

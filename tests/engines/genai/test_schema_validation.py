@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.engines.genai.test_schema import SHAPES, chained
 
-from sightline.engines.genai.conforming import MAX_COMPARED, conforms
+from sightline.engines.genai.schema_validation import MAX_COMPARED, conforms
 
 
 @pytest.mark.parametrize(

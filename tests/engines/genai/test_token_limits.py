@@ -8,7 +8,7 @@ from tests.engines.genai.conftest import FOLDER, Bench
 
 from sightline.core import SamplingParams
 from sightline.engines.genai.model import read_model
-from sightline.engines.genai.model_patches import overlay
+from sightline.engines.genai.model_patches import patched_folder
 from sightline.engines.genai.template import Prompt
 from sightline.engines.genai.tokens import TokenCounter
 from sightline.errors import ContextLengthExceeded
@@ -59,7 +59,7 @@ def test_the_tokens_of_a_prompt_are_counted_once_for_all_its_answers(bench: Benc
 
 
 def test_a_text_of_the_longest_pieces_is_counted_before_it_is_refused(bench: Bench) -> None:
-    with overlay(read_model(FOLDER, max_context=bench.info.context_length)) as (_, vocabulary):
+    with patched_folder(read_model(FOLDER, max_context=bench.info.context_length)) as (_, vocabulary):
         longest = max(vocabulary.pieces, key=len).decode()
     around = bench.count(bench.request("", images=0)).prompt_tokens
     fits = bench.info.context_length - around - 16
