@@ -86,7 +86,7 @@ eval: $(READY) $(DRAWN)  ## examine the bundled model (docs/bundled-model.md) on
 	echo; $(BIN)/python training/foreign.py || status=1; exit $$status
 
 LOCK := .venv-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
-	--no-header --upgrade --quiet
+	--no-header --quiet
 
 lock:  ## renew locks/requirements.lock and locks/scale.lock from pyproject.toml
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv

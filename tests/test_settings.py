@@ -36,7 +36,7 @@ def test_it_starts_with_nothing_at_all() -> None:
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
-    toml = "[server]\nport = 1\nmax_body_bytes = 1\ndrain_s = 1\n[limits]\nmax_in_flight = 1"
+    toml = "[server]\nport = 1\nmax_body_bytes = 1\nshutdown_timeout_s = 1\n[limits]\nmax_in_flight = 1"
 
     settings = load(
         tmp_path,
@@ -130,13 +130,32 @@ def test_value_in_the_place_of_a_section_is_named(tmp_path: Path, toml: str) -> 
         load(tmp_path, toml, {"server.host": "::1"})
 
 
+@pytest.mark.parametrize(
+    ("toml", "meant"),
+    [
+        ("[server]\nprot = 1\n", r"server\.prot: there is no such setting; did you mean port\?"),
+        ("[limits]\nmax_qeued = 1\n", r"limits\.max_qeued: .* did you mean max_queued\?"),
+        ('[[upstreams]]\nurls = ["http://a"]\nidle_time_s = 1\n', r"idle_time_s: .* did you mean idle_timeout_s\?"),
+        ("colour = 1\n", r"colour: there is no such setting; docs/settings\.md has them all"),
+    ],
+)
+def test_unknown_setting_is_refused_with_the_nearest_name(tmp_path: Path, toml: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=meant):
+        load(tmp_path, toml)
+
+
+def test_unknown_variable_of_the_environment_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match=r"SIGHTLINE_SERVER_PROT: .* did you mean SIGHTLINE_SERVER_PORT"):
+        load_settings({}, environ={"SIGHTLINE_SERVER_PROT": "1", "SIGHTLINE_BASE_URL": "http://127.0.0.1:8000/v1"})
+
+
 def test_what_is_no_setting_is_said_in_plain_words() -> None:
     with pytest.raises(ConfigError) as caught:
         settings_of({"server": {"prot": 1, "port": 70000}})
 
     assert str(caught.value).splitlines() == [
         "server.port: it should be less than or equal to 65535",
-        "server.prot: there is no such setting; docs/settings.md has them all",
+        "server.prot: there is no such setting; did you mean port?",
     ]
 
 
@@ -281,7 +300,7 @@ def test_upstream_argument_is_a_pool() -> None:
 
 
 def test_upstream_model_that_has_pictures_read_brings_the_transcriber_once(tmp_path: Path) -> None:
-    model = '[[upstreams]]\nurls = ["http://one"]\n[upstreams.models."a/b"]\nid = "b"\nread_characters = {}\n'
+    model = '[[upstreams]]\nurls = ["http://one"]\n[upstreams.models."a/b"]\nid = "b"\nocr_max_chars = {}\n'
 
     kinds = [
         [spec.kind for spec in engine_specs(load(tmp_path, extra + model.format(most)))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -25,6 +25,8 @@ from sightline.errors import ConfigError
 
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
+_PREFIX = "SIGHTLINE_"
+_OTHER_VARIABLES = (UPSTREAM_KEY, "SIGHTLINE_BASE_URL", "SIGHTLINE_API_KEY", "SIGHTLINE_BENCH_MODEL")
 BUNDLED = {"sightline/peek-12m/bf-16": "peek-12m"}
 """Vision models that come with the package, and their folders."""
 DEFAULT_MODELS = ("sightline/peek-12m/bf-16", TRANSCRIBER)
@@ -245,15 +247,26 @@ def merge_settings(
         ConfigError: every problem, one a line, each with the name of its setting.
     """
     tree = deepcopy(tree)
-    for name in _names(Settings):
-        variable = "SIGHTLINE_" + name.replace(".", "_").upper()
-        if variable in environ:
-            _set(tree, name, environ[variable])
+    variables = {_PREFIX + name.replace(".", "_").upper(): name for name in _names(Settings)}
+    for variable in environ.keys() & variables.keys():
+        _set(tree, variables[variable], environ[variable])
+    _refuse_unknown_variables(tree, environ, variables)
     for name, value in flags.items():
         if value is not None:
             _set(tree, name, value)
     _add_keys(tree, environ)
     return settings_of(tree)
+
+
+def _refuse_unknown_variables(tree: Mapping[str, Any], environ: Mapping[str, str], known: Collection[str]) -> None:
+    """A mistyped variable would leave its setting as it is without a word."""
+    upstreams = tree.get("upstreams")
+    pools = [one for one in upstreams if isinstance(one, dict)] if isinstance(upstreams, list) else []
+    keys = [str(pool.get("key_env")) for pool in pools]
+    unknown = {name for name in environ if name.startswith(_PREFIX)} - {*known, *keys, *_OTHER_VARIABLES}
+    lines = [f"{name}: there is no such setting{settings_validation.nearest(name, known)}" for name in sorted(unknown)]
+    if lines:
+        raise ConfigError("\n".join(lines))
 
 
 def settings_of(tree: Mapping[str, Any]) -> Settings:
@@ -265,7 +278,7 @@ def settings_of(tree: Mapping[str, Any]) -> Settings:
     try:
         settings = TypeAdapter(Settings).validate_python(tree)
     except ValidationError as error:
-        lines = [settings_validation.in_words(item) for item in error.errors()]
+        lines = [settings_validation.in_words(item, Settings) for item in error.errors()]
         raise ConfigError("\n".join(lines)) from error
     for name in settings.prices.keys() & settings.aliases.keys():
         raise ConfigError(f"prices.{name}: is an alias; what is charged is the price of {settings.aliases[name]}")

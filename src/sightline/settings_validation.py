@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 from pydantic_core import ErrorDetails
@@ -38,8 +42,27 @@ def folder(path: Path) -> Path:
     return path
 
 
-def in_words(problem: ErrorDetails) -> str:
-    """Pydantic's words about a setting as a person would say them; the value may be a secret, and is not shown."""
-    is_unknown = problem["type"] == "unexpected_keyword_argument"
-    says = "there is no such setting; docs/settings.md has them all" if is_unknown else problem["msg"]
-    return f"{'.'.join(map(str, problem['loc']))}: {says.replace('Input should', 'it should', 1)}"
+def in_words(problem: ErrorDetails, kind: type) -> str:
+    """Pydantic's words about a setting as a person would say them; the value may be a secret, and is not shown.
+
+    `kind` is the class of the whole tree, whose names are known.
+    """
+    says = problem["msg"].replace("Input should", "it should", 1)
+    if problem["type"] == "unexpected_keyword_argument":
+        says = "there is no such setting" + nearest(str(problem["loc"][-1]), _names_beside(kind, problem["loc"]))
+    return f"{'.'.join(map(str, problem['loc']))}: {says}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which of the `known` names was meant, most likely, and where all of them stand."""
+    found = get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]}?" if found else "; docs/settings.md has them all"
+
+
+def _names_beside(kind: Any, loc: Sequence[int | str]) -> list[str]:
+    """The names of the section that the last of `loc` would stand in."""
+    for part in loc[:-1]:
+        hint = get_type_hints(kind).get(part, kind) if isinstance(part, str) else kind
+        kinds = [one for one in (hint, *get_args(hint)) if is_dataclass(one)]
+        kind = kinds[0] if kinds else kind
+    return [item.name for item in fields(kind)]

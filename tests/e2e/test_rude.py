@@ -109,7 +109,7 @@ CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    toml = "[server]\nhead_s = 1.0\nbody_s = 2.0\nkeep_alive_s = 0.5\n"
+    toml = "[server]\nheader_timeout_s = 1.0\nbody_timeout_s = 2.0\nkeep_alive_timeout_s = 0.5\n"
     with Running(tmp_path_factory.mktemp("rude"), toml=toml) as service:
         yield service
 

@@ -99,6 +99,7 @@ def test_each_link_of_the_readme_leads_to_a_file() -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
-def test_readme_and_changelog_are_short() -> None:
+def test_readme_architecture_and_changelog_are_short() -> None:
     assert len(README.split()) <= 500
+    assert len((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split()) <= 1200
     assert len((ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()) <= 60

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import openvino_genai
 
 PIECES_APART_S = 0.25
-"""Where nobody reads an answer before its end: how often a piece is sent all the same, which tells that the engine works."""
+"""Where nobody reads an answer before its end: how often a piece is sent all the same: the engine works."""
 
 Event = Delta | ServiceError
 """What a waiting request receives: pieces of its answer, or the failure that ends it."""
