@@ -9,18 +9,7 @@ from importlib import import_module
 
 from rich.console import Console
 
-NAMES = (
-    "front",
-    "batching",
-    "again",
-    "engines",
-    "transcriber",
-    "refusals",
-    "proxy",
-    "ledger",
-    "overload",
-    "stalled",
-)
+NAMES = ("front", "proxy", "ledger", "engines", "overload")
 
 
 def main() -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench.mixed import make_mixed
 from bench.pages import Page, edits
 from PIL import Image, ImageDraw, ImageFont
 
 from pagetext import Reader
 from pagetext.types import Pixels
+from support.mixed_pages import make_mixed
 
 pytestmark = pytest.mark.engine
 

@@ -7,14 +7,14 @@ import socket
 
 import pytest
 
-from bench import flood
+from bench import overload
 
-PLAN = flood.Plan("{}", 0.3, True, {"key": 40.0})
+PLAN = overload.Plan("{}", 0.3, True, {"key": 40.0})
 
 
-def sent_to(port: int) -> flood.Met:
-    async def run() -> flood.Met:
-        clients = flood.Flood(f"http://127.0.0.1:{port}", PLAN)
+def sent_to(port: int) -> overload.Met:
+    async def run() -> overload.Met:
+        clients = overload.Flood(f"http://127.0.0.1:{port}", PLAN)
         await clients.run()
         return clients.met["key"]
 
@@ -22,7 +22,7 @@ def sent_to(port: int) -> flood.Met:
 
 
 def test_who_is_never_answered_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flood, "_LAST_S", 0.2)
+    monkeypatch.setattr(overload, "ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         met = sent_to(silent.getsockname()[1])
 
