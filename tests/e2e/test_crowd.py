@@ -1,4 +1,4 @@
-"""A thousand stalled clients at once; the full crowd, timed, is `python -m bench stalled`."""
+"""A thousand stalled clients at once."""
 
 from __future__ import annotations
 

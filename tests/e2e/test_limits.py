@@ -248,7 +248,7 @@ def test_image_outside_a_user_message_is_refused(http: httpx2.Client, role: str)
 
 
 def test_refusals_do_not_wait_for_a_busy_engine(scripted: LiveServer, http: httpx2.Client) -> None:
-    """The strict figure is measured by `python -m bench refusals`; here a noisy machine must hold it."""
+    """A noisy machine must hold it."""
     bodies = [
         json.dumps(by_address("http://x/cat.png")).encode(),
         *(raw(image(data)) for data in (b"BM", bombs.png_claim(5000, 5001), bombs.jpeg_of_scans(101), b"\x89PNG")),
