@@ -11,6 +11,9 @@ from sightline.errors import SMALLER_IMAGES, RequestTooLarge, UnsupportedMediaTy
 _JSON = "application/json"
 _IDENTITY = frozenset({"identity", ""})
 _LENGTH = re.compile("[0-9]{1,18}")
+_SMALL_BYTES = 4096
+"""Smaller pieces are gathered: on their own, pieces of one byte would take thirty times their size. Larger ones are
+joined once at the end, for a buffer that grows with a body of 1 MB takes a millisecond."""
 
 
 async def read_json_body(request: Request, limit_bytes: int, *, remedy: str = SMALLER_IMAGES) -> bytes:
@@ -30,9 +33,16 @@ async def read_json_body(request: Request, limit_bytes: int, *, remedy: str = SM
     declared = request.headers.get("content-length", "")
     if _LENGTH.fullmatch(declared) and int(declared) >= limit_bytes:
         raise RequestTooLarge.by(f"{int(declared):,}", limit_bytes, remedy)
-    body = bytearray()
+    pieces: list[bytes | bytearray] = []
+    size = 0
     async for chunk in request.stream():
-        if len(body) + len(chunk) >= limit_bytes:
-            raise RequestTooLarge.by(f"{len(body) + len(chunk):,} or more", limit_bytes, remedy)
-        body += chunk
-    return bytes(body)
+        size += len(chunk)
+        if size >= limit_bytes:
+            raise RequestTooLarge.by(f"{size:,} or more", limit_bytes, remedy)
+        if len(chunk) >= _SMALL_BYTES:
+            pieces.append(chunk)
+        elif pieces and isinstance(pieces[-1], bytearray):
+            pieces[-1] += chunk
+        else:
+            pieces.append(bytearray(chunk))
+    return b"".join(pieces)
