@@ -149,6 +149,17 @@ def test_unknown_variable_of_the_environment_is_refused_with_the_nearest_name() 
         load_settings({}, environ={"SIGHTLINE_SERVER_PROT": "1", "SIGHTLINE_BASE_URL": "http://127.0.0.1:8000/v1"})
 
 
+def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_no_settings() -> None:
+    """Every pod of a namespace has them; a mistyped setting beside them is still refused."""
+    ours = {"SIGHTLINE_SERVICE_HOST": "10.0.0.7", "SIGHTLINE_SERVICE_PORT_HTTP": "8000"}
+    ours |= {"SIGHTLINE_PORT": "tcp://10.0.0.7:8000", "SIGHTLINE_PORT_8000_TCP_ADDR": "10.0.0.7"}
+    heads = {"SIGHTLINE_HEAD_SVC_SERVICE_HOST": "10.0.0.8", "SIGHTLINE_HEAD_SVC_PORT_6379_TCP": "tcp://10.0.0.8:6379"}
+
+    assert load_settings({}, environ=ours | heads) == Settings()
+    with pytest.raises(ConfigError, match=r"SIGHTLINE_SEVER_PORT: .* did you mean SIGHTLINE_SERVER_PORT"):
+        load_settings({}, environ=ours | heads | {"SIGHTLINE_SEVER_PORT": "1"})
+
+
 def test_what_is_no_setting_is_said_in_plain_words() -> None:
     with pytest.raises(ConfigError) as caught:
         settings_of({"server": {"prot": 1, "port": 70000}})

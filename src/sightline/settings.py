@@ -263,7 +263,8 @@ def _refuse_unknown_variables(tree: Mapping[str, Any], environ: Mapping[str, str
     upstreams = tree.get("upstreams")
     pools = [one for one in upstreams if isinstance(one, dict)] if isinstance(upstreams, list) else []
     keys = [str(pool.get("key_env")) for pool in pools]
-    unknown = {name for name in environ if name.startswith(_PREFIX)} - {*known, *keys, *_OTHER_VARIABLES}
+    ours = settings_validation.not_kubernetes([name for name in environ if name.startswith(_PREFIX)])
+    unknown = set(ours) - {*known, *keys, *_OTHER_VARIABLES}
     lines = [f"{name}: there is no such setting{settings_validation.nearest(name, known)}" for name in sorted(unknown)]
     if lines:
         raise ConfigError("\n".join(lines))

@@ -59,6 +59,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]}?" if found else "; docs/settings.md has them all"
 
 
+def not_kubernetes(variables: Iterable[str]) -> list[str]:
+    """Leave out what Kubernetes sets in every pod for a service, since one may be called `sightline`.
+
+    Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    """
+    variables = list(variables)
+    services = [name.removesuffix("_SERVICE_HOST") for name in variables if name.endswith("_SERVICE_HOST")]
+    of_services = tuple(f"{service}_{what}" for service in services for what in ("SERVICE_", "PORT"))
+    return [name for name in variables if not name.startswith(of_services)]
+
+
 def _names_beside(kind: Any, loc: Sequence[int | str]) -> list[str]:
     """The names of the section that the last of `loc` would stand in."""
     for part in loc[:-1]:
