@@ -188,6 +188,40 @@ def test_an_answer_in_json_conforms_to_its_schema(bench: Bench, temperature: flo
     jsonschema.validate(json.loads(text_of(deltas)), {**SHAPE, "additionalProperties": False})
 
 
+NESTED = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["a", "ab", "abc", "b", 1, 10, True, None]},
+        "count": {"type": "integer", "minimum": -3, "maximum": 12},
+        "note": {"type": ["string", "null"], "minLength": 1, "maxLength": 4},
+        "parts": {"type": "array", "items": {"$ref": "#/$defs/part"}, "minItems": 1, "maxItems": 3},
+        "either": {"anyOf": [{"const": "x"}, {"$ref": "#/$defs/part"}]},
+    },
+    "required": ["kind", "parts"],
+    "additionalProperties": False,
+    "$defs": {
+        "part": {
+            "type": "object",
+            "properties": {"size": {"enum": [1, 2, 30]}, "solid": {"type": "boolean"}},
+            "required": ["solid"],
+            "additionalProperties": False,
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_the_grammar_lets_through_conforms_to_its_schema(bench: Bench, seed: int) -> None:
+    """So hot that every token which the grammar allows is about as likely: nothing else holds these answers."""
+    form = ResponseFormat("json_schema", json.dumps(NESTED))
+    request = bench.request(temperature=1000.0, max_tokens=1500, response_format=form)
+
+    deltas = bench.answer(replace(request, sampling=replace(request.sampling, seed=seed)))
+
+    assert deltas[-1].finish_reason == "stop"
+    jsonschema.validate(json.loads(text_of(deltas)), NESTED)
+
+
 def test_a_bad_schema_is_refused_before_anything_runs(bench: Bench) -> None:
     form = ResponseFormat("json_schema", '{"type": "object", "patternProperties": {}}')
 
