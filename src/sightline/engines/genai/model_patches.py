@@ -5,6 +5,9 @@ Three files differ. The detokenizer's vocabulary has no text for control tokens 
 as exported, the grammar engine takes `<end_of_turn>` for thirteen characters that may stand in a JSON string, where it
 ends the answer, and Gemma's own tokenizers spell a blank U+2581, so that no token would ever fit one. The
 vision model and its settings are those of `vision.unpacking_model`.
+
+This reaches into private parts of openvino-genai: which files it reads, and the nodes of its detokenizer. Its version
+is bounded in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +27,6 @@ from openvino import opset13
 
 from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import PIXELS, Model
-from sightline.engines.genai.tempdir import temporary_folder
 from sightline.engines.genai.vision import VISION_MODEL, unpacking_model
 from sightline.errors import ConfigError
 
@@ -44,7 +47,8 @@ def patched_folder(model: Model) -> Iterator[tuple[Path, Vocabulary]]:
     import_module("openvino_tokenizers")  # registers the operations that tokenizer models are made of
     # It owns the library that tokenizer models' nodes live in, so it has to outlive every one of them.
     core = openvino.Core()
-    with temporary_folder() as folder:
+    with TemporaryDirectory(prefix="sightline-model-") as name:
+        folder = Path(name)
         for file in model.path.iterdir():
             if file.name not in _REPLACED and file.stem not in _REPLACED:
                 (folder / file.name).symlink_to(file.resolve())

@@ -333,7 +333,10 @@ def _hand_over(
 
 
 def _forget_prompts(pipeline: openvino_genai.ContinuousBatchingPipeline) -> None:
-    """Empty the list in which the pipeline keeps every prompt token it ever read (16 bytes each, for ever)."""
+    """Empty the list in which the pipeline keeps every prompt token it ever read (16 bytes each, for ever).
+
+    What `finish_chat` does beside is private to openvino-genai, whose version is bounded in pyproject.toml.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pipeline.finish_chat()
