@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sightline.client.page_text import read_picture
 from sightline.core import ChatRequest, ImageEncoding, ModelInfo, SamplingParams
-from sightline.engines.context import room
+from sightline.engines.context import max_new_tokens
 from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model, read_model
 from sightline.engines.genai.template import PromptWriter
 from sightline.engines.genai.tokens import TokenCounter, prepare
@@ -81,7 +81,7 @@ class KnownModel:
             request.messages, self.info, [read_picture(image, number, max_chars) for number, image in images]
         )
         tokens = counter.count(writer.write(messages, [seen.count for seen in self._views(request)]))
-        room(tokens, SamplingParams(), self.info.context_length)
+        max_new_tokens(tokens, SamplingParams(), self.info.context_length)
         return tokens
 
     def _views(self, request: ChatRequest) -> list[Views]:

@@ -6,7 +6,7 @@ from sightline.core import SamplingParams
 from sightline.errors import ContextLengthExceeded
 
 
-def room(prompt_tokens: int, sampling: SamplingParams, context_length: int, *, is_least: bool = False) -> int:
+def max_new_tokens(prompt_tokens: int, sampling: SamplingParams, context_length: int, *, is_least: bool = False) -> int:
     """Return the most tokens the answer may take; `is_least` where the prompt may have more than `prompt_tokens`.
 
     Raises:

@@ -154,8 +154,8 @@ def run(
 ) -> None:
     async def whole() -> None:
         pipeline = Pipeline()
-        stepper = EngineLoop(pipeline, vision or Vision(), capacity, features or EncoderCache(10**6))  # type: ignore[arg-type]
-        await scene(stepper, pipeline)
-        await stepper.stop()
+        engine_loop = EngineLoop(pipeline, vision or Vision(), capacity, features or EncoderCache(10**6))  # type: ignore[arg-type]
+        await scene(engine_loop, pipeline)
+        await engine_loop.stop()
 
     asyncio.run(whole())

@@ -14,10 +14,10 @@ from sightline.errors import EngineError
 def test_pictures_that_wait_together_are_encoded_together_and_stay_with_their_request() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job("0", pictures=[1]), job("1", pictures=[2, 3]), job("2"), job("3", pictures=[4])]
         for one in jobs:
-            stepper.submit(one)
+            engine_loop.submit(one)
 
         assert [await outcome(one) for one in jobs] == ["aaa"] * 4
         assert pipeline.added == ["0", "1", "2", "3"]
@@ -33,10 +33,10 @@ def test_pictures_that_wait_together_are_encoded_together_and_stay_with_their_re
 def test_views_of_one_request_beyond_a_batch_wait_for_the_next_step() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job("0", pictures=[1, 2, 3, 4, 5, 6, 7]), job("1", pictures=[8])]
         for one in jobs:
-            stepper.submit(one)
+            engine_loop.submit(one)
 
         assert [await outcome(one) for one in jobs] == ["aaa"] * 2
         assert pipeline.shown == [[101, 102, 103, 104, 105, 106, 107], [108]]
@@ -50,16 +50,16 @@ def test_views_of_one_request_beyond_a_batch_wait_for_the_next_step() -> None:
 def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         running, left = job(length=10_000), job(pictures=[1])
-        stepper.submit(running)
+        engine_loop.submit(running)
         await running.events.get()
-        stepper.submit(left)
+        engine_loop.submit(left)
         await running.events.get()
-        stepper.cancel(left)
-        stepper.cancel(running)
+        engine_loop.cancel(left)
+        engine_loop.cancel(running)
         last = job(pictures=[2])
-        stepper.submit(last)
+        engine_loop.submit(last)
 
         assert await outcome(last) == "aaa"
 
@@ -69,9 +69,9 @@ def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
 
 
 def test_a_request_with_more_pictures_than_a_batch_is_encoded_all_the_same() -> None:
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         wide = job(pictures=[1, 2, 3, 4])
-        stepper.submit(wide)
+        engine_loop.submit(wide)
 
         assert await outcome(wide) == "aaa"
         assert pipeline.shown == [[101, 102, 103, 104]]
@@ -82,11 +82,11 @@ def test_a_request_with_more_pictures_than_a_batch_is_encoded_all_the_same() -> 
 def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         vision.fails = True
         bad, text = job("bad picture", pictures=[1]), job("text")
-        stepper.submit(bad)
-        stepper.submit(text)
+        engine_loop.submit(bad)
+        engine_loop.submit(text)
         error = await outcome(bad)
         assert isinstance(error, EngineError)
         assert "secret" not in error.message
@@ -94,7 +94,7 @@ def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
 
         vision.fails = False
         later = job("later", pictures=[2])
-        stepper.submit(later)
+        engine_loop.submit(later)
         assert await outcome(later) == "aaa"
         assert pipeline.added == ["text", "later"]
 
@@ -104,11 +104,11 @@ def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
 def test_a_picture_is_encoded_once_for_all_requests_of_its_sender() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         cached = []
         for pictures in ([1], [1], [2, 1, 3], [3, 2]):
             one = job(pictures=pictures)
-            stepper.submit(one)
+            engine_loop.submit(one)
             cached.append(await cached_tokens(one))
 
         assert cached == [0, 9, 9, 18]
@@ -122,10 +122,10 @@ def test_a_picture_is_encoded_once_for_all_requests_of_its_sender() -> None:
 def test_a_picture_that_waits_twice_is_encoded_once_and_none_of_it_counts_as_cached() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         twins = [job(length=500), job(pictures=[1, 1]), job(pictures=[1])]
         for one in twins:
-            stepper.submit(one)
+            engine_loop.submit(one)
 
         assert [await cached_tokens(one) for one in twins[1:]] in ([0, 0], [0, 9])
         assert pipeline.shown == [[], [101, 101], [101]]
@@ -138,10 +138,10 @@ def test_a_picture_that_waits_twice_is_encoded_once_and_none_of_it_counts_as_cac
 def test_what_one_key_sent_makes_no_request_of_another_faster() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         for owner in ("one", "other", ""):
             asked = job(pictures=[1], owner=owner)
-            stepper.submit(asked)
+            engine_loop.submit(asked)
             assert await cached_tokens(asked) == 0
 
     run(scene, vision=vision)
@@ -152,10 +152,10 @@ def test_what_one_key_sent_makes_no_request_of_another_faster() -> None:
 def test_without_room_for_features_every_picture_is_encoded() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         for _ in range(2):
             asked = job(pictures=[1])
-            stepper.submit(asked)
+            engine_loop.submit(asked)
             assert await cached_tokens(asked) == 0
 
     run(scene, vision=vision, features=EncoderCache(0))
@@ -166,15 +166,15 @@ def test_without_room_for_features_every_picture_is_encoded() -> None:
 def test_pictures_that_fail_are_not_kept() -> None:
     vision = Vision()
 
-    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         vision.fails = True
         bad = job(pictures=[1])
-        stepper.submit(bad)
+        engine_loop.submit(bad)
         assert isinstance(await outcome(bad), EngineError)
 
         vision.fails = False
         again = job(pictures=[1])
-        stepper.submit(again)
+        engine_loop.submit(again)
         assert await cached_tokens(again) == 0
 
     run(scene, vision=vision)

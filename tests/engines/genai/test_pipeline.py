@@ -12,10 +12,10 @@ from sightline.errors import EngineError, EngineUnavailable
 
 
 def test_a_request_that_the_pipeline_refuses_hurts_no_other() -> None:
-    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         jobs = [job(), job("bad"), job()]
         for one in jobs:
-            stepper.submit(one)
+            engine_loop.submit(one)
         first, bad, last = [await outcome(one) for one in jobs]
 
         assert (first, last) == ("aaa", "aaa")
@@ -35,9 +35,9 @@ def test_an_answer_that_nobody_reads_before_its_end_is_one_piece(
     """Or a few: one that takes long shows that it goes on."""
     monkeypatch.setattr(jobs, "PIECES_APART_S", apart_s)
 
-    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         asked = job(stream=stream)
-        stepper.submit(asked)
+        engine_loop.submit(asked)
         deltas = [await asked.events.get()]
         while isinstance(deltas[-1], Delta) and deltas[-1].finish_reason is None:
             deltas.append(await asked.events.get())
@@ -48,27 +48,27 @@ def test_an_answer_that_nobody_reads_before_its_end_is_one_piece(
 
 
 def test_a_step_that_fails_ends_every_request_and_the_engine() -> None:
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         running, waiting = job(length=10_000), job(prompt_tokens=100_000)
-        stepper.submit(running)
-        stepper.submit(waiting)
+        engine_loop.submit(running)
+        engine_loop.submit(waiting)
         assert isinstance(await running.events.get(), Delta)
         pipeline.step_fails = True
 
         assert isinstance(await outcome(running), EngineUnavailable)
         assert isinstance(await outcome(waiting), EngineUnavailable)
-        assert not stepper.is_alive
+        assert not engine_loop.is_alive
         with pytest.raises(EngineUnavailable):
-            stepper.submit(job())
+            engine_loop.submit(job())
 
     run(scene)
 
 
 def test_a_request_given_up_for_want_of_memory_is_an_error() -> None:
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         pipeline.gives_up = True
         starved = job()
-        stepper.submit(starved)
+        engine_loop.submit(starved)
 
         assert isinstance(await outcome(starved), EngineError)
 
@@ -83,10 +83,10 @@ def test_a_request_given_up_for_want_of_memory_is_an_error() -> None:
     ],
 )
 def test_no_more_run_at_once_than_fit(capacity: Capacity) -> None:
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job(str(number)) for number in range(5)]
         for one in jobs:
-            stepper.submit(one)
+            engine_loop.submit(one)
 
         assert [await outcome(one) for one in jobs] == ["aaa"] * 5
         assert pipeline.most_at_once == 2
@@ -98,10 +98,10 @@ def test_no_more_run_at_once_than_fit(capacity: Capacity) -> None:
 def test_prompts_enter_whole() -> None:
     """Two prompts that do not fit one step together enter one after the other."""
 
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job(prompt_tokens=60, length=1), job(prompt_tokens=60, length=1)]
         for one in jobs:
-            stepper.submit(one)
+            engine_loop.submit(one)
 
         assert [await outcome(one) for one in jobs] == ["a", "a"]
         assert pipeline.most_at_once == 1
@@ -112,12 +112,12 @@ def test_prompts_enter_whole() -> None:
 def test_who_leaves_holds_a_slot_until_the_next_step_has_ended() -> None:
     """The pipeline has its blocks until then, and would cut in two the prompt of one that comes for them."""
 
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         left, next_ = job("left", length=10_000), job("next")
-        stepper.submit(left)
-        stepper.submit(next_)
+        engine_loop.submit(left)
+        engine_loop.submit(next_)
         await left.events.get()
-        stepper.cancel(left)
+        engine_loop.cancel(left)
 
         assert await outcome(next_) == "aaa"
         assert pipeline.most_at_once == 1
@@ -126,11 +126,11 @@ def test_who_leaves_holds_a_slot_until_the_next_step_has_ended() -> None:
 
 
 def test_a_job_cancelled_in_the_queue_never_enters() -> None:
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         first, left, last = job("first", length=200), job("left"), job("last")
         for one in (first, left, last):
-            stepper.submit(one)
-        stepper.cancel(left)
+            engine_loop.submit(one)
+        engine_loop.cancel(left)
         await outcome(first)
 
         assert await outcome(last) == "aaa"
@@ -141,10 +141,10 @@ def test_a_job_cancelled_in_the_queue_never_enters() -> None:
 
 
 def test_prompts_are_forgotten_now_and_then() -> None:
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job(length=1) for _ in range(FORGET_EVERY)]
         for one in jobs:
-            stepper.submit(one)
+            engine_loop.submit(one)
         for one in jobs:
             await outcome(one)
 
@@ -156,16 +156,16 @@ def test_prompts_are_forgotten_now_and_then() -> None:
 def test_a_first_piece_is_passed_on_before_the_next_step() -> None:
     """A step holds the interpreter lock; whoever reads must have had its turn by then."""
 
-    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
+    async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         began: list[int] = []
         step = pipeline.step
-        pipeline.step = lambda: (began.append(stepper.steps), step())  # type: ignore[method-assign, func-returns-value]
+        pipeline.step = lambda: (began.append(engine_loop.steps), step())  # type: ignore[method-assign, func-returns-value]
         running = job(length=50)
-        stepper.submit(running)
+        engine_loop.submit(running)
 
         await running.events.get()
 
         assert len(began) == 1
-        stepper.cancel(running)
+        engine_loop.cancel(running)
 
     run(scene)

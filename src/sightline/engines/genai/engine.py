@@ -26,7 +26,7 @@ from sightline.core import (
     Usage,
 )
 from sightline.engines.base import Deltas, GeneratorDeltas
-from sightline.engines.context import room
+from sightline.engines.context import max_new_tokens
 from sightline.engines.genai.answer import Answer, AnswerRules
 from sightline.engines.genai.encoder_cache import EncoderCache
 from sightline.engines.genai.grammar import read_form
@@ -55,7 +55,7 @@ class GenAIEngine:
         self._limits = limits or Limits()
         self._model: Model | None = None
         self._loaded: Loaded | None = None
-        self._stepper: EngineLoop | None = None
+        self._engine_loop: EngineLoop | None = None
         self._is_warm = False
         self._last: tuple[tuple[str, Sequence[Message], list[int]], tuple[Prompt, int]] | None = None
 
@@ -64,8 +64,8 @@ class GenAIEngine:
         self._model = read_model(self._path, model_id=self._model_id, max_context=self._limits.max_context)
         self._loaded = await asyncio.to_thread(load, self._model, self._limits)
         loaded = self._loaded
-        features = EncoderCache(self._limits.encoder_cache_bytes)
-        self._stepper = EngineLoop(loaded.pipeline, loaded.vision, loaded.capacity, features)
+        encoder_cache = EncoderCache(self._limits.encoder_cache_bytes)
+        self._engine_loop = EngineLoop(loaded.pipeline, loaded.vision, loaded.capacity, encoder_cache)
         async for _ in self._answers(_warm_up(self._model)):
             pass
         self._is_warm = True
@@ -73,25 +73,25 @@ class GenAIEngine:
     async def stop(self) -> None:
         """End running generations with `EngineUnavailable` and release the model."""
         self._is_warm = False
-        if self._stepper is not None:
-            await self._stepper.stop()
-        self._stepper = None
+        if self._engine_loop is not None:
+            await self._engine_loop.stop()
+        self._engine_loop = None
         self._loaded = self._last = None
 
     def models(self) -> Sequence[ModelInfo]:
         """The one model, while it can answer; none once a step of the pipeline has failed."""
-        if self._model is None or self._stepper is None or not (self._is_warm and self._stepper.is_alive):
+        if self._model is None or self._engine_loop is None or not (self._is_warm and self._engine_loop.is_alive):
             return ()
         return (self._model.info,)
 
     def load(self) -> Load:
         """Return how many requests run and wait at this moment."""
-        return self._stepper.load() if self._stepper is not None else Load(0, 0)
+        return self._engine_loop.load() if self._engine_loop is not None else Load(0, 0)
 
     @property
     def steps(self) -> int:
         """How many steps the pipeline has begun."""
-        return self._stepper.steps if self._stepper is not None else 0
+        return self._engine_loop.steps if self._engine_loop is not None else 0
 
     async def count(self, request: GenerateRequest) -> Usage:
         """Count a request's prompt; see `Engine.count`."""
@@ -113,9 +113,9 @@ class GenAIEngine:
 
     async def _answers(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         job = self._job(request)
-        stepper = self._stepper
-        assert stepper is not None
-        stepper.submit(job)
+        engine_loop = self._engine_loop
+        assert engine_loop is not None
+        engine_loop.submit(job)
         try:
             while True:
                 event = await job.events.get()
@@ -125,7 +125,7 @@ class GenAIEngine:
                 if event.finish_reason is not None:
                     return
         finally:
-            stepper.cancel(job)
+            engine_loop.cancel(job)
 
     def _job(self, request: GenerateRequest) -> Job:
         """Check a request and write it down for the pipeline."""
@@ -138,9 +138,9 @@ class GenAIEngine:
         image_tokens = model.image.tokens * len(pictures)
         if request.image_tokens != image_tokens:
             raise EngineError("the images of the request take another number of tokens than was promised")
-        room(_fewest_tokens(loaded, request), sampling, model.info.context_length, is_least=True)
+        max_new_tokens(_fewest_tokens(loaded, request), sampling, model.info.context_length, is_least=True)
         prompt, prompt_tokens = self._written(loaded, request)
-        max_tokens = room(prompt_tokens, sampling, model.info.context_length)
+        max_tokens = max_new_tokens(prompt_tokens, sampling, model.info.context_length)
         work = Work(
             prompt=prompt.tagged,
             config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from sightline.core import GenerateRequest, ModelInfo, Usage
-from sightline.engines.context import room
+from sightline.engines.context import max_new_tokens
 from sightline.engines.upstream.body import written
 from sightline.engines.upstream.client import Client, ConnectError, Pieces, ReadError
 from sightline.engines.upstream.exchange import ServedModel
@@ -71,7 +71,7 @@ class UpstreamEngine:
             raise EngineUnavailable("The model's server cannot count at this moment.", retry_after_s=1) from error
         except Failure as failure:
             raise failure.error from failure
-        room(usage.prompt_tokens, request.sampling, model.info.context_length)
+        max_new_tokens(usage.prompt_tokens, request.sampling, model.info.context_length)
         return usage
 
     def generate(self, request: GenerateRequest) -> UpstreamDeltas:
