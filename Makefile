@@ -13,10 +13,10 @@ DRAWN := training/runs/fonts/.ready
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(READY): requirements.lock pyproject.toml
+$(READY): locks/requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (once; about half a minute) …"
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -31,19 +31,19 @@ serve: $(READY)  ## run the service on 127.0.0.1:8000
 test: $(READY)  ## run every test
 	@$(BIN)/python -m pytest
 
-$(SCALE)/.ready: requirements-scale.lock pyproject.toml
+$(SCALE)/.ready: locks/scale.lock pyproject.toml
 	@echo "Setting up $(SCALE) (once; a minute) …"
 	@$(PYTHON) -m venv --clear $(SCALE)
-	@$(SCALE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-scale.lock
+	@$(SCALE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/scale.lock
 	@$(SCALE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # PyTorch comes first and alone: the registry's build for this machine. The rest is locked.
-$(VLLM)/.ready: requirements-vllm.lock
+$(VLLM)/.ready: locks/vllm.lock
 	@echo "Setting up $(VLLM) (once; a few minutes, 3.5 GB) …"
 	@$(PYTHON) -m venv --clear $(VLLM)
 	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-vllm.lock
+	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r locks/vllm.lock
 	@touch $@
 
 test-scale: $(SCALE)/.ready $(VLLM)/.ready  ## run the tests that need Ray or vLLM, in environments of their own
@@ -86,10 +86,10 @@ eval: $(READY) $(DRAWN)  ## examine the bundled model (docs/bundled-model.md) on
 	echo; $(BIN)/python training/foreign.py || status=1; exit $$status
 
 LOCK := .venv-lock/bin/uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
-	--no-header --upgrade --quiet
+	--no-header --quiet
 
-lock:  ## renew requirements.lock and requirements-scale.lock from pyproject.toml
+lock:  ## renew locks/requirements.lock and locks/scale.lock from pyproject.toml
 	@$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install --quiet uv
-	@$(LOCK) --extra dev --output-file requirements.lock
-	@$(LOCK) --extra cluster --extra scale --output-file requirements-scale.lock
+	@$(LOCK) --extra dev --output-file locks/requirements.lock
+	@$(LOCK) --extra cluster --extra scale --output-file locks/scale.lock
 	@rm -rf .venv-lock

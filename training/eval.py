@@ -165,7 +165,7 @@ def main() -> None:
     closer = any(name.startswith("pan_and_scan_") for name in processor)
     mix = Mix(config["image_size"], config["image_size"] // config["patch_size"], kinds or None, letters=closer)
     card = json.loads((options.folder / "sightline.json").read_text())
-    characters = int(card.get("read_characters", 0))
+    characters = int(card.get("ocr_max_chars", 0))
     reads = transcriber() if characters or (options.transcriber and set(kinds) != {SCENES}) else None
     beside = reads if options.transcriber and set(kinds) != {SCENES} else None
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -177,7 +177,7 @@ def main() -> None:
             most_pictures=options.most_pictures,
             transcribe=reads,
             characters=characters,
-            again=card.get("repeats_question", False),
+            again=card.get("prompt_repetition", False),
             drew=lambda: progress.advance(drawing),
         )
         progress.update(drawing, visible=False)

@@ -21,7 +21,7 @@ from PIL import Image
 from samples import SCENES, Mix, Sample, sample
 from served import Ask, Served
 
-from sightline.quoting import whole_lines
+from sightline.prompting.format import whole_lines
 
 Transcribe = Callable[[Image.Image], str]
 READ = {"word", "number", "date", "amount", "block", "field"}
@@ -140,8 +140,7 @@ def original(item: Item, *, seed: int, mix: Mix) -> Image.Image:
 
 def transcriber() -> Transcribe:
     """Load the service's own PP-OCR; needs the service's environment."""
-    from sightline.engines.transcribe.networks import Networks, weights_folder
-    from sightline.engines.transcribe.reader import transcribe
+    from pagetext import Reader
 
-    networks = Networks(weights_folder(), threads=2, precision=None)
-    return lambda image: transcribe(networks, np.asarray(image))
+    reader = Reader.load(threads=2)
+    return lambda image: reader.page(np.asarray(image)).text

@@ -46,8 +46,8 @@ CARD = {
     "is right: docs/bundled-model.md.",
     "context_length": 4096,
     "max_images": 2,
-    "read_characters": MOST_CHARACTERS,
-    "repeats_question": True,
+    "ocr_max_chars": MOST_CHARACTERS,
+    "prompt_repetition": True,
     "characters_per_token": 1,
     "license": "Apache-2.0",
 }

@@ -18,7 +18,7 @@ from judge import declines, plain
 from openai import OpenAI
 from rich.console import Console
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 
 PICTURES = Path(__file__).parent / "foreign"
 COLOURS = {"true": "green", "declined": "yellow", "false": "red"}
@@ -78,7 +78,7 @@ def main() -> None:
     console = Console(highlight=False, soft_wrap=True)
     folders = ["--model", str(options.folder), "--model", "paddleocr/pp-ocr-v6-small/fp-32"] if options.folder else []
     verdicts: Counter[str] = Counter()
-    with LocalService(*folders) as service:
+    with LiveServer(*folders) as service:
         client = OpenAI(base_url=service.base_url, api_key=service.api_key)
         model = next(model.id for model in client.models.list() if "pp-ocr" not in model.id)
         for question in QUESTIONS:

@@ -20,9 +20,10 @@ from pictures import Glyph
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "src"))  # Training runs without the service installed.
 
-from sightline.engines.transcribe.reading import Measured, Plot, plot_text, reading_order, text_of
-from sightline.engines.transcribe.writing import as_figures
-from sightline.quoting import whole_lines
+from pagetext.layout.reading_order import ChartLayout, reading_order
+from pagetext.normalise import as_figures
+from pagetext.plain_text import ChartData, chart_text, row_text
+from sightline.prompting.format import whole_lines
 
 MOST_CHARACTERS = 640
 """What of a picture's text the model is told, as its card says."""
@@ -96,10 +97,10 @@ def read(
     slope = slope_of(stretches)
     texts = [one.text for one in stretches]
     for line in reading_order(np.array([box_of(one, slope) for one in stretches])):
-        if isinstance(line, Plot):
+        if isinstance(line, ChartLayout):
             row = plotted(line, texts, dict(values), rng)
         else:
-            row = text_of([" ".join(texts[index] for index in cell) for cell in line.cells], line.values)
+            row = row_text([" ".join(texts[index] for index in cell) for cell in line.cells], line.data_labels)
         if row and rng.random() >= LOST_ROW:
             rows.append(as_figures(misread(row, rng)).replace(" \t", "\t").rstrip())
     if rng.random() < STRAY:
@@ -107,7 +108,7 @@ def read(
     return whole_lines("\n".join(rows), MOST_CHARACTERS)
 
 
-def plotted(plot: Plot, texts: Sequence[str], values: Mapping[str, str], rng: np.random.Generator) -> str:
+def plotted(plot: ChartLayout, texts: Sequence[str], values: Mapping[str, str], rng: np.random.Generator) -> str:
     """Return the text of a chart, with the values of its labels about as often as the transcriber measures them."""
     lines = ["\t".join(" ".join(texts[index] for index in cell) for cell in row) for row in plot.rows]
     corner = texts[plot.axes.row[0]] if plot.axes.corner else ""
@@ -117,8 +118,8 @@ def plotted(plot: Plot, texts: Sequence[str], values: Mapping[str, str], rng: np
     for labels, stands in ((below, True), (beside, False)):
         if sum(label in values for label in labels) > 1 and rng.random() < MEASURED:
             seen = [f"~{values[label]}" if label in values else "" for label in labels]
-            return plot_text(lines, corner, Measured(labels, seen, stands))
-    return plot_text(lines, corner, None)
+            return chart_text(lines, corner, ChartData(labels, seen, stands))
+    return chart_text(lines, corner, None)
 
 
 def junk(rng: np.random.Generator) -> str:

@@ -21,7 +21,7 @@ from tokenizer import BOS, END_OF_IMAGE, END_OF_TURN, IMAGE, PAD, START_OF_IMAGE
 from tokenizers import Tokenizer
 from views import spell_views
 
-from sightline.quoting import quoted, repeated
+from sightline.prompting.format import quoted, repeated
 
 PICTURE = f"\n\n{START_OF_IMAGE}{END_OF_IMAGE}\n\n"
 UNSEEN = "\n\n"

@@ -17,7 +17,7 @@ import openvino
 import openvino_genai
 from views import Pixels, spell_views
 
-from sightline.quoting import quoted, repeated
+from sightline.prompting.format import quoted, repeated
 
 MOST_TOKENS = 1024
 """Of an answer: more than any right one has. A caller who sets no limit gets as many as the context holds."""

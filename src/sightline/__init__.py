@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sightline.sender.estimate import estimate
-    from sightline.sender.part import image_part
+    from sightline.client.estimate import estimate
+    from sightline.client.part import image_part
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "estimate", "image_part"]
 
-_PLACES = {"estimate": "sightline.sender.estimate", "image_part": "sightline.sender.part"}
+_PLACES = {"estimate": "sightline.client.estimate", "image_part": "sightline.client.part"}
 
 
 def __getattr__(name: str) -> Any:

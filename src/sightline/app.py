@@ -7,30 +7,32 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from sightline import metrics, traces
-from sightline.account import Accounts
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
-from sightline.admission.limits import RateLimits
-from sightline.api.intake import Intake
-from sightline.api.middleware import EndWithClient, RequestLog
-from sightline.api.routes import ROUTES, Find
+from sightline.admission.rate_limits.limiter import RateLimits
+from sightline.api.failures import on_http_exception, on_service_error
+from sightline.api.middleware import CancelOnDisconnectMiddleware, RequestLogMiddleware
+from sightline.api.routes import ROUTES
 from sightline.api.runtime import Runtime
+from sightline.auth.keys import Keys
 from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue
-from sightline.engines.process import ProcessEngine
-from sightline.errors import ConfigError
+from sightline.engines.process.supervisor import ProcessEngine
+from sightline.errors import ConfigError, ServiceError
 from sightline.images.cache import ImageCache
 from sightline.images.pool import ImagePool
-from sightline.images.viewer import Viewer
+from sightline.images.preprocessor import Preprocessor
 from sightline.log import get_logger
 from sightline.metering.ledger import Ledger
 from sightline.metering.ledger_lifespan import ledger_lifespan
 from sightline.metering.prices import Prices
-from sightline.service import Service
-from sightline.settings import ServerSettings, Settings, engine_specs
+from sightline.pipeline.accounting import Accounting
+from sightline.pipeline.run import Pipeline
+from sightline.server.body_budget import BodyBudget, BodyBudgetMiddleware
+from sightline.settings import Settings, engine_specs
 from sightline.store.database import Database
 
 log = get_logger(__name__)
@@ -41,36 +43,36 @@ def create_app(
     admission: Admission | None = None,
     *,
     engines: Sequence[Engine] | None = None,
-    limits: RateLimits | None = None,
+    is_told_of_disconnects: bool = True,
     on_ready: Callable[[], None] = lambda: None,
     on_failure: Callable[[str], None] = lambda _: None,
-) -> Application:
+) -> Starlette:
     """Put a service together; it is started and stopped by the application's lifespan.
 
     The API answers at once; `on_ready` is called when every engine has answered its warm-up, `on_failure`
     with a message when one can never start. Setting `draining` on `admission` refuses new requests.
-    `engines` replaces those of the settings; `limits`, with `admission`, is for processes that count together.
+    `engines` replaces those of the settings. `is_told_of_disconnects`: see `CancelOnDisconnectMiddleware`.
     """
     admission = admission or Admission.of(settings)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         running = engines
         if running is None:
             running = make_engines(settings)
         database = await asyncio.to_thread(Database.open, settings.data.expanduser(), settings.database_url)
-        metrics.in_flight.read = lambda: admission.in_flight
-        metrics.waiting.read = lambda: admission.waiting
-        counting = limits or RateLimits(settings.redis_url)
+        metrics.in_flight.set_function(lambda: admission.in_flight)
+        metrics.waiting.set_function(lambda: admission.waiting)
+        limits = RateLimits.open(settings.redis_url)
         async with AsyncExitStack() as stack:
             if settings.traces:
                 traces.start()
                 stack.push_async_callback(asyncio.to_thread, traces.stop)
             pool = await stack.enter_async_context(ImagePool())
             ledger = await stack.enter_async_context(ledger_lifespan(database)) if settings.ledger.enabled else None
-            stack.push_async_callback(counting.close)
-            service = compose(settings, running, pool, admission, counting, ledger)
-            application.runtime = Runtime(settings, Keys(database), admission, counting, service, database)
+            stack.push_async_callback(limits.close)
+            pipeline = compose(settings, running, pool, admission, limits, ledger)
+            app.state.runtime = Runtime(settings, Keys(database), admission, limits, pipeline, database)
             starting = asyncio.create_task(_start(settings, pool, running, on_ready, on_failure))
             try:
                 yield
@@ -79,33 +81,25 @@ def create_app(
                 await asyncio.gather(*(engine.stop() for engine in running))
                 database.close()
 
-    application = Application(settings.server, lifespan)
-    return application
-
-
-class Application(Starlette):
-    """The routes, and around every request our middlewares alone: Starlette's would cost twice as much for nothing.
-
-    `runtime` is there from the lifespan's start on.
-    """
-
-    runtime: Runtime
-
-    def __init__(self, settings: ServerSettings, lifespan: Lifespan[Starlette]) -> None:
-        super().__init__(routes=ROUTES, lifespan=lifespan)
-        self.intake = Intake(Find(self.router), settings.max_held_bytes, settings.body_s)
-        # Outermost first.
-        self._requests: ASGIApp = RequestLog(EndWithClient(self.intake))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["app"] = self
-        app = self._requests if scope["type"] == "http" else self.router
-        await app(scope, receive, send)
+    body_budget = BodyBudget(settings.server.max_buffered_bytes, settings.server.body_timeout_s)
+    app = Starlette(
+        routes=ROUTES,
+        lifespan=lifespan,
+        middleware=[  # outermost first
+            Middleware(RequestLogMiddleware),
+            Middleware(CancelOnDisconnectMiddleware, is_told=is_told_of_disconnects),
+            Middleware(BodyBudgetMiddleware, body_budget),
+        ],
+        exception_handlers={ServiceError: on_service_error, HTTPException: on_http_exception},
+    )
+    app.state.body_budget = body_budget
+    app.router.redirect_slashes = False
+    return app
 
 
 def make_engines(settings: Settings) -> list[Engine]:
     """The engines that the settings name: models in processes of their own, and pools of servers elsewhere."""
-    engines = [ProcessEngine(spec, settings.limits.engine_silence_s) for spec in engine_specs(settings)]
+    engines = [ProcessEngine(spec, settings.limits.engine_watchdog_s) for spec in engine_specs(settings)]
     return [*engines, *upstream_engines(settings)]
 
 
@@ -126,13 +120,13 @@ def compose(
     admission: Admission,
     limits: RateLimits,
     ledger: Ledger | None,
-) -> Service:
+) -> Pipeline:
     """Put the pipeline together from its parts."""
-    return Service(
+    return Pipeline(
         Catalogue(engines, settings.aliases),
-        Viewer(pool, ImageCache(settings.images.cache_bytes)),
+        Preprocessor(pool, ImageCache(settings.images.cache_bytes)),
         admission,
-        Accounts(Prices(settings.prices), limits, ledger, settings.ledger.assumed_completion_tokens),
+        Accounting(Prices(settings.prices), limits, ledger, settings.ledger.assumed_completion_tokens),
     )
 
 
@@ -158,8 +152,8 @@ def _warn_of_unknown_models(settings: Settings, ids: Sequence[str]) -> None:
     for name in settings.prices:
         if name not in ids:
             meaning = "no model here has this id, so this price is never charged; a model without a price is free"
-            log.warning("price_of_no_model", id=name, meaning=meaning, models=ids)
+            log.warning("unknown_model_in_prices", id=name, meaning=meaning, models=ids)
     for alias, name in settings.aliases.items():
         if name not in ids:
             meaning = "no model here has this id, so requests for its alias are refused"
-            log.warning("alias_of_no_model", alias=alias, id=name, meaning=meaning, models=ids)
+            log.warning("unknown_model_in_aliases", alias=alias, id=name, meaning=meaning, models=ids)

@@ -23,7 +23,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 Permission = Literal["inference", "usage", "admin"]
 """What a key may do: ask models, read what was used, manage keys. None of them implies another."""
 PERMISSIONS: frozenset[Permission] = frozenset(get_args(Permission))
-USUAL_PERMISSIONS: frozenset[Permission] = frozenset({"inference", "usage"})
+DEFAULT_PERMISSIONS: frozenset[Permission] = frozenset({"inference", "usage"})
 Period = Literal["day", "month", "total"]
 Pixels = npt.NDArray[np.uint8]
 """RGB, shape (height, width, 3), as a person sees the picture."""
@@ -131,8 +131,8 @@ class EncodedImage(_Veiled, frozen=True):
     """An image whose header was read and is within the limits; not one pixel was decoded yet.
 
     `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored. `sha256` is of
-    the bytes, `is_plain` whether every decoder reads them alike. `base64` is what they came as, where encoding them
-    would give just that.
+    the bytes, `is_passthrough_safe` whether every decoder reads them alike. `base64` is what they came as, where
+    encoding them would give just that.
     """
 
     data: bytes
@@ -143,7 +143,7 @@ class EncodedImage(_Veiled, frozen=True):
     detail: Detail
     param: str
     sha256: str
-    is_plain: bool
+    is_passthrough_safe: bool
     base64: bytes | memoryview | None = None
 
 
@@ -185,6 +185,15 @@ class ChatRequest(msgspec.Struct, frozen=True):
     include_usage: bool = False
     params_sent: frozenset[str] = frozenset()
     tools: Tools | None = None
+
+
+class ConnectionState(msgspec.Struct):
+    """Whether the client of a request has disconnected; None where the server does not tell.
+
+    Then a request that is cancelled is taken to have lost its client.
+    """
+
+    disconnected: bool | None = None
 
 
 class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
@@ -311,12 +320,12 @@ class ImageEncoding:
 class ModelInfo:
     """What one model is and takes. `image` None means text only.
 
-    Up to `read_characters` of each picture's text, read by the transcriber, stand beside it in the prompt; 0: none.
-    `read_there` as many are read by the server that has the model, another Sightline, which counts them as text.
-    `repeats_question`: a text in front of images is said again behind them, in the prompt; `repeated_there`: by the
-    server that has the model.
-    `characters_per_token` is what a text is taken to have before it is counted: 4, or fewer where a tokenizer spells.
-    `temperature` is that of a request which states none.
+    Up to `ocr_max_chars` of each picture's text, read by the transcriber, stand beside it in the prompt; 0: none.
+    `upstream_ocr_chars` as many are read by the server that has the model, another Sightline, which counts them as
+    text. `prompt_repetition`: a text in front of images is said again behind them, in the prompt;
+    `upstream_prompt_repetition`: by the server that has the model. `characters_per_token` is what a text is taken to
+    have before it is counted: 4, or fewer where a tokenizer spells. `temperature` is that of a request which states
+    none.
     """
 
     id: str
@@ -327,10 +336,10 @@ class ModelInfo:
     image: ImageEncoding | None
     max_images: int
     supported_parameters: frozenset[str]
-    read_characters: int = 0
-    read_there: int = 0
-    repeats_question: bool = False
-    repeated_there: bool = False
+    ocr_max_chars: int = 0
+    upstream_ocr_chars: int = 0
+    prompt_repetition: bool = False
+    upstream_prompt_repetition: bool = False
     characters_per_token: int = 4
     temperature: float = 1.0
 
@@ -358,7 +367,7 @@ class NewKey:
 
     name: str
     expires_at: datetime | None = None
-    permissions: frozenset[Permission] = USUAL_PERMISSIONS
+    permissions: frozenset[Permission] = DEFAULT_PERMISSIONS
     models: frozenset[str] | None = None
     limits: KeyLimits = KeyLimits()
     spending: SpendingLimit | None = None

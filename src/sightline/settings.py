@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -19,22 +19,24 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
-from sightline import checks
+from sightline import settings_validation
 from sightline.core import ImageEncoding
 from sightline.errors import ConfigError
 
 TRANSCRIBER = "paddleocr/pp-ocr-v6-small/fp-32"
 UPSTREAM_KEY = "SIGHTLINE_UPSTREAM_KEY"
+_PREFIX = "SIGHTLINE_"
+_OTHER_VARIABLES = (UPSTREAM_KEY, "SIGHTLINE_BASE_URL", "SIGHTLINE_API_KEY", "SIGHTLINE_BENCH_MODEL")
 BUNDLED = {"sightline/peek-12m/bf-16": "peek-12m"}
 """Vision models that come with the package, and their folders."""
-USUAL = ("sightline/peek-12m/bf-16", TRANSCRIBER)
+DEFAULT_MODELS = ("sightline/peek-12m/bf-16", TRANSCRIBER)
 """The models that run unless others are named."""
-RUNNING = 16
+DEFAULT_MAX_RUNNING = 16
 _STRICT = ConfigDict(extra="forbid")
 _SERVER = r"^https?://[^/@\s?#]+(/[^\s?#@]*)?$"
 AtLeastOne = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-ServerUrl = Annotated[str, Field(pattern=_SERVER), AfterValidator(checks.address)]
+ServerUrl = Annotated[str, Field(pattern=_SERVER), AfterValidator(settings_validation.address)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,10 @@ class EngineSpec:
 class ServerSettings:
     """Where the service listens, how much it reads, how long it waits for clients and lets running requests finish.
 
-    With `reuse_port` a new process may take over the port of one that still runs. `workers` is how many processes read,
-    check and answer requests; what is counted or held in bytes and connections is for all of them together.
-    `head_s` and `body_s` are for a request's head and body to arrive, `write_s` for a client to go on reading its
-    answer, `keep_alive_s` for the next request on a connection. `max_held_bytes` is for the bodies of all requests.
-    `open_metrics` shows `/metrics` to callers without a key.
+    With `reuse_port` several processes listen on one port: further ones beside it, or a new one that takes it over.
+    `header_timeout_s` and `body_timeout_s` are for a request's head and body to arrive, `write_timeout_s` for a client
+    to go on reading its answer, `keep_alive_timeout_s` for the next request on a connection. `max_buffered_bytes` is
+    for the bodies of all requests. `open_metrics` shows `/metrics` to callers without a key.
     """
 
     __pydantic_config__ = _STRICT
@@ -63,16 +64,15 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     reuse_port: bool = False
-    workers: AtLeastOne = 1
     max_head_bytes: Annotated[int, Field(ge=1024)] = 16_384
     max_body_bytes: AtLeastOne = 1_048_576
-    max_held_bytes: AtLeastOne = 50_331_648
+    max_buffered_bytes: AtLeastOne = 50_331_648
     max_connections: AtLeastOne = 16_384
-    head_s: Seconds = 10.0
-    body_s: Seconds = 30.0
-    write_s: Seconds = 30.0
-    keep_alive_s: Seconds = 15.0
-    drain_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    header_timeout_s: Seconds = 10.0
+    body_timeout_s: Seconds = 30.0
+    write_timeout_s: Seconds = 30.0
+    keep_alive_timeout_s: Seconds = 15.0
+    shutdown_timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     open_metrics: bool = False
 
 
@@ -80,8 +80,9 @@ class ServerSettings:
 class ImageLimits:
     """What one request may send: images, pixels and longest side of each (from the header), scans of a JPEG.
 
-    `max_kept_bytes` is for pictures that decoders must hold whole (progressive, interlaced); `cache_bytes` is for
-    decoded pictures of past requests, `features_bytes` for what a model's vision encoder made of them, each model.
+    `max_full_decode_bytes` is for pictures that decoders must hold whole (progressive, interlaced); `cache_bytes` is
+    for decoded pictures of past requests, `encoder_cache_bytes` for what a model's vision encoder made of them, each
+    model.
     """
 
     __pydantic_config__ = _STRICT
@@ -90,9 +91,9 @@ class ImageLimits:
     max_pixels: AtLeastOne = 25_000_000
     max_side_px: AtLeastOne = 65_535
     max_jpeg_scans: Annotated[int, Field(ge=1, le=10_000)] = 100
-    max_kept_bytes: AtLeastOne = 160_000_000
+    max_full_decode_bytes: AtLeastOne = 160_000_000
     cache_bytes: Annotated[int, Field(ge=0)] = 64_000_000
-    features_bytes: Annotated[int, Field(ge=0)] = 64_000_000
+    encoder_cache_bytes: Annotated[int, Field(ge=0)] = 64_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +101,16 @@ class RequestLimits:
     """How many requests run at once and how many wait, a model, before further ones are refused with 503.
 
     `max_running` is 16 by default, or, where `[[upstreams]]` alone answer, what their servers take. `max_in_flight` is
-    for all models together, running or waiting. `engine_silence_s` is how long an engine that has requests may give no
+    for all models together, running or waiting. `engine_watchdog_s` is how long an engine that has requests may give no
     piece of any answer before it is taken to hang: those requests end with 504, it starts again.
     """
 
     __pydantic_config__ = _STRICT
 
     max_running: AtLeastOne | None = None
-    max_waiting: Annotated[int, Field(ge=0)] = 48
+    max_queued: Annotated[int, Field(ge=0)] = 48
     max_in_flight: AtLeastOne = 256
-    engine_silence_s: Seconds = 300.0
+    engine_watchdog_s: Seconds = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class UpstreamModel:
     """A model of an upstream: its id there, and what is not to be asked of the upstream or cannot be.
 
     `image` is how it turns pictures into tokens, or the name of a family that is known (`IMAGE_RULES` of the engine).
-    Up to `read_characters` of each picture's text are read here and stand beside it in the prompt; `repeats_question`
+    Up to `ocr_max_chars` of each picture's text are read here and stand beside it in the prompt; `prompt_repetition`
     says a text in front of pictures again behind them.
     """
 
@@ -152,8 +153,8 @@ class UpstreamModel:
     max_images: AtLeastOne | None = None
     supported_parameters: frozenset[str] | None = None
     description: str = ""
-    read_characters: Annotated[int, Field(ge=0, le=10_000)] = 0
-    repeats_question: bool = False
+    ocr_max_chars: Annotated[int, Field(ge=0, le=10_000)] = 0
+    prompt_repetition: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +162,10 @@ class UpstreamSettings:
     """A pool of servers that speak OpenAI's protocol and answer for the same models.
 
     `key_env` names the environment variable that holds their key; `key` is what it held. `models` maps our ids to
-    theirs; without any, all that they list are served. `reserved` are further spellings that are kept from acting as
-    control tokens. An upstream is left out when it cannot be reached within `connect_s`, says nothing for `slow_s` and
-    does not answer when asked, fails repeatedly or lies; a stream that stands still for `idle_s` is given up, and a
-    plain answer, of which nothing is heard before its end, after `answer_s`.
+    theirs; by default all are served. `special_tokens` are further control tokens to escape. An upstream is left out
+    that cannot be reached within `connect_timeout_s`, is silent for `health_timeout_s`, fails repeatedly or lies; a
+    stream that stands still for `idle_timeout_s` is given up, a plain answer after `request_timeout_s`. `trust_env`:
+    use the environment's proxies.
     """
 
     __pydantic_config__ = _STRICT
@@ -173,29 +174,29 @@ class UpstreamSettings:
     key_env: str = ""
     key: SecretStr | None = None
     models: dict[str, UpstreamModel] = field(default_factory=dict)
-    reserved: tuple[str, ...] = ()
-    max_outstanding: AtLeastOne = 256
-    connect_s: Seconds = 0.8
-    slow_s: Seconds = 1.0
-    idle_s: Seconds = 60.0
-    answer_s: Seconds = 600.0
+    special_tokens: tuple[str, ...] = ()
+    max_concurrency: AtLeastOne = 256
+    connect_timeout_s: Seconds = 0.8
+    health_timeout_s: Seconds = 1.0
+    idle_timeout_s: Seconds = 60.0
+    request_timeout_s: Seconds = 600.0
+    trust_env: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree. `data` holds the database unless `database` is the URL of a Postgres, which hides itself when
-    shown since it may carry a password, as `redis` may; `engines` and `upstreams` are started in this order. `faults`
-    is a plan of what is to fail, for tests (see `faults`). `traces`: send OpenTelemetry traces.
+    shown since it may carry a password, as `redis` may; `engines` and `upstreams` are started in this order.
+    `traces`: send OpenTelemetry traces.
 
     `aliases` maps an id that callers may use to the id of the model that answers; `prices` are by model id.
     """
 
     __pydantic_config__ = _STRICT
 
-    data: Annotated[Path, AfterValidator(checks.folder)] = Path("~/.sightline")
+    data: Annotated[Path, AfterValidator(settings_validation.folder)] = Path("~/.sightline")
     database: SecretStr | None = None
     redis: SecretStr | None = None
-    faults: str = ""
     traces: bool = False
     server: ServerSettings = ServerSettings()
     images: ImageLimits = ImageLimits()
@@ -212,8 +213,8 @@ class Settings:
         if self.limits.max_running is not None:
             return self.limits.max_running
         if engine_specs(self):
-            return RUNNING
-        return max(len(pool.urls) * pool.max_outstanding for pool in self.upstreams)
+            return DEFAULT_MAX_RUNNING
+        return max(len(pool.urls) * pool.max_concurrency for pool in self.upstreams)
 
     @property
     def database_url(self) -> str:
@@ -246,10 +247,10 @@ def merge_settings(
         ConfigError: every problem, one a line, each with the name of its setting.
     """
     tree = deepcopy(tree)
-    for name in _names(Settings):
-        variable = "SIGHTLINE_" + name.replace(".", "_").upper()
-        if variable in environ:
-            _set(tree, name, environ[variable])
+    variables = {_PREFIX + name.replace(".", "_").upper(): name for name in _names(Settings)}
+    for variable in environ.keys() & variables.keys():
+        _set(tree, variables[variable], environ[variable])
+    _refuse_unknown_variables(tree, environ, variables)
     for name, value in flags.items():
         if value is not None:
             _set(tree, name, value)
@@ -257,8 +258,19 @@ def merge_settings(
     return settings_of(tree)
 
 
+def _refuse_unknown_variables(tree: Mapping[str, Any], environ: Mapping[str, str], known: Collection[str]) -> None:
+    """A mistyped variable would leave its setting as it is without a word."""
+    upstreams = tree.get("upstreams")
+    pools = [one for one in upstreams if isinstance(one, dict)] if isinstance(upstreams, list) else []
+    keys = [str(pool.get("key_env")) for pool in pools]
+    unknown = {name for name in environ if name.startswith(_PREFIX)} - {*known, *keys, *_OTHER_VARIABLES}
+    lines = [f"{name}: there is no such setting{settings_validation.nearest(name, known)}" for name in sorted(unknown)]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
 def settings_of(tree: Mapping[str, Any]) -> Settings:
-    """The settings that `tree` says in full, as `tree_of` gives it.
+    """The settings that `tree`, which is all of a settings file, says.
 
     Raises:
         ConfigError: every problem, one a line, each with the name of its setting.
@@ -266,14 +278,14 @@ def settings_of(tree: Mapping[str, Any]) -> Settings:
     try:
         settings = TypeAdapter(Settings).validate_python(tree)
     except ValidationError as error:
-        lines = [checks.in_words(item) for item in error.errors()]
+        lines = [settings_validation.in_words(item, Settings) for item in error.errors()]
         raise ConfigError("\n".join(lines)) from error
     for name in settings.prices.keys() & settings.aliases.keys():
         raise ConfigError(f"prices.{name}: is an alias; what is charged is the price of {settings.aliases[name]}")
-    body, held = settings.server.max_body_bytes, settings.server.max_held_bytes
-    if held < (least := checks.least_held_bytes(body)):
+    body, held = settings.server.max_body_bytes, settings.server.max_buffered_bytes
+    if held < (least := settings_validation.least_held_bytes(body)):
         message = f"{held:,} bytes cannot hold a body of server.max_body_bytes ({body:,}); allow {least:,} or more"
-        raise ConfigError(f"server.max_held_bytes: {message}")
+        raise ConfigError(f"server.max_buffered_bytes: {message}")
     return settings
 
 
@@ -311,12 +323,6 @@ def upstream_pool(urls: str, environ: Mapping[str, str] = os.environ) -> Upstrea
     raise ConfigError(f"--upstream {shown}: give addresses like http://10.0.0.1:8000, parted by commas.")
 
 
-def tree_of(settings: Settings) -> dict[str, Any]:
-    """What a settings file would say for `settings`, secrets included: to hand them to another process of ours."""
-    tree: dict[str, Any] = _plain(settings)
-    return tree
-
-
 def engine_spec(model: str) -> EngineSpec:
     """The engine for a `--model` argument: the id of a model that comes with the package, or a model folder.
 
@@ -340,12 +346,15 @@ def engine_specs(settings: Settings) -> tuple[EngineSpec, ...]:
 
     The transcriber is among them where a model has pictures read.
     """
-    usual = () if settings.upstreams else tuple(map(engine_spec, USUAL))
+    usual = () if settings.upstreams else tuple(map(engine_spec, DEFAULT_MODELS))
     specs = settings.engines or usual
-    reads = any(model.read_characters for pool in settings.upstreams for model in pool.models.values())
+    reads = any(model.ocr_max_chars for pool in settings.upstreams for model in pool.models.values())
     if (reads or any(map(_reads, specs))) and all(spec.kind != "transcribe" for spec in specs):
         specs = (*specs, engine_spec(TRANSCRIBER))
-    shares = {"features_bytes": settings.images.features_bytes, "max_running": settings.limits.max_running or RUNNING}
+    shares = {
+        "encoder_cache_bytes": settings.images.encoder_cache_bytes,
+        "max_running": settings.limits.max_running or DEFAULT_MAX_RUNNING,
+    }
     return tuple(replace(spec, options=shares | spec.options) if spec.kind == "genai" else spec for spec in specs)
 
 
@@ -355,7 +364,7 @@ def _reads(spec: EngineSpec) -> bool:
         return False
     card = Path(str(spec.options.get("path", ""))) / "sightline.json"
     try:
-        return bool(json.loads(card.read_bytes()).get("read_characters"))
+        return bool(json.loads(card.read_bytes()).get("ocr_max_chars"))
     except (OSError, ValueError, AttributeError):
         return False
 
@@ -366,20 +375,6 @@ def read_file(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"The settings file {file} cannot be read: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    """A setting as TOML has it; what is None is left out, for TOML has none."""
-    if is_dataclass(value):
-        inner = {item.name: getattr(value, item.name) for item in fields(value)}
-        return {name: _plain(one) for name, one in inner.items() if one is not None}
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, Path | Decimal):
-        return str(value)
-    if isinstance(value, tuple | frozenset):
-        return [_plain(one) for one in value]
-    return {name: _plain(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _names(kind: Any, prefix: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sightline.admission.admit import Admission
 from sightline.errors import EngineOverloaded, RateLimitExceeded
-from support.places import Request, end_all, turns
+from support.permits import Request, admitted, end_all, turns
 from support.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
@@ -30,17 +30,17 @@ async def fill(admission: Admission, *keys: str) -> list[Request]:
 async def refused_at_once(admission: Admission, key: str = "key", model: str = "model") -> EngineOverloaded:
     """Try without giving the loop a single turn."""
     with pytest.raises(EngineOverloaded) as caught:
-        admission.admit(model, key).__aenter__().send(None)  # type: ignore[attr-defined]
+        admitted(admission, model, key).__aenter__().send(None)
     return caught.value
 
 
 async def test_place_is_given_back_after_use_and_after_failure() -> None:
     admission = Admission(1, 0)
 
-    async with admission.admit("model", "key"):
+    async with admitted(admission):
         assert admission.in_flight == 1
     with pytest.raises(ZeroDivisionError):
-        async with admission.admit("model", "key"):
+        async with admitted(admission):
             raise ZeroDivisionError
 
     await end_all(admission, [])
@@ -49,9 +49,9 @@ async def test_place_is_given_back_after_use_and_after_failure() -> None:
 async def test_who_leaves_the_model_makes_room_and_is_still_in_flight() -> None:
     admission = Admission(1, 0)
 
-    async with admission.admit("model", "key") as place:
-        place.leave()
-        async with admission.admit("model", "key"):
+    async with admitted(admission) as permit:
+        permit.release()
+        async with admitted(admission):
             assert admission.in_flight == 2
         assert admission.in_flight == 1
 
@@ -64,19 +64,19 @@ async def test_one_more_than_run_waits_and_one_more_than_wait_is_refused_at_once
 
     refusal = await refused_at_once(admission)
 
-    assert (running.has_place, waiting.has_place) == (True, False)
+    assert (running.has_permit, waiting.has_permit) == (True, False)
     assert "1 requests to this model are running and 1 are waiting, the limits are 1 and 1" in refusal.message
     assert refusal.retry_after_s == 1
     running.end()
     await turns()
-    assert waiting.has_place
+    assert waiting.has_permit
     await end_all(admission, requests)
 
 
 async def test_models_have_lines_of_their_own() -> None:
     admission = Admission(1, 0)
 
-    async with admission.admit("one", "key"), admission.admit("other", "key"):
+    async with admitted(admission, "one"), admitted(admission, "other"):
         assert admission.in_flight == 2
 
 
@@ -87,7 +87,7 @@ async def test_keys_take_turns_and_a_keys_own_requests_keep_their_order() -> Non
     first.end()
     for _ in waiting:
         await turns()
-        [now] = [request for request in waiting if request.has_place]
+        [now] = [request for request in waiting if request.has_permit]
         order.append(f"{now.key}{[one for one in waiting if one.key == now.key].index(now)}")
         now.end()
 
@@ -110,10 +110,10 @@ async def test_newest_of_the_greediest_key_gives_way_to_one_with_fewer() -> None
     await refused_at_once(admission, "greedy")
     requests[0].end()
     await turns()
-    assert oldest.has_place
+    assert oldest.has_permit
     oldest.end()
     await turns()
-    assert light.has_place
+    assert light.has_permit
     await end_all(admission, [*requests, light])
 
 
@@ -143,9 +143,10 @@ async def test_body_need_not_be_read_where_every_model_would_refuse() -> None:
     admission = Admission(1, 0)
     requests = await fill(admission, "key")
 
-    assert isinstance(admission.would_refuse("key", None, ["model"]), EngineOverloaded)
-    assert admission.would_refuse("key", None, ["model", "other"]) is None
-    assert admission.would_refuse("key", None, []) is None
+    with pytest.raises(EngineOverloaded):
+        admission.check_capacity("key", None, ["model"])
+    admission.check_capacity("key", None, ["model", "other"])
+    admission.check_capacity("key", None, [])
     await end_all(admission, requests)
 
 
@@ -170,7 +171,7 @@ async def test_single_waiting_place_does_not_stay_with_the_greedy_key() -> None:
     await refused_at_once(admission, "greedy")
     requests[0].end()
     await turns()
-    assert requests[2].has_place
+    assert requests[2].has_permit
     await end_all(admission, requests)
 
 
@@ -178,36 +179,33 @@ async def test_key_has_no_more_in_flight_than_its_own_limit() -> None:
     admission = Admission(1, 9)
     requests = await fill(admission, "mine", "mine", "other")
 
-    refusal = admission.would_refuse("mine", 2)
-    with pytest.raises(
-        RateLimitExceeded, match="2 requests of this key are running or waiting, its limit is 2"
-    ) as caught:
-        async with admission.admit("model", "mine", 2):
-            pass
+    told = "2 requests of this key are running or waiting, its limit is 2"
+    with pytest.raises(RateLimitExceeded, match=told) as early:
+        admission.check_capacity("mine", 2)
+    with pytest.raises(RateLimitExceeded, match=told) as late, admission.admit("mine", 2):
+        pass
 
-    assert isinstance(refusal, RateLimitExceeded)
-    assert refusal.retry_after_s == caught.value.retry_after_s == 1
-    assert admission.would_refuse("mine", 3) is None
-    assert admission.would_refuse("mine") is None
-    assert admission.would_refuse("other", 2) is None
-    never = admission.would_refuse("other", 0)
-    assert never
-    assert never.retry_after_s is None
+    assert early.value.retry_after_s == late.value.retry_after_s == 1
+    admission.check_capacity("mine", 3)
+    admission.check_capacity("mine")
+    admission.check_capacity("other", 2)
+    with pytest.raises(RateLimitExceeded) as never:
+        admission.check_capacity("other", 0)
+    assert never.value.retry_after_s is None
     await end_all(admission, requests)
 
 
 async def test_process_has_no_more_in_flight_than_the_total() -> None:
     admission = Admission(1, 1, max_in_flight=2)
 
-    with admission.hold("key"), admission.hold("key"):
-        refusal = admission.would_refuse("another")
-        assert isinstance(refusal, EngineOverloaded)
-        assert "2 requests are running or waiting, the limit is 2" in refusal.message
+    with admission.admit("key"), admission.admit("key"):
+        with pytest.raises(EngineOverloaded, match="2 requests are running or waiting, the limit is 2"):
+            admission.check_capacity("another")
         await refused_at_once(admission, "another")
-        with pytest.raises(EngineOverloaded), admission.hold("key"):
+        with pytest.raises(EngineOverloaded), admission.admit("key"):
             pass
 
-    assert admission.would_refuse("another") is None
+    admission.check_capacity("another")
     await end_all(admission, [])
 
 
@@ -221,7 +219,7 @@ async def test_draining_refuses_new_ones_and_lets_the_rest_finish() -> None:
     assert admission.in_flight == 2
     running.end()
     await turns()
-    assert waiting.has_place
+    assert waiting.has_permit
     await end_all(admission, requests)
 
 
@@ -236,7 +234,7 @@ async def test_leaver_in_the_line_frees_its_place_at_once() -> None:
     requests += await fill(admission, "key")
     running.end()
     await turns()
-    assert requests[2].has_place
+    assert requests[2].has_permit
     await end_all(admission, requests)
 
 
@@ -245,10 +243,10 @@ async def test_leaver_in_the_line_frees_its_place_at_once() -> None:
 )
 async def test_leaver_at_the_instant_of_its_turn_hands_it_on(steps: str) -> None:
     admission = Admission(1, 5)
-    running, leaver, following = requests = await fill(admission, "a", "a", "b")
+    running, client, following = requests = await fill(admission, "a", "a", "b")
     does: dict[str, Callable[[], Awaitable[None] | bool | None]] = {
         "end": running.end,
-        "cancel": leaver.task.cancel,
+        "cancel": client.task.cancel,
     }
 
     for step in steps.split():
@@ -258,8 +256,8 @@ async def test_leaver_at_the_instant_of_its_turn_hands_it_on(steps: str) -> None
             does[step]()
     await turns()
 
-    assert leaver.task.cancelled()
-    assert following.has_place
+    assert client.task.cancelled()
+    assert following.has_permit
     await end_all(admission, requests)
 
 
@@ -267,7 +265,7 @@ async def test_cancelled_and_refused_in_one_instant_is_gone_once() -> None:
     admission = Admission(1, 1)
     running, victim = requests = await fill(admission, "greedy", "greedy")
     async with AsyncExitStack() as stack:
-        entering = asyncio.create_task(stack.enter_async_context(admission.admit("model", "light")))
+        entering = asyncio.create_task(stack.enter_async_context(admitted(admission, key="light")))
         await turns(1)
 
         victim.task.cancel()
@@ -283,13 +281,13 @@ async def test_cancelled_and_refused_in_one_instant_is_gone_once() -> None:
 def test_time_to_come_back_follows_the_service_time_and_the_line() -> None:
     async def after(service_s: float, waiting: int) -> float | None:
         admission = Admission(2, waiting, clock=asyncio.get_running_loop().time)
-        async with admission.admit("model", "key"):
+        async with admitted(admission):
             await asyncio.sleep(service_s)
         requests = await fill(admission, *["key"] * (2 + waiting))
         refusal = await refused_at_once(admission)
-        own = admission.would_refuse("key", 1)
-        assert own
-        assert own.retry_after_s == max(1, service_s)
+        with pytest.raises(RateLimitExceeded) as own:
+            admission.check_capacity("key", 1)
+        assert own.value.retry_after_s == max(1, service_s)
         await end_all(admission, requests)
         return refusal.retry_after_s
 
@@ -310,10 +308,10 @@ operations = st.lists(
 
 
 @always
-@given(max_running=st.integers(1, 3), max_waiting=st.integers(0, 4), steps=operations)
-def test_no_order_of_events_loses_a_place(max_running: int, max_waiting: int, steps: list[tuple[str, object]]) -> None:
+@given(max_running=st.integers(1, 3), max_queued=st.integers(0, 4), steps=operations)
+def test_no_order_of_events_loses_a_place(max_running: int, max_queued: int, steps: list[tuple[str, object]]) -> None:
     async def play() -> None:
-        admission, requests = Admission(max_running, max_waiting), list[Request]()
+        admission, requests = Admission(max_running, max_queued), list[Request]()
         for kind, which in steps:
             if kind == "come":
                 requests.append(Request(admission, str(which)))
@@ -325,13 +323,13 @@ def test_no_order_of_events_loses_a_place(max_running: int, max_waiting: int, st
                     request.task.cancel()
                 else:
                     request.end(ZeroDivisionError() if kind == "fail" else None)
-            for line in admission._lines.values():
-                assert line.running <= max_running
-                assert line.waiting <= max_waiting
-                assert not line.waiting or line.running == max_running
+            for queue in admission._queues.values():
+                assert queue.running <= max_running
+                assert queue.waiting <= max_queued
+                assert not queue.waiting or queue.running == max_running
         await turns()
         assert admission.in_flight == sum(not request.task.done() for request in requests)
-        assert sum(request.has_place for request in requests) == min(admission.in_flight, max_running)
+        assert sum(request.has_permit for request in requests) == min(admission.in_flight, max_running)
         await end_all(admission, requests)
         for request in requests:
             with suppress(asyncio.CancelledError):

@@ -10,8 +10,8 @@ import pytest
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
-from sightline.admission.keys import Keys
 from sightline.api.routes import ROUTES
+from sightline.auth.keys import Keys
 from sightline.core import PERMISSIONS, NewKey
 from support.bodies import CHAT, chat
 from support.failures import assert_error
@@ -232,7 +232,7 @@ async def test_key_for_other_models_learns_nothing_of_this_one(
 async def test_key_for_an_alias_may_use_the_model_by_all_its_names(
     app: Starlette, anyone: httpx2.AsyncClient, keys: Keys
 ) -> None:
-    app.runtime.service.catalogue._aliases = {"gpt-4o": "sightline/scripted"}
+    app.state.runtime.pipeline.catalogue._aliases = {"gpt-4o": "sightline/scripted"}
     _, secret = keys.create(NewKey("Ada", models=frozenset({"gpt-4o"})))
     headers = {"authorization": f"Bearer {secret}"}
 

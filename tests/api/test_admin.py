@@ -13,8 +13,8 @@ from sqlalchemy import insert
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
-from sightline import faults
-from sightline.admission.keys import Keys
+from sightline import failpoints
+from sightline.auth.keys import Keys
 from sightline.core import PERMISSIONS, NewKey
 from sightline.metering.quota import period_of
 from sightline.store.database import Database
@@ -37,7 +37,7 @@ PLAIN = {
     "spend_limit": None,
     "spend_period": None,
     "spent": None,
-    "set_aside": None,
+    "reserved": None,
 }
 
 
@@ -85,14 +85,14 @@ async def test_terms_and_what_is_spent_are_shown(admin: httpx2.AsyncClient, data
     }
     made = (await admin.post(KEYS, json={"name": "Ada", **terms})).json()
     assert {name: made[name] for name in terms} == {**terms, "spend_limit": "5"}
-    assert (made["spent"], made["set_aside"]) == ("0", "0")
+    assert (made["spent"], made["reserved"]) == ("0", "0")
 
     period = period_of("day", datetime.now(UTC))
     row = {"key_id": made["id"], "period": period, "reserved_nanos": 1, "settled_nanos": 250_000_000}
     database.transaction(lambda connection: connection.execute(insert(key_spend).values(row)))
 
     shown = (await admin.get(f"{KEYS}/{made['id']}")).json()
-    assert (shown["spent"], shown["set_aside"]) == ("0.25", "0.000000001")
+    assert (shown["spent"], shown["reserved"]) == ("0.25", "0.000000001")
 
 
 @pytest.mark.parametrize(
@@ -232,11 +232,11 @@ async def test_second_origin_does_not_hide_the_first(admin: httpx2.AsyncClient) 
 
 async def test_failing_database_is_503(admin: httpx2.AsyncClient) -> None:
     await admin.get(KEYS)  # the key itself is known for a moment
-    faults.arm("store.read=error store.write=error")
+    failpoints.arm("store.read=error store.write=error")
     try:
         answers = [await admin.get(KEYS), await admin.post(KEYS, json={"name": "Ada"})]
     finally:
-        faults.arm("")
+        failpoints.arm("")
 
     for answer in answers:
         assert_error(answer, 503, "store_unavailable")

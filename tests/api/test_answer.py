@@ -8,7 +8,7 @@ import pytest
 
 from sightline.api.answer import Stream
 from sightline.core import ChatRequest, Delta, SamplingParams, TokenLogprob, Usage
-from sightline.service import Pieces
+from sightline.pipeline.run import Pieces
 from sightline.wire.render import Head
 
 HEAD = Head("chatcmpl-1", 1, "them/model")

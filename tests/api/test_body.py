@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from starlette.requests import Request
 from starlette.types import Message, Receive
 
 from sightline.api.body import read_json_body
@@ -40,7 +41,7 @@ def pieces_of(sizes: Sequence[int]) -> list[bytes]:
 async def test_body_is_the_same_in_pieces_of_any_size(sizes: list[int]) -> None:
     pieces = pieces_of(sizes)
 
-    body = await read_json_body({"type": "http", "headers": []}, arriving(pieces), 10_000_000)
+    body = await read_json_body(Request({"type": "http", "headers": []}, arriving(pieces)), 10_000_000)
 
     assert body == b"".join(pieces)
     assert type(body) is bytes
@@ -49,4 +50,4 @@ async def test_body_is_the_same_in_pieces_of_any_size(sizes: list[int]) -> None:
 @pytest.mark.parametrize("sizes", [[10], [5, 5], [1] * 10])
 async def test_body_as_long_as_the_limit_is_refused(sizes: list[int]) -> None:
     with pytest.raises(RequestTooLarge):
-        await read_json_body({"type": "http", "headers": []}, arriving(pieces_of(sizes)), 10)
+        await read_json_body(Request({"type": "http", "headers": []}, arriving(pieces_of(sizes))), 10)

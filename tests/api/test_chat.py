@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from sightline.core import Delta, GenerateRequest
-from sightline.engines.scripted import ScriptedEngine
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.bodies import CHAT, chat, events, image
 from support.pictures import FORMATS, picture
 

@@ -11,17 +11,17 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.applications import Starlette
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from sightline.admission.admit import Admission
 from sightline.api.failures import response_of
 from sightline.api.runtime import Runtime
 from sightline.app import create_app
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import MOST_PROBLEMS, RateLimitExceeded
-from sightline.log import complete
-from sightline.service import Service
+from sightline.pipeline.run import Pipeline
 from sightline.settings import ServerSettings, Settings
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import Call
 from support.bodies import CHAT, TOOL, chat, events, image, raw
 from support.failures import assert_error, assert_error_body
@@ -93,7 +93,7 @@ async def test_what_the_model_lacks_is_named_with_what_is_wrong_with_the_body(
 
 
 async def test_images_that_are_refused_count_for_the_model_too(client: httpx2.AsyncClient, app: Starlette) -> None:
-    [engine] = app.runtime.service.catalogue._engines
+    [engine] = app.state.runtime.pipeline.catalogue._engines
     engine._info = replace(engine._info, max_images=1)
     far = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
 
@@ -264,7 +264,7 @@ async def test_limit_of_the_settings_is_the_limit(
     settings: Settings, app: Starlette, client: httpx2.AsyncClient
 ) -> None:
     small = replace(settings, server=ServerSettings(max_body_bytes=100))
-    app.runtime = replace(app.runtime, settings=small)
+    app.state.runtime = replace(app.state.runtime, settings=small)
 
     response = await client.post(CHAT, content=b"{" * 100)
 
@@ -315,8 +315,8 @@ class Broken(ScriptedEngine):
         super().__init__()
         self._pieces = pieces
 
-    async def generate(self, request: Any) -> Any:
-        async for delta in super().generate(request):
+    async def pieces(self, request: Any) -> Any:
+        async for delta in super().pieces(request):
             if self.steps > self._pieces:
                 raise ZeroDivisionError("secret: /home/somebody/model.bin")
             yield delta
@@ -324,16 +324,16 @@ class Broken(ScriptedEngine):
 
 @pytest.fixture
 async def broken(
-    settings: Settings, app: Starlette, client: httpx2.AsyncClient, build: Callable[..., Service]
+    settings: Settings, app: Starlette, client: httpx2.AsyncClient, build: Callable[..., Pipeline]
 ) -> Callable[[int], Any]:
     """Put a broken engine in the place of the scripted one."""
-    runtime: Runtime = app.runtime
+    runtime: Runtime = app.state.runtime
 
     async def replace_engine(pieces: int) -> None:
         engine = Broken(pieces)
         await engine.start()
-        service = build(settings, engine)
-        app.runtime = replace(runtime, service=service)
+        pipeline = build(settings, engine)
+        app.state.runtime = replace(runtime, pipeline=pipeline)
 
     return replace_engine
 
@@ -344,7 +344,7 @@ async def test_bug_is_500_with_a_fixed_text_and_one_trace_in_the_log(
 ) -> None:
     await broken(0)
 
-    with capture_logs(processors=[complete]) as logs:
+    with capture_logs(processors=[merge_contextvars]) as logs:
         response = await client.post(CHAT, json=body)
 
     error = assert_error(response, 500, None)

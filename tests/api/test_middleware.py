@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from sightline.admission.admit import Admission
-from sightline.engines.scripted import ScriptedEngine
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import Call, until
 from support.bodies import CHAT, chat, image, raw
 from support.pictures import picture

@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 
 from sightline.admission.admit import Admission
-from sightline.engines.scripted import ScriptedEngine
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.failures import assert_error
 
 pytestmark = pytest.mark.anyio
@@ -22,8 +22,8 @@ SCRIPTED = {
     "description": "A scripted engine for tests.",
     "context_length": 4096,
     "max_images": 2,
-    "read_characters": 0,
-    "repeats_question": False,
+    "ocr_max_chars": 0,
+    "prompt_repetition": False,
     "characters_per_token": 4,
     "architecture": {
         "input_modalities": ["text", "image"],
@@ -53,8 +53,8 @@ async def test_list_has_every_loaded_model(client: httpx2.AsyncClient) -> None:
 
 
 async def test_a_model_takes_no_more_images_than_the_service(client: httpx2.AsyncClient, app: Starlette) -> None:
-    few = replace(app.runtime.settings, images=replace(app.runtime.settings.images, max_images=1))
-    app.runtime = replace(app.runtime, settings=few)
+    few = replace(app.state.runtime.settings, images=replace(app.state.runtime.settings.images, max_images=1))
+    app.state.runtime = replace(app.state.runtime, settings=few)
 
     assert (await client.get("/v1/models/sightline/scripted")).json()["max_images"] == 1
 

@@ -17,19 +17,20 @@ from sightline.settings import RequestLimits, Settings
 from support.asgi import Call
 from support.bodies import CHAT, SCRIPTED, chat
 from support.failures import assert_error_body
+from support.permits import admitted
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return replace(settings, limits=RequestLimits(max_running=1, max_waiting=0))
+    return replace(settings, limits=RequestLimits(max_running=1, max_queued=0))
 
 
 async def test_full_line_refuses_a_request_of_which_only_the_head_has_come(
     app: Starlette, make_key: Callable[..., str], admission: Admission
 ) -> None:
-    async with admission.admit(SCRIPTED, "another"):
+    async with admitted(admission, SCRIPTED, "another"):
         call = Call(app, CHAT, [("authorization", f"Bearer {make_key()}"), ("content-length", "900000")])
         await call.task
 
@@ -44,7 +45,7 @@ async def test_full_line_refuses_no_request_that_was_answered_before(
     head = {"idempotency-key": "k"}
     first = await client.post(CHAT, json=chat("a"), headers=head)
 
-    async with admission.admit(SCRIPTED, "another"):
+    async with admitted(admission, SCRIPTED, "another"):
         again = await client.post(CHAT, json=chat("a"), headers=head)
         new = await client.post(CHAT, json=chat("a"), headers={"idempotency-key": "new"})
 
@@ -53,7 +54,7 @@ async def test_full_line_refuses_no_request_that_was_answered_before(
 
 
 async def test_a_preview_needs_no_place_of_a_model(client: httpx2.AsyncClient, admission: Admission) -> None:
-    async with admission.admit(SCRIPTED, "another"):
+    async with admitted(admission, SCRIPTED, "another"):
         preview = await client.post(f"{CHAT}/input_tokens", json=chat("a"))
 
     assert preview.status_code == 200

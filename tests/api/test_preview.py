@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from sightline.engines.scripted import ScriptedEngine
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.bodies import CHAT, chat, image
 from support.failures import assert_error
 from support.pictures import png_header

@@ -20,12 +20,13 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.exc import DBAPIError
 
-from sightline import account, faults
+from sightline import failpoints
 from sightline.core import SpendingLimit
-from sightline.engines.scripted import ScriptedEngine
 from sightline.metering import ledger as ledger_module
+from sightline.pipeline import accounting
 from sightline.store.database import Database
 from sightline.store.tables import ledger
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import until
 from support.bodies import CHAT, chat, events
 from support.databases import fresh_database, postgres_process
@@ -40,7 +41,7 @@ AFTER_S = 5.0
 @pytest.fixture(autouse=True)
 def _disarm() -> Iterator[None]:
     yield
-    faults.arm("")
+    failpoints.arm("")
 
 
 def rows(database: Database) -> list[Any]:
@@ -49,9 +50,9 @@ def rows(database: Database) -> list[Any]:
 
 @contextmanager
 def armed(database: Database, plan: str) -> Iterator[None]:
-    faults.arm(plan)
+    failpoints.arm(plan)
     yield
-    faults.arm("")
+    failpoints.arm("")
 
 
 @contextmanager
@@ -158,7 +159,7 @@ async def test_who_waits_behind_a_lock_is_refused_in_time_too(client: httpx2.Asy
 
 
 async def test_a_slow_disk_is_waited_for(client: httpx2.AsyncClient, database: Database) -> None:
-    faults.arm("store.commit=slow:0.2")
+    failpoints.arm("store.commit=slow:0.2")
 
     answers = await asyncio.gather(*(client.post(CHAT, json=chat("a")) for _ in range(8)))
 
@@ -168,7 +169,7 @@ async def test_a_slow_disk_is_waited_for(client: httpx2.AsyncClient, database: D
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_any_mix_of_faults_keeps_the_books(client: httpx2.AsyncClient, database: Database, seed: int) -> None:
-    faults.arm(f"seed={seed} store.write=error@0.2 store.commit=error@0.2 store.read=error@0.05")
+    failpoints.arm(f"seed={seed} store.write=error@0.2 store.commit=error@0.2 store.read=error@0.05")
     received: dict[str, tuple[int, int]] = {}
     statuses: Counter[int] = Counter()
 
@@ -182,7 +183,7 @@ async def test_any_mix_of_faults_keeps_the_books(client: httpx2.AsyncClient, dat
         if answer.status_code == 200 and b"store_unavailable" not in answer.content:
             last = events(answer.content)[-2] if stream else answer.json()
             received[name] = (last["usage"]["prompt_tokens"], last["usage"]["completion_tokens"])
-    faults.arm("")
+    failpoints.arm("")
     await until(lambda: not [row for row in rows(database) if row.outcome == "reserved"], AFTER_S * 4)
 
     completed = {row.request_id: row for row in rows(database) if row.outcome == "completed"}
@@ -219,7 +220,7 @@ async def test_a_clock_that_jumps_hurts_no_request(
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime.now(tz) + offset
 
-    monkeypatch.setattr(account, "datetime", Clock)
+    monkeypatch.setattr(accounting, "datetime", Clock)
     monkeypatch.setattr(ledger_module, "datetime", Clock)
     key = {"authorization": f"Bearer {make_key(spending=SpendingLimit(10**12, 'month'))}"}
     before = await client.post(CHAT, json=chat("a"), headers={**key, "idempotency-key": "before"})

@@ -15,8 +15,8 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from sightline.admission.keys import Keys
 from sightline.api import usage as usage_module
+from sightline.auth.keys import Keys
 from sightline.core import NewKey, Permission
 from sightline.errors import StoreUnavailable
 from sightline.metering.audit import check
@@ -98,7 +98,7 @@ async def test_another_key_s_usage_is_denied(own: httpx2.AsyncClient) -> None:
 
 
 async def test_model_may_be_named_by_an_alias(app: Starlette, own: httpx2.AsyncClient) -> None:
-    app.runtime.service.catalogue._aliases = {"gpt-4o": "b/model"}
+    app.state.runtime.pipeline.catalogue._aliases = {"gpt-4o": "b/model"}
 
     totals, requests = [(await own.get(path, params={"model": "gpt-4o"})).json()["data"] for path in (TOTALS, REQUESTS)]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 
-from sightline import faults
+from sightline import failpoints
 
 
 @pytest.fixture(autouse=True)
@@ -20,5 +20,5 @@ def logging_as_before() -> Iterator[None]:
 @pytest.fixture
 def failing() -> Iterator[Callable[[str], None]]:
     """Have the database fail by a plan, for one test."""
-    yield faults.arm
-    faults.arm("")
+    yield failpoints.arm
+    failpoints.arm("")

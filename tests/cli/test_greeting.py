@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sightline.admission.keys import ApiKey, Keys
+from sightline.auth.keys import ApiKey, Keys
 from sightline.cli.greeting import greet_first
 from sightline.errors import StoreUnavailable
 from sightline.settings import load_settings, merge_settings

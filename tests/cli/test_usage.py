@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.cli.main import app
 from sightline.core import NewKey
 from sightline.metering.prices import Cost

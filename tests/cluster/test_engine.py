@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from sightline.core import Delta, ModelInfo, Usage
-from sightline.engines.messages import Piece, Ready, encoder
+from sightline.engines.process.messages import Piece, Ready, encoder
 from sightline.errors import EngineUnavailable
 from support.engines import answer, request, said
 
@@ -78,7 +78,7 @@ class Streaming:
 
 async def replies(handle: Handle, *, stream: bool) -> list[Delta]:
     """The pieces of an answer."""
-    from sightline.cluster.engine import ReplicaEngine
+    from sightline.engines.ray.engine import ReplicaEngine
 
     engine = ReplicaEngine(handle, lambda: 1)
     await engine.start()
@@ -112,7 +112,7 @@ async def test_plain_answer_begins_again_at_another_replica_and_a_stream_ends() 
 
 
 async def test_front_waits_for_a_deployment_that_cannot_be_started_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sightline.cluster import engine
+    from sightline.engines.ray import engine
 
     monkeypatch.setattr(engine, "_LOOK_EVERY_S", 0.01)
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from sightline.engines.messages import Counted, Piece, Ready, encoder, pack_request, to_parent
+from sightline.engines.process.messages import Counted, Piece, Ready, encoder, pack_request, to_parent
 from sightline.errors import EngineTimeout, EngineUnavailable
 from sightline.settings import EngineSpec
 from support.engines import request

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sightline.core import ModelInfo
 from sightline.engines.base import Engine
-from sightline.engines.process import ProcessEngine
+from sightline.engines.process.supervisor import ProcessEngine
 from sightline.engines.registry import create
 from sightline.errors import EngineError, EngineUnavailable
 from sightline.settings import BUNDLED, TRANSCRIBER, EngineSpec, engine_spec

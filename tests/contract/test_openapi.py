@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
-from sightline.engines.scripted import ScriptedEngine
+from sightline.testing.scripted_engine import ScriptedEngine
 from support.asgi import Call
 from support.bodies import CHAT, chat, events, image, is_harmless, raw
 from support.description import PAGE, assert_described, requests

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from openai import OpenAI
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.live import PEEK, THEIRS
 from support.programs import lacking, program
 
@@ -18,20 +18,20 @@ NODE = Path(__file__).parent / "node"
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[LocalService]:
-    with LocalService("--alias", f"{THEIRS}={PEEK}") as service:
+def service() -> Iterator[LiveServer]:
+    with LiveServer("--alias", f"{THEIRS}={PEEK}") as service:
         yield service
 
 
 @pytest.fixture
-def openai(service: LocalService) -> Iterator[OpenAI]:
+def openai(service: LiveServer) -> Iterator[OpenAI]:
     """OpenAI's Python client. It retries by itself; here a refusal is to be seen."""
     with OpenAI(base_url=service.base_url, api_key=service.api_key, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
-def http(service: LocalService) -> Iterator[httpx2.Client]:
+def http(service: LiveServer) -> Iterator[httpx2.Client]:
     """A plain HTTP client with the key."""
     headers = {"authorization": f"Bearer {service.api_key}"}
     with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as client:

@@ -11,10 +11,10 @@ import pytest
 from openai import OpenAI
 from PIL import Image
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import NewKey
-from sightline.local import LocalService
 from sightline.store.database import Database
+from sightline.testing.live_server import LiveServer
 from support.live import PEEK, engine_process, image, question, wait_for
 from support.models import IMAGE_TOKENS
 from support.pictures import encoded
@@ -66,7 +66,7 @@ def test_several_answers_look_at_a_picture_once(openai: OpenAI) -> None:
     assert len({choice.message.content for choice in answer.choices}) == 1
 
 
-def test_another_key_is_helped_by_nothing_that_the_first_one_sent(service: LocalService, openai: OpenAI) -> None:
+def test_another_key_is_helped_by_nothing_that_the_first_one_sent(service: LiveServer, openai: OpenAI) -> None:
     database = Database.in_folder(service.data)
     key = Keys(database).create(NewKey("another"))[1]
     database.close()
@@ -80,7 +80,7 @@ def test_another_key_is_helped_by_nothing_that_the_first_one_sent(service: Local
 
 
 def test_an_engine_that_was_started_again_looks_at_the_picture_again(
-    service: LocalService, openai: OpenAI, http: httpx2.Client
+    service: LiveServer, openai: OpenAI, http: httpx2.Client
 ) -> None:
     asked = (noise(4), "What is this?")
     before = [ask(openai, *asked), ask(openai, *asked)]

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from sightline.cli import client, models
+from sightline.cli import api_client, models
 from sightline.cli.main import app
 from support.pictures import picture
 from support.running import Running
@@ -108,7 +108,7 @@ def test_models_are_listed(run: Run) -> None:
 
 def test_models_are_listed_with_their_aliases_where_there_are_any(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "also as" not in run("models").stdout
-    listed = client.list_models
+    listed = api_client.list_models
 
     def with_alias(connected: httpx2.Client) -> list[dict[str, Any]]:
         return [{**entry, "aliases": ["gpt-4o", "o"]} for entry in listed(connected)]

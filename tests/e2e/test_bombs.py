@@ -14,7 +14,7 @@ from functools import partial
 import httpx2
 import pytest
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support import bombs
 from support.failures import assert_error
 from support.live import TRANSCRIBER, image, question
@@ -67,7 +67,7 @@ DECODED: dict[str, list[Make]] = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _warm(service: LocalService) -> None:
+def _warm(service: LiveServer) -> None:
     """Every decoding process has read every format, so that what is measured after is the pictures' alone."""
     headers = {"authorization": f"Bearer {service.api_key}"}
     with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as http, ThreadPoolExecutor(4) as threads:
@@ -76,7 +76,7 @@ def _warm(service: LocalService) -> None:
         assert {answer.status_code for answer in threads.map(lambda body: http.post(COUNT, json=body), asked)} == {200}
 
 
-def sent_beside_text(http: httpx2.Client, service: LocalService, pictures: list[bytes]) -> tuple[httpx2.Response, str]:
+def sent_beside_text(http: httpx2.Client, service: LiveServer, pictures: list[bytes]) -> tuple[httpx2.Response, str]:
     """Send pictures, and texts beside them; returns the answer, and what was out of bounds."""
     assert service.process is not None
     body = question(*(image(data) for data in pictures), "a", model=TRANSCRIBER)
@@ -94,7 +94,7 @@ def sent_beside_text(http: httpx2.Client, service: LocalService, pictures: list[
     return sending.result(), ", ".join(over)
 
 
-def answer_in_bounds(http: httpx2.Client, service: LocalService, pictures: list[bytes]) -> httpx2.Response:
+def answer_in_bounds(http: httpx2.Client, service: LiveServer, pictures: list[bytes]) -> httpx2.Response:
     for at in range(TRIES):
         # Other bytes each time, behind the picture's end, where they change nothing: or the cache would answer.
         answer, over = sent_beside_text(http, service, [data + b"\0" * (at + 1) for data in pictures])
@@ -104,7 +104,7 @@ def answer_in_bounds(http: httpx2.Client, service: LocalService, pictures: list[
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_picture_that_would_not_fit_is_refused(http: httpx2.Client, service: LocalService, name: str) -> None:
+def test_picture_that_would_not_fit_is_refused(http: httpx2.Client, service: LiveServer, name: str) -> None:
     makers, words = REFUSED[name]
 
     answer = answer_in_bounds(http, service, [make() for make in makers])
@@ -115,23 +115,21 @@ def test_picture_that_would_not_fit_is_refused(http: httpx2.Client, service: Loc
     assert "sightline fit" in error["message"]
 
 
-def test_gif_whose_frame_is_behind_ten_thousands_of_blocks_is_refused(
-    http: httpx2.Client, service: LocalService
-) -> None:
+def test_gif_whose_frame_is_behind_ten_thousands_of_blocks_is_refused(http: httpx2.Client, service: LiveServer) -> None:
     answer = answer_in_bounds(http, service, [bombs.gif_of_blocks(200_000)])
 
     assert_error(answer, 400, "invalid_image", "messages.[0].content.[0].image_url.url")
 
 
 @pytest.mark.parametrize("name", DECODED)
-def test_picture_within_the_limits_is_decoded_in_bounds(http: httpx2.Client, service: LocalService, name: str) -> None:
+def test_picture_within_the_limits_is_decoded_in_bounds(http: httpx2.Client, service: LiveServer, name: str) -> None:
     answer = answer_in_bounds(http, service, [make() for make in DECODED[name]])
 
     assert answer.status_code == 200, answer.text
     assert answer.json()["images"][0]["seen_width"] > 0
 
 
-def test_long_run_of_fill_bytes_holds_nobody_up(http: httpx2.Client, service: LocalService) -> None:
+def test_long_run_of_fill_bytes_holds_nobody_up(http: httpx2.Client, service: LiveServer) -> None:
     """Looked for carelessly, the marker behind it takes hours."""
     jpeg = encoded(quarters(), "jpeg")
 

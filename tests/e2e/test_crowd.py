@@ -1,4 +1,4 @@
-"""A thousand stalled clients at once; the full crowd, timed, is `python -m bench stalled`."""
+"""A thousand stalled clients at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from support.watching import MemoryWatch
 pytestmark = pytest.mark.e2e
 
 LOOK_S = 20.0
-TOML = "[server]\nhead_s = 2.0\nbody_s = 4.0\nwrite_s = 4.0\nmax_held_bytes = 30_000_000\n"
+TOML = (
+    "[server]\nheader_timeout_s = 2.0\nbody_timeout_s = 4.0\nwrite_timeout_s = 4.0\nmax_buffered_bytes = 30_000_000\n"
+)
 ROOT = Path(__file__).parents[2]
 
 

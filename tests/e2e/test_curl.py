@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.bodies import events
 from support.failures import assert_error_body
 from support.live import PEEK, question
@@ -21,7 +21,7 @@ from support.programs import program
 pytestmark = pytest.mark.e2e
 
 
-def curl(service: LocalService, *arguments: str, body: bytes = b"", key: str | None = None) -> str:
+def curl(service: LiveServer, *arguments: str, body: bytes = b"", key: str | None = None) -> str:
     """Send a chat request; what cURL printed."""
     command = [program("curl"), "--silent", "--show-error", f"{service.base_url}/chat/completions"]
     command += ["-H", f"Authorization: Bearer {key or service.api_key}", "-H", "Content-Type: application/json"]
@@ -30,14 +30,14 @@ def curl(service: LocalService, *arguments: str, body: bytes = b"", key: str | N
     return done.stdout.decode()
 
 
-def test_curl_gets_an_answer(service: LocalService) -> None:
+def test_curl_gets_an_answer(service: LiveServer) -> None:
     answer = json.loads(curl(service, "-d", json.dumps(question(max_tokens=8))))
 
     assert answer["model"] == PEEK
     assert answer["choices"][0]["message"]["content"]
 
 
-def test_curl_gets_a_stream(service: LocalService) -> None:
+def test_curl_gets_a_stream(service: LiveServer) -> None:
     stream = curl(service, "-N", "-d", json.dumps(question(max_tokens=8, stream=True)))
 
     *chunks, done = events(stream)
@@ -45,13 +45,13 @@ def test_curl_gets_a_stream(service: LocalService) -> None:
     assert chunks[-1]["sightline"]["images"][0]["width"] == 32
 
 
-def test_curl_is_told_that_its_key_is_unknown(service: LocalService) -> None:
+def test_curl_is_told_that_its_key_is_unknown(service: LiveServer) -> None:
     answer = curl(service, "-d", "{}", key="sk-sl-unknown")
 
     assert_error_body(json.loads(answer), 401, "invalid_api_key")
 
 
-def test_picture_of_700_kb_goes_through_standard_input(service: LocalService, tmp_path: Path) -> None:
+def test_picture_of_700_kb_goes_through_standard_input(service: LiveServer, tmp_path: Path) -> None:
     # The command that `sightline serve` prints on its first start, the shell's quoting included.
     noise = np.random.default_rng(1).integers(0, 256, (480, 490, 3), np.uint8)
     (tmp_path / "photo.png").write_bytes(encoded(Image.fromarray(noise)))

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 import sightline
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support import bombs
 from support.live import question
 from support.models import IMAGE_TOKENS, with_pictures
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def closer(folder: Path) -> Iterator[httpx2.Client]:
-    with LocalService("--model", str(folder)) as service:
+    with LiveServer("--model", str(folder)) as service:
         headers = {"authorization": f"Bearer {service.api_key}"}
         with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as client:
             yield client

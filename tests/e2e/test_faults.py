@@ -12,7 +12,7 @@ import httpx2
 import psutil
 import pytest
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.failures import assert_error, assert_error_body
 from support.live import LONG_TEXT, PEEK, TRANSCRIBER, engine_process, image, question, recitation, wait_for
 
@@ -29,7 +29,7 @@ def _ready_again(http: httpx2.Client) -> Iterator[None]:
     wait_for(lambda: http.get("/health/ready").status_code == 200)
 
 
-def test_killed_model_answers_503_and_comes_back(http: httpx2.Client, service: LocalService) -> None:
+def test_killed_model_answers_503_and_comes_back(http: httpx2.Client, service: LiveServer) -> None:
     child = engine_process(service, "genai")
     asked = question(response_format=recitation())
 
@@ -64,7 +64,7 @@ def test_killed_model_answers_503_and_comes_back(http: httpx2.Client, service: L
     assert json.loads(answer) == LONG_TEXT
 
 
-def test_killed_transcriber_leaves_the_model_answering(http: httpx2.Client, service: LocalService) -> None:
+def test_killed_transcriber_leaves_the_model_answering(http: httpx2.Client, service: LiveServer) -> None:
     child = engine_process(service, "transcribe")
     reading = question(image(PAGE), model=TRANSCRIBER)
 
@@ -81,7 +81,7 @@ def test_killed_transcriber_leaves_the_model_answering(http: httpx2.Client, serv
     assert http.post(CHAT, json=reading).json()["choices"][0]["message"]["content"].split() == TEXT.split()
 
 
-def test_killed_decoders_are_replaced(http: httpx2.Client, service: LocalService) -> None:
+def test_killed_decoders_are_replaced(http: httpx2.Client, service: LiveServer) -> None:
     assert service.process is not None
     children = psutil.Process(service.process.pid).children()
     decoders = [child for child in children if "spawn_main" in " ".join(child.cmdline())]

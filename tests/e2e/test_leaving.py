@@ -10,7 +10,7 @@ import httpx2
 import psutil
 import pytest
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.live import engine_process, question, recitation, wait_for
 
 pytestmark = pytest.mark.e2e
@@ -19,7 +19,7 @@ CHAT = "/v1/chat/completions"
 CLIENTS = 6
 
 
-def test_engine_stops_working_for_clients_that_leave(http: httpx2.Client, service: LocalService) -> None:
+def test_engine_stops_working_for_clients_that_leave(http: httpx2.Client, service: LiveServer) -> None:
     engine = engine_process(service, "genai")
     asked = question("Go on.", response_format=recitation(), stream=True)
     began_s = spent_s(engine)
@@ -70,7 +70,7 @@ def wait_for_rest(process: psutil.Process) -> None:
     wait_for(lambda: process.cpu_percent(interval=0.3) < 10)
 
 
-def test_slot_of_a_client_that_left_goes_to_the_next(http: httpx2.Client, service: LocalService) -> None:
+def test_slot_of_a_client_that_left_goes_to_the_next(http: httpx2.Client, service: LiveServer) -> None:
     asked = question("Go on.", response_format=recitation(), stream=True)
 
     # More clients than the engine has slots come and leave; none of their slots may stay taken.
@@ -83,7 +83,7 @@ def test_slot_of_a_client_that_left_goes_to_the_next(http: httpx2.Client, servic
     assert answer.json()["usage"]["completion_tokens"] <= 1
 
 
-def test_key_is_revoked_although_who_asked_for_it_does_not_wait(http: httpx2.Client, service: LocalService) -> None:
+def test_key_is_revoked_although_who_asked_for_it_does_not_wait(http: httpx2.Client, service: LiveServer) -> None:
     """By a time limit of theirs, an interrupt or a proxy: what reads no body is carried out."""
     url = urlsplit(service.url)
     for _ in range(8):

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support import bombs
 from support.bodies import CHAT, chat, image, raw, text
 from support.failures import assert_error, assert_error_body
@@ -31,19 +31,19 @@ REMEDY = "sightline fit"
 
 
 @pytest.fixture(scope="module")
-def scripted() -> Iterator[LocalService]:
+def scripted() -> Iterator[LiveServer]:
     """A service whose engine takes 20 ms a word, so that it can be kept busy."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "limits.toml"
         config.write_text('[[engines]]\nkind = "scripted"\noptions = {step_s = 0.02}\n')
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SIGHTLINE_LIMITS_MAX_RUNNING", "none")  # a service of one's own takes no settings from here
-            with LocalService("--config", str(config)) as service:
+            with LiveServer("--config", str(config)) as service:
                 yield service
 
 
 @pytest.fixture
-def http(scripted: LocalService) -> Iterator[httpx2.Client]:
+def http(scripted: LiveServer) -> Iterator[httpx2.Client]:
     headers = {"authorization": f"Bearer {scripted.api_key}"}
     with httpx2.Client(base_url=scripted.url, headers=headers, timeout=60) as client:
         yield client
@@ -114,7 +114,7 @@ def of_size(size: int) -> bytes:
     return body[:-1] + b" " * (size - len(body)) + body[-1:]
 
 
-def connection(service: LocalService, header: str) -> socket.socket:
+def connection(service: LiveServer, header: str) -> socket.socket:
     where = urlsplit(service.url)
     connected = socket.create_connection((where.hostname, where.port), timeout=20)
     lines = [f"POST {CHAT} HTTP/1.1", "host: x", f"authorization: Bearer {service.api_key}", header, "", ""]
@@ -143,12 +143,12 @@ def test_largest_body_is_taken(http: httpx2.Client) -> None:
     assert http.post(CHAT, content=of_size(LIMIT_BYTES - 1)).status_code == 200
 
 
-def test_first_body_too_large_is_refused_before_it_is_sent(scripted: LocalService) -> None:
+def test_first_body_too_large_is_refused_before_it_is_sent(scripted: LiveServer) -> None:
     with connection(scripted, f"content-length: {LIMIT_BYTES}") as connected:
         assert_too_large(*answer_on(connected), size="1,048,576 bytes")
 
 
-def test_body_of_no_declared_size_is_read_to_the_limit_and_no_further(scripted: LocalService) -> None:
+def test_body_of_no_declared_size_is_read_to_the_limit_and_no_further(scripted: LiveServer) -> None:
     largest = of_size(LIMIT_BYTES - 1)
     for body, taken in ((largest, True), (largest + b" ", False)):
         with connection(scripted, "transfer-encoding: chunked\r\nconnection: close") as connected:
@@ -160,7 +160,7 @@ def test_body_of_no_declared_size_is_read_to_the_limit_and_no_further(scripted: 
             assert_too_large(status, answer, size="1,048,576 or more bytes")
 
 
-def test_body_too_large_that_is_still_sent_takes_its_answer_from_nobody(scripted: LocalService) -> None:
+def test_body_too_large_that_is_still_sent_takes_its_answer_from_nobody(scripted: LiveServer) -> None:
     """Closed at once, the connection would be reset, and the answer lost to many a client."""
     with connection(scripted, "content-length: 3000000") as connected:
         connected.sendall(b" " * 400_000)
@@ -178,7 +178,7 @@ def send_for_ever(connected: socket.socket, chunk: bytes) -> None:
         connected.sendall(chunk)
 
 
-def test_endless_body_is_cut_off_and_not_held(scripted: LocalService) -> None:
+def test_endless_body_is_cut_off_and_not_held(scripted: LiveServer) -> None:
     assert scripted.process is not None
     with (
         MemoryWatch(scripted.process.pid) as watch,
@@ -247,8 +247,8 @@ def test_image_outside_a_user_message_is_refused(http: httpx2.Client, role: str)
     assert error["message"] == f"image 1 is in {a_role} message; images go in user messages only."
 
 
-def test_refusals_do_not_wait_for_a_busy_engine(scripted: LocalService, http: httpx2.Client) -> None:
-    """The strict figure is measured by `python -m bench refusals`; here a noisy machine must hold it."""
+def test_refusals_do_not_wait_for_a_busy_engine(scripted: LiveServer, http: httpx2.Client) -> None:
+    """A noisy machine must hold it."""
     bodies = [
         json.dumps(by_address("http://x/cat.png")).encode(),
         *(raw(image(data)) for data in (b"BM", bombs.png_claim(5000, 5001), bombs.jpeg_of_scans(101), b"\x89PNG")),

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.live import PEEK, THEIRS, TRANSCRIBER
 from support.pictures import data_uri, picture
 from support.programs import program
@@ -21,7 +21,7 @@ NODE = Path(__file__).parent / "node"
 
 
 @pytest.fixture(scope="module")
-def seen(service: LocalService, node_modules: Path) -> dict[str, Any]:
+def seen(service: LiveServer, node_modules: Path) -> dict[str, Any]:
     """What the client saw."""
     done = subprocess.run(
         [program("node"), "client.mjs", service.base_url, PEEK, data_uri(picture())],

@@ -10,7 +10,7 @@ import pytest
 from openai import OpenAI
 from pydantic import BaseModel, ConfigDict
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.bodies import TOOL
 from support.live import LONG_TEXT, PEEK, THEIRS, TRANSCRIBER, image, question, recitation
 
@@ -155,7 +155,7 @@ def test_what_the_transcriber_lacks_is_refused_by_name(openai: OpenAI) -> None:
     assert (caught.value.code, caught.value.param) == ("unsupported_parameter", "response_format")
 
 
-def test_key_never_reaches_the_log(openai: OpenAI, service: LocalService) -> None:
+def test_key_never_reaches_the_log(openai: OpenAI, service: LiveServer) -> None:
     openai.chat.completions.create(**question("a secret prompt", max_tokens=1))
 
     assert service.api_key not in service.log

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import NewKey
 from sightline.store.database import Database
 from support.bodies import CHAT, chat, image, raw
@@ -46,9 +46,9 @@ def test_nothing_of_a_caller_is_said(tmp_path: Path, database_url: str) -> None:
     plan = tmp_path / "plan"
     plan.write_text("")
     engine = f'[[engines]]\nkind = "scripted"\noptions = {{answer = "{ANSWER}", model = "{OTHER}"}}\n'
-    toml = f'database = "{database_url}"\nfaults = "@{plan}"\n{engine}'
+    toml = f'database = "{database_url}"\n{engine}'
 
-    with Running(tmp_path, step_s=0.01, toml=toml) as service:
+    with Running(tmp_path, step_s=0.01, toml=toml, failpoints=f"@{plan}") as service:
         heard = everything(service, secret, plan)
         Keys(database).revoke(key.id)
         wait_for(lambda: httpx2.get(f"{service.url}/v1/models", headers=bearer(secret)).status_code == 401)
@@ -120,8 +120,8 @@ def everything(service: Running, secret: str, plan: Path) -> list[str]:
         heard.append(http.get("/v1/nothing").text)
         with http.stream("POST", CHAT, content=raw(PROMPT + " word" * 200, stream=True)) as left:
             next(left.iter_bytes())
-        for faults in ("store.write=error", "store.commit=error", "store.read=error", "store.write=slow:1.2"):
-            plan.write_text(faults)
+        for failures in ("store.write=error", "store.commit=error", "store.read=error", "store.write=slow:1.2"):
+            plan.write_text(failures)
             for body in good[:2]:
                 send(body)
         plan.write_text("seed=1 ")

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 import sightline
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.live import TRANSCRIBER, image, question, wait_for
 from support.models import with_pictures
 
@@ -25,18 +25,18 @@ key_env = "SIGHTLINE_UPSTREAM_KEY"
 
 [upstreams.models."house/reader"]
 id = "sightline/scripted"
-read_characters = 60
-repeats_question = true
+ocr_max_chars = 60
+prompt_repetition = true
 """
 
 
 def test_the_text_of_a_picture_goes_out_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "behind.toml").write_text(BEHIND)
     with ExitStack() as stack:
-        behind = stack.enter_context(LocalService("--config", str(tmp_path / "behind.toml")))
+        behind = stack.enter_context(LiveServer("--config", str(tmp_path / "behind.toml")))
         monkeypatch.setenv("SIGHTLINE_UPSTREAM_KEY", behind.api_key)
         (tmp_path / "front.toml").write_text(FRONT.format(behind.url))
-        front = stack.enter_context(LocalService("--config", str(tmp_path / "front.toml")))
+        front = stack.enter_context(LiveServer("--config", str(tmp_path / "front.toml")))
         wait_for(lambda: front.log.count("upstream_ready") == 1)
         headers = {"authorization": f"Bearer {front.api_key}"}
         http = stack.enter_context(httpx2.Client(base_url=front.url, headers=headers, timeout=60))
@@ -50,8 +50,8 @@ def test_the_text_of_a_picture_goes_out_beside_it(tmp_path: Path, monkeypatch: p
     assert 20 < len(read) <= 60
     assert text.startswith("What is it? [")
     assert text.endswith('""" What is it?')
-    assert answer["sightline"]["images"][0]["read_characters"] == len(read)
-    assert preview["images"][0]["read_characters"] == len(read)
+    assert answer["sightline"]["images"][0]["ocr_max_chars"] == len(read)
+    assert preview["images"][0]["ocr_max_chars"] == len(read)
     assert preview["input_tokens"] == answer["usage"]["prompt_tokens"]
 
 
@@ -61,11 +61,11 @@ def test_offline_figures_are_the_services_where_pictures_are_read(tmp_path: Path
     card = json.loads((folder / "sightline.json").read_text())
     (folder / "sightline.json").unlink()
     (folder / "sightline.json").write_text(
-        json.dumps(card | {"id": "a/b", "read_characters": 300, "repeats_question": True})
+        json.dumps(card | {"id": "a/b", "ocr_max_chars": 300, "prompt_repetition": True})
     )
     parts = [image(PAGE.read_bytes()), {"type": "text", "text": "What is it?"}]
     parts = parts if first == "picture" else parts[::-1]
-    with LocalService("--model", str(folder), "--model", TRANSCRIBER) as service:
+    with LiveServer("--model", str(folder), "--model", TRANSCRIBER) as service:
         headers = {"authorization": f"Bearer {service.api_key}"}
         with httpx2.Client(base_url=service.url, headers=headers, timeout=60) as http:
             body = question(*parts, model="a/b", max_tokens=4)
@@ -73,6 +73,6 @@ def test_offline_figures_are_the_services_where_pictures_are_read(tmp_path: Path
             answer = http.post("/v1/chat/completions", json=body).json()
     (offline,) = sightline.estimate(messages=[{"role": "user", "content": parts}], model=str(folder)).requests
 
-    assert 200 < answer["sightline"]["images"][0]["read_characters"] <= 300
+    assert 200 < answer["sightline"]["images"][0]["ocr_max_chars"] <= 300
     assert offline.input_tokens == preview["input_tokens"] == answer["usage"]["prompt_tokens"]
     assert offline.image_tokens == answer["usage"]["prompt_tokens_details"]["image_tokens"]

@@ -109,7 +109,7 @@ CASES: dict[str, tuple[bytes, list[tuple[int, str | None]]]] = {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    toml = "[server]\nhead_s = 1.0\nbody_s = 2.0\nkeep_alive_s = 0.5\n"
+    toml = "[server]\nheader_timeout_s = 1.0\nbody_timeout_s = 2.0\nkeep_alive_timeout_s = 0.5\n"
     with Running(tmp_path_factory.mktemp("rude"), toml=toml) as service:
         yield service
 
@@ -176,12 +176,12 @@ def test_client_that_expects_100_is_refused_before_it_sends(service: Running) ->
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_leaver_with_a_request_in_waiting_frees_its_place(
+def test_client_that_leaves_with_a_request_in_waiting_frees_its_place(
     tmp_path_factory: pytest.TempPathFactory, stream: bool
 ) -> None:
     """uvicorn tells only the latest request of a connection that the client has left, and reads no more to see it."""
     toml = "[limits]\nmax_in_flight = 1\n"
-    with Running(tmp_path_factory.mktemp("leaver"), step_s=0.2, toml=toml) as service:
+    with Running(tmp_path_factory.mktemp("leaving"), step_s=0.2, toml=toml) as service:
         key = service.wait_for(r"INFERENCE_API_KEY=(sk-sl-\S+)")
         long = raw("word " * 300, stream=stream)
         with RawClient(service.url) as client:

@@ -86,7 +86,7 @@ def test_second_signal_does_not_wait(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_requests_that_outlast_the_drain_fail_and_cost_nothing(tmp_path: Path, stream: bool) -> None:
-    with Running(tmp_path, step_s=0.1, toml="[server]\ndrain_s = 1\n") as service:
+    with Running(tmp_path, step_s=0.1, toml="[server]\nshutdown_timeout_s = 1\n") as service:
         key = key_of(service)
         answers: list[httpx2.Response] = []
         body = {"max_tokens": 400, "stream": stream}

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.e2e
 
 TOML = """
 [server]
-head_s = 1.0
-body_s = 2.0
-write_s = 2.0
-keep_alive_s = 0.5
+header_timeout_s = 1.0
+body_timeout_s = 2.0
+write_timeout_s = 2.0
+keep_alive_timeout_s = 0.5
 max_connections = 40
-max_held_bytes = 3_000_000
+max_buffered_bytes = 3_000_000
 [limits]
 max_in_flight = 2
 """

@@ -12,9 +12,9 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from sightline.local import LocalService
 from sightline.store.database import Database
 from sightline.store.tables import ledger
+from sightline.testing.live_server import LiveServer
 from support.bodies import events
 from support.live import LONG_TEXT, PEEK, question, recitation, wait_for
 
@@ -25,13 +25,13 @@ NOT_CHARGED = {("failed", 0), ("interrupted", 0), ("reserved", 0)}  # the last u
 
 
 @pytest.fixture
-def own() -> Iterator[LocalService]:
+def own() -> Iterator[LiveServer]:
     """A service that a test may stop."""
-    with LocalService("--model", PEEK) as service:
+    with LiveServer("--model", PEEK) as service:
         yield service
 
 
-def test_sigterm_lets_streams_finish_and_takes_no_more(own: LocalService) -> None:
+def test_sigterm_lets_streams_finish_and_takes_no_more(own: LiveServer) -> None:
     assert own.process is not None
     begun = threading.Barrier(STREAMS + 1, timeout=60)
 
@@ -52,7 +52,7 @@ def test_sigterm_lets_streams_finish_and_takes_no_more(own: LocalService) -> Non
     assert status == 0
 
 
-def test_what_a_second_sigterm_cuts_off_is_not_charged(own: LocalService) -> None:
+def test_what_a_second_sigterm_cuts_off_is_not_charged(own: LiveServer) -> None:
     assert own.process is not None
     begun = threading.Barrier(STREAMS + 1, timeout=60)
 
@@ -72,7 +72,7 @@ def test_what_a_second_sigterm_cuts_off_is_not_charged(own: LocalService) -> Non
     assert {(row.outcome, row.completion_tokens) for row in rows if row.outcome != "completed"} <= NOT_CHARGED
 
 
-def stream(service: LocalService, begun: threading.Barrier) -> list:
+def stream(service: LiveServer, begun: threading.Barrier) -> list:
     """Read a long answer from its first piece, which it announces, to its last."""
     headers = {"authorization": f"Bearer {service.api_key}"}
     asked = question(response_format=recitation(), stream=True)
@@ -84,7 +84,7 @@ def stream(service: LocalService, begun: threading.Barrier) -> list:
         return events(first + "".join(pieces))
 
 
-def refuses(service: LocalService) -> bool:
+def refuses(service: LiveServer) -> bool:
     """Whether a new caller is turned away: no connection, or one that is told to come later."""
     try:
         return httpx2.get(f"{service.url}/health/ready", timeout=10).status_code == 503

@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.live import image, question, wait_for
 from support.upstreams import Rude
 
@@ -29,8 +29,8 @@ SHARED = """
 [[upstreams]]
 urls = ["{}", "{}"]
 key_env = "SIGHTLINE_UPSTREAM_KEY"
-idle_s = 2.0
-answer_s = 2.0
+idle_timeout_s = 2.0
+request_timeout_s = 2.0
 """
 REQUESTS = 120
 MANNERS = ("500", "503", "hang", "silent", "garbage", "cut at once", "cut before a word", "cut", "lie", "no usage")
@@ -39,12 +39,12 @@ ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "one two three", s
 
 
 @pytest.fixture
-def behind(tmp_path: Path) -> Iterator[list[LocalService]]:
+def behind(tmp_path: Path) -> Iterator[list[LiveServer]]:
     """Two services with one key."""
     config = tmp_path / "behind.toml"
     config.write_text(ENGINE)
     with ExitStack() as stack:
-        services = [stack.enter_context(LocalService("--config", str(config))) for _ in range(2)]
+        services = [stack.enter_context(LiveServer("--config", str(config))) for _ in range(2)]
         first, second = (next(service.data.glob("*.db")) for service in services)
         with sqlite3.connect(second) as database:
             database.execute("ATTACH ? AS other", (str(first),))
@@ -54,21 +54,21 @@ def behind(tmp_path: Path) -> Iterator[list[LocalService]]:
 
 
 @pytest.fixture
-def front(behind: list[LocalService], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalService]:
+def front(behind: list[LiveServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
     monkeypatch.setenv("SIGHTLINE_UPSTREAM_KEY", behind[0].api_key)
-    with LocalService("--upstream", ",".join(service.url for service in behind)) as service:
+    with LiveServer("--upstream", ",".join(service.url for service in behind)) as service:
         wait_for(lambda: service.log.count("upstream_ready") == 2)
         yield service
 
 
 @pytest.fixture
-def http(front: LocalService) -> Iterator[httpx2.Client]:
+def http(front: LiveServer) -> Iterator[httpx2.Client]:
     headers = {"authorization": f"Bearer {front.api_key}"}
     with httpx2.Client(base_url=front.url, headers=headers, timeout=60) as client:
         yield client
 
 
-def test_models_and_preview_are_those_behind(http: httpx2.Client, behind: list[LocalService]) -> None:
+def test_models_and_preview_are_those_behind(http: httpx2.Client, behind: list[LiveServer]) -> None:
     model = http.get(f"/v1/models/{MODEL}").json()
     asked = question(image(), "What is it?", model=MODEL)
     plain = http.post(CHAT, json=asked).json()
@@ -86,7 +86,7 @@ def test_models_and_preview_are_those_behind(http: httpx2.Client, behind: list[L
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_loss_of_one_is_not_seen_where_nothing_was_sent(
-    http: httpx2.Client, front: LocalService, behind: list[LocalService], number: signal.Signals
+    http: httpx2.Client, front: LiveServer, behind: list[LiveServer], number: signal.Signals
 ) -> None:
     asked = question(image(), model=MODEL)
     lost = behind[0].process
@@ -142,7 +142,7 @@ def said(http: httpx2.Client, asked: dict[str, Any]) -> tuple[int, str, bool]:
 
 @pytest.mark.parametrize("manner", MANNERS)
 def test_rude_upstream_costs_no_request_of_which_nothing_was_sent(
-    behind: list[LocalService],
+    behind: list[LiveServer],
     rude: Rude,
     manner: str,
     tmp_path: Path,
@@ -153,7 +153,7 @@ def test_rude_upstream_costs_no_request_of_which_nothing_was_sent(
     config = tmp_path / "front.toml"
     config.write_text(SHARED.format(behind[0].url, rude.url))
     with ExitStack() as stack:
-        front = stack.enter_context(LocalService("--config", str(config)))
+        front = stack.enter_context(LiveServer("--config", str(config)))
         wait_for(lambda: front.log.count("upstream_ready") == 2)
         headers = {"authorization": f"Bearer {front.api_key}"}
         http = stack.enter_context(httpx2.Client(base_url=front.url, headers=headers, timeout=60))

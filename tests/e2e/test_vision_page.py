@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.live import PEEK
 from support.pictures import encoded, quarters
 from support.programs import program
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(service: LocalService, folder: Path, *command: str, **environment: str) -> str:
+def run(service: LiveServer, folder: Path, *command: str, **environment: str) -> str:
     """Run a sample's command in `folder`; what it printed."""
     stand_ins = {
         "INFERENCE_API_KEY": service.api_key,
@@ -61,7 +61,7 @@ def run(service: LocalService, folder: Path, *command: str, **environment: str) 
     return done.stdout
 
 
-def test_python_sample_runs_unchanged(service: LocalService, folder: Path) -> None:
+def test_python_sample_runs_unchanged(service: LiveServer, folder: Path) -> None:
     (folder / "sample.py").write_text(sample("Python", service.base_url))
 
     printed = run(service, folder, sys.executable, str(STAND_INS / "run.py"), "sample.py")
@@ -70,7 +70,7 @@ def test_python_sample_runs_unchanged(service: LocalService, folder: Path) -> No
     assert (folder / "model").read_text() == PEEK
 
 
-def test_typescript_sample_runs_unchanged(service: LocalService, folder: Path, node_modules: Path) -> None:
+def test_typescript_sample_runs_unchanged(service: LiveServer, folder: Path, node_modules: Path) -> None:
     # The sample has no type in it: it is a JavaScript module as it stands.
     (folder / "sample.mjs").write_text(sample("TypeScript", service.base_url))
     (folder / "node_modules").symlink_to(node_modules)
@@ -82,7 +82,7 @@ def test_typescript_sample_runs_unchanged(service: LocalService, folder: Path, n
 
 
 @pytest.mark.parametrize("source", ["image.png", ADDRESS])
-def test_curl_sample_runs_unchanged(service: LocalService, folder: Path, source: str) -> None:
+def test_curl_sample_runs_unchanged(service: LiveServer, folder: Path, source: str) -> None:
     lines = sample("cURL", service.base_url).splitlines()
     # The page shows two ways to fill DATA_URI; the other one is left out.
     script = "\n".join(line for line in lines if not line.startswith("DATA_URI=") or source in line)

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from sightline.engines.registry import create
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import ConfigError
 from sightline.settings import EngineSpec
+from sightline.testing.scripted_engine import ScriptedEngine
 
 
 def test_engine_gets_its_options() -> None:

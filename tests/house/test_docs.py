@@ -19,6 +19,7 @@ from sightline.wire.protocol import REFUSED, ChatBody
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+COMMANDS = (ROOT / "docs" / "commands.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
 REQUESTS = (ROOT / "docs" / "requests.md").read_text()
 SETTINGS = (ROOT / "docs" / "settings.md").read_text()
@@ -51,8 +52,8 @@ def codes() -> set[str]:
 
 
 @pytest.mark.parametrize("command", commands(typer.main.get_command(app)))
-def test_each_command_is_in_the_readme(command: str) -> None:
-    assert re.search(rf"^\|.*`(sightline )?{command}\b", README, re.MULTILINE)
+def test_each_command_is_documented(command: str) -> None:
+    assert re.search(rf"^\|.*`(sightline )?{command}\b", COMMANDS, re.MULTILINE)
 
 
 def test_each_parameter_of_a_request_is_documented_as_taken_or_refused() -> None:
@@ -70,10 +71,10 @@ def test_each_field_of_the_receipt_is_documented(field: str) -> None:
 
 
 @pytest.mark.parametrize("path", [route.path for route in ROUTES])
-def test_each_route_is_in_the_readme(path: str) -> None:
+def test_each_route_is_documented(path: str) -> None:
     shown = path.replace("{model_id:path}", "{id}").replace("/v1/chat/completions/input_tokens", "…/input_tokens")
 
-    assert f"{shown}`" in README
+    assert f"{shown}`" in COMMANDS
 
 
 @pytest.mark.parametrize(("name", "default"), settings(Settings()))
@@ -96,3 +97,9 @@ def test_each_link_of_the_readme_leads_to_a_file() -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", README)
 
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_readme_architecture_and_changelog_are_short() -> None:
+    assert len(README.split()) <= 500
+    assert len((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split()) <= 1200
+    assert len((ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()) <= 60

@@ -10,41 +10,22 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent.parent / "src" / "sightline"
 BASE = {
-    "errors",
-    "core",
-    "ids",
-    "settings",
-    "log",
-    "timers",
-    "metrics",
-    "faults",
-    "traces",
-    "allocator",
-    "checks",
-    "corked",
+    *("errors", "core", "ids", "settings", "settings_validation", "log", "metrics", "traces", "malloc", "failpoints"),
 }
-STAGES = {"admission", "images", "engines", "metering"}
+STAGES = {"auth", "admission", "images", "engines", "metering"}
 
 # What each part may import beside the base and itself.
-ALLOWED = {
-    **dict.fromkeys(BASE, BASE),
-    "quoting": set(),
-    "wire": set(),
-    "store": set(),
+ALLOWED: dict[str, set[str]] = {
+    **{name: set() for name in (*BASE, "wire", "store", "server")},
     **{name: {"store"} for name in STAGES},
-    "repeating": {"quoting"},
-    "account": STAGES | {"repeating"},
-    "reading": STAGES | {"quoting"},
-    "service": STAGES | {"account", "reading", "repeating"},
-    "local": {"admission", "store"},
-    "sender": STAGES | {"wire", "reading", "quoting", "repeating"},
-    "batch": STAGES | {"service", "wire", "store"},
-    "api": STAGES | {"account", "service", "batch", "wire", "store"},
-    "dashboard": STAGES | {"service", "batch", "wire", "store"},
-    "app": STAGES | {"account", "service", "batch", "api", "dashboard", "wire", "store"},
+    "prompting": STAGES,
+    "pipeline": STAGES | {"prompting"},
+    "client": STAGES | {"prompting", "wire"},
+    "testing": STAGES | {"store"},
+    "api": STAGES | {"pipeline", "wire", "store"},
+    "app": STAGES | {"pipeline", "api", "server", "store"},
     "cluster": STAGES | {"app"},
-    "workers": STAGES,
-    "cli": STAGES | {"workers", "service", "batch", "api", "dashboard", "wire", "store", "app", "local", "sender"},
+    "cli": STAGES | {"app", "wire", "api", "client", "server", "store"},
     "__main__": {"cli"},
 }
 FILES = sorted(file for file in SOURCE.rglob("*.py") if file != SOURCE / "__init__.py")
@@ -76,24 +57,53 @@ def test_imports_go_one_way(file: Path) -> None:
     assert imported_parts(file) - {part} <= ALLOWED[part] | BASE
 
 
-def test_only_the_cluster_imports_ray() -> None:
-    users = {part_of(file) for file in FILES if re.search(r"^\s*(from|import) ray\b", file.read_text(), re.MULTILINE)}
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
+def test_underscored_names_stay_in_their_package(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if (node.module or "").split(".")[0] == "sightline"]
 
-    assert users == {"cluster"}
+    private = [
+        alias.name for node in ours for alias in node.names if alias.name.startswith("_") and alias.name[1] != "_"
+    ]
+    modules = [node.module for node in ours if any(part.startswith("_") for part in (node.module or "").split("."))]
+
+    assert private + modules == []
+
+
+def test_only_the_cluster_and_its_engine_import_ray() -> None:
+    users = [file for file in FILES if re.search(r"^\s*(from|import) ray\b", file.read_text(), re.MULTILINE)]
+
+    assert {file.relative_to(SOURCE).parts[:-1] for file in users} == {("cluster",), ("engines", "ray")}
+
+
+def test_the_page_reader_knows_nothing_of_sightline() -> None:
+    files = sorted((SOURCE.parent / "pagetext").rglob("*.py"))
+
+    assert files
+    assert [
+        file.name for file in files if re.search(r"^\s*(from|import) sightline\b", file.read_text(), re.MULTILINE)
+    ] == []
 
 
 def test_base_modules_do_not_import_each_other_in_circles() -> None:
     seen: set[str] = set()
-    for name in ("errors", "core", "ids", "checks", "settings", "log"):
+    for name in ("errors", "core", "ids", "settings_validation", "settings", "log"):
         assert imported_parts(SOURCE / f"{name}.py") <= seen
         seen.add(name)
 
 
 def test_only_settings_reads_the_environment() -> None:
     """The command line reads the two variables of a client; libvips reads one of its own; a service of one's own is
-    started without the settings in it."""
+    started without the settings in it; failpoints are no setting."""
     reading = {
         file.relative_to(SOURCE).as_posix() for file in FILES if "os.environ" in file.read_text(encoding="utf-8")
     }
 
-    assert reading <= {"settings.py", "cli/client.py", "images/decode.py", "local.py"}
+    assert reading <= {
+        "settings.py",
+        "cli/api_client.py",
+        "images/decode.py",
+        "testing/live_server.py",
+        "failpoints.py",
+    }

@@ -8,7 +8,7 @@ from sightline.core import EncodedImage, ImageEncoding
 from sightline.images.cache import CacheKey, ImageCache
 from sightline.images.decode import Decoded
 from sightline.images.pool import ImagePool
-from sightline.images.viewer import Viewer
+from sightline.images.preprocessor import Preprocessor
 
 PAGE = ImageEncoding("page", 64)
 
@@ -48,9 +48,9 @@ async def test_what_cannot_be_shown_is_not_held() -> None:
             return Decoded(b"12", 1, 1, ())
 
     cache = ImageCache(1_000_000)
-    image = EncodedImage(b"x", "image/png", "png", 1, 1, "low", "messages", "1", is_plain=False)
+    image = EncodedImage(b"x", "image/png", "png", 1, 1, "low", "messages", "1", is_passthrough_safe=False)
 
     with pytest.raises(ValueError, match="reshape"):
-        await Viewer(Amiss(), cache).look([image], PAGE, "key")
+        await Preprocessor(Amiss(), cache).prepare([image], PAGE, "key")
 
     assert cache.get(CacheKey("1", PAGE, "low", "key")) is None

@@ -28,7 +28,7 @@ SQUARE = ImageEncoding("square", 32, 16)
 
 def encoded(data: bytes, side_px: int = 32) -> EncodedImage:
     param = "messages.[0].content.[0].image_url.url"
-    return EncodedImage(data, "image/png", "png", side_px, side_px, "auto", param, "", is_plain=False)
+    return EncodedImage(data, "image/png", "png", side_px, side_px, "auto", param, "", is_passthrough_safe=False)
 
 
 async def test_picture_comes_back_as_pixels(pool: ImagePool) -> None:
@@ -118,9 +118,9 @@ async def test_a_large_picture_keeps_its_place_until_it_is_decoded(
 
     monkeypatch.setattr(pool, "_schedule", schedule)
     large = encoded(picture(), 5000)
-    leavers = [asyncio.create_task(pool.decode(large, SQUARE, 1)) for _ in range(2)]
+    tasks = [asyncio.create_task(pool.decode(large, SQUARE, 1)) for _ in range(2)]
     await asyncio.sleep(0.01)
-    leavers[0].cancel()
+    tasks[0].cancel()
     await asyncio.sleep(0.01)
     assert len(running) == 1
 
@@ -128,7 +128,7 @@ async def test_a_large_picture_keeps_its_place_until_it_is_decoded(
     await until(lambda: len(running) == 2)
     running[1].set_result(Decoded(b"\0\0\0", 1, 1, ()))
 
-    assert (await leavers[1]).data == b"\0\0\0"
+    assert (await tasks[1]).data == b"\0\0\0"
     assert not pool._large.locked()
 
 

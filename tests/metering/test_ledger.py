@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import Connection, delete, select, text, update
 
-from sightline import faults
+from sightline import failpoints
 from sightline.core import SpendingLimit, Usage
 from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
 from sightline.ids import new_id
@@ -40,7 +40,7 @@ async def process(any_database: Database) -> AsyncIterator[Process]:
     process = Process(any_database)
     process.committer.start()
     yield process
-    faults.arm("")
+    failpoints.arm("")
     await process.stop()
 
 
@@ -69,7 +69,6 @@ async def test_many_at_once_are_few_transactions(process: Process, monkeypatch: 
     whole = process.database.transaction
     monkeypatch.setattr(process.database, "transaction", lambda work: (commits.append(1), whole(work))[1])
     entries = [entry(request_id=f"req_{at}") for at in range(200)]
-
     await asyncio.gather(*(process.ledger.reserve(one) for one in entries))
     await asyncio.gather(*(process.ledger.settle(one, DONE) for one in entries))
 
@@ -315,22 +314,22 @@ async def test_old_answers_are_dropped_some_at_a_time(
 
 async def test_one_fault_is_got_over_a_lasting_one_is_a_503(process: Process) -> None:
     one, other = entry(), entry()
-    faults.arm("seed=1 store.commit=error@0.5")  # of this seed's first two rolls the first is a fault
+    failpoints.arm("seed=1 store.commit=error@0.5")  # of this seed's first two rolls the first is a fault
     await process.ledger.reserve(one)
 
-    faults.arm("store.commit=error")
+    failpoints.arm("store.commit=error")
     with pytest.raises(StoreUnavailable):
         await process.ledger.reserve(other)
     with pytest.raises(StoreUnavailable):
         await process.ledger.settle(one, DONE)
 
-    faults.arm("")
+    failpoints.arm("")
     await process.ledger.settle(one, DONE)
     assert [(row.id, row.outcome) for row in process.rows()] == [(one.id, "completed")]
 
 
 async def test_a_slow_disk_refuses_who_waits_behind_it(process: Process) -> None:
-    faults.arm("store.write=slow:1.6")
+    failpoints.arm("store.write=slow:1.6")
     first = process.ledger.reserve(entry())
     await asyncio.sleep(0.1)
     behind = entry()
@@ -338,7 +337,7 @@ async def test_a_slow_disk_refuses_who_waits_behind_it(process: Process) -> None
     with pytest.raises(StoreUnavailable):
         await process.ledger.reserve(behind)
 
-    faults.arm("")
+    failpoints.arm("")
     await first
     assert behind.id not in [row.id for row in process.rows()]
 

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from sightline import faults
+from sightline import failpoints
 from sightline.core import Usage
 from sightline.errors import EngineError, QuotaExceeded, StoreUnavailable
 from sightline.ids import new_id
@@ -36,7 +36,7 @@ async def kept(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setattr(ledger_module, "RETRY_S", 0.02)
     async with keeping(database) as ledger:
         yield ledger
-        faults.arm("")
+        failpoints.arm("")
 
 
 def entry(**values: Any) -> Entry:
@@ -161,7 +161,7 @@ async def test_a_leaver_whose_answer_is_written_meanwhile_has_one_row(
 
 
 async def test_a_plain_answer_without_a_row_is_given_up_at_its_next_piece(kept: Ledger, database: Database) -> None:
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     reservation = Reservation(kept, entry(), streams=False)
     await reservation.begin()
     await reservation.confirm()  # not known yet
@@ -169,7 +169,7 @@ async def test_a_plain_answer_without_a_row_is_given_up_at_its_next_piece(kept: 
     await given_up(reservation)
     with pytest.raises(StoreUnavailable):
         await reservation.complete(DONE)
-    faults.arm("")
+    failpoints.arm("")
 
     await kept.reserve(entry(id="row_2"))
     assert outcomes(database) == [("reserved", None, 0)]
@@ -216,12 +216,12 @@ async def test_an_answer_that_cannot_be_settled_fails_and_is_written_down_when_t
     reservation = Reservation(kept, entry(), streams=True)
     await reservation.begin()
     await reservation.confirm()
-    faults.arm("store.commit=error")
+    failpoints.arm("store.commit=error")
 
     with pytest.raises(StoreUnavailable):
         await reservation.complete(DONE)
     await until(lambda: bool(kept._retry_queue))
-    faults.arm("")
+    failpoints.arm("")
 
     await until(lambda: outcomes(database) == [("failed", 503, 0)])
 
@@ -230,7 +230,7 @@ async def test_a_database_that_takes_nothing_for_long_keeps_a_bounded_number_of_
     kept: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger_module, "MAX_RETRY_QUEUE", 5)
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     refused = 0
     for _ in range(20):
         reservation = Reservation(kept, entry(), streams=True)
@@ -244,7 +244,7 @@ async def test_a_database_that_takes_nothing_for_long_keeps_a_bounded_number_of_
             await until(lambda expected=expected: len(kept._retry_queue) == expected)  # type: ignore[misc]
 
     owed = len(kept._retry_queue)
-    faults.arm("")
+    failpoints.arm("")
     await until(lambda: not kept.is_behind)
     reservation = Reservation(kept, entry(), streams=True)
     await reservation.begin()
@@ -259,10 +259,10 @@ async def test_outcomes_that_wait_are_written_before_the_ledger_closes(kept: Led
     reservation = Reservation(kept, entry(), streams=True)
     await reservation.begin()
     await reservation.confirm()
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     reservation.cancel(Usage(12, 1), Cost(100, 10), [])
     await until(lambda: bool(kept._retry_queue))
-    faults.arm("")
+    failpoints.arm("")
 
     await kept.close()
 
@@ -270,14 +270,14 @@ async def test_outcomes_that_wait_are_written_before_the_ledger_closes(kept: Led
 
 
 async def test_without_a_row_nothing_may_go_out(kept: Ledger, database: Database) -> None:
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     reservation = Reservation(kept, entry(), streams=True)
     await reservation.begin()
 
     with pytest.raises(StoreUnavailable) as caught:
         await reservation.confirm()
     reservation.fail(caught.value)
-    faults.arm("")
+    failpoints.arm("")
 
     assert caught.value.retry_after_s
     assert outcomes(database) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightline import faults
+from sightline import failpoints
 from sightline.core import SpendingLimit, Usage
 from sightline.metering import ledger as ledger_module
 from sightline.metering.audit import check
@@ -32,11 +32,11 @@ async def test_an_outcome_is_written_though_the_account_is_full(
 ) -> None:
     one = entry(limit=LIMIT)
     await process.ledger.reserve(one)
-    faults.arm("store.write=error")
+    failpoints.arm("store.write=error")
     process.ledger.settle_later(one, outcome)
     await until(lambda: process.ledger.is_behind)
 
-    faults.arm("")
+    failpoints.arm("")
     await until(lambda: not process.ledger.is_behind)
 
     [row] = process.rows()
@@ -47,8 +47,8 @@ async def test_an_outcome_is_written_though_the_account_is_full(
 
 async def test_one_that_costs_more_than_its_account_had_left_keeps_nobody_else_out(process: Process) -> None:
     """Tokens are counted, not estimated: the next request of the key finds that much less."""
-    leaver = entry(limit=LIMIT)
-    reservation = Reservation(process.ledger, leaver, streams=False)
+    client = entry(limit=LIMIT)
+    reservation = Reservation(process.ledger, client, streams=False)
     await reservation.begin()
 
     reservation.cancel(LEFT.usage, Cost(1200, 300), [])

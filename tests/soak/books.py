@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from sightline.store.database import Database
-from sightline.store.tables import idempotency, key_leases, key_spend, ledger
+from sightline.store.tables import idempotency, key_spend, ledger
 from soak.clients import Asked
 
 Rows = dict[str, list[Any]]
@@ -79,11 +79,9 @@ def _of_sums(database: Database, rows: Rows) -> Iterable[str]:
     for spend in database.read(lambda connection: connection.execute(select(key_spend)).all()):
         if spend.reserved_nanos or spend.settled_nanos != costs[spend.key_id]:
             yield (
-                f"{spend.key_id}: {spend.settled_nanos} spent and {spend.reserved_nanos} set aside, "
+                f"{spend.key_id}: {spend.settled_nanos} spent and {spend.reserved_nanos} reserved, "
                 f"its rows add up to {costs[spend.key_id]}"
             )
-    for lease in database.read(lambda connection: connection.execute(select(key_leases)).all()):
-        yield f"{lease.key_id}: {lease.nanos} are still leased"
     open_ends = select(idempotency.c.ledger_id).where(idempotency.c.answer.is_(None))
     for row_id in database.read(lambda connection: connection.execute(open_ends).scalars().all()):
         yield f"{row_id}: its Idempotency-Key is still taken"

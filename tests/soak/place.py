@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.core import NewKey, SpendingLimit
 from sightline.store.database import Database
 from support.databases import fresh_database, postgres

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.types import ASGIApp, Message
 
-from sightline.api.cycle import ON_LEAVE
-
 
 class Call:
-    """One request in flight. `sent` are the application's messages so far.
-
-    With `tells` the server says by itself when the client leaves, as ours does.
-    """
+    """One request in flight. `sent` are the application's messages so far."""
 
     def __init__(
         self,
@@ -23,13 +18,10 @@ class Call:
         path: str,
         headers: Iterable[tuple[str, str]] = (),
         method: str = "POST",
-        *,
-        tells: bool = False,
     ) -> None:
         self.sent: list[Message] = []
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._news = asyncio.Condition()
-        self._on_leave: Callable[[], None] | None = None
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -44,8 +36,6 @@ class Call:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }
-        if tells:
-            scope["extensions"] = {ON_LEAVE: self._tell}
         self.task = asyncio.ensure_future(app(scope, self._receive, self._send))
 
     def body(self, data: bytes, *, more: bool = False) -> None:
@@ -55,11 +45,6 @@ class Call:
     def leave(self) -> None:
         """Close the connection."""
         self._inbox.put_nowait({"type": "http.disconnect"})
-        if self._on_leave is not None:
-            self._on_leave()
-
-    def _tell(self, on_leave: Callable[[], None] | None) -> None:
-        self._on_leave = on_leave
 
     async def frames(self, count: int) -> None:
         """Wait until the application has sent so many pieces of an answer."""

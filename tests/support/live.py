@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.pictures import data_uri, picture
 
 PEEK = "sightline/peek-12m/bf-16"
@@ -35,7 +35,7 @@ def recitation(text: str = LONG_TEXT) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "recitation", "strict": True, "schema": {"const": text}}}
 
 
-def engine_process(service: LocalService, kind: str) -> psutil.Process:
+def engine_process(service: LiveServer, kind: str) -> psutil.Process:
     """The process of the service's engine of one kind, `genai` or `transcribe`."""
     assert service.process is not None
     for child in psutil.Process(service.process.pid).children():

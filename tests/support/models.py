@@ -24,7 +24,7 @@ def with_pictures(folder: Path, **settings: Any) -> Path:
     for file in BUNDLED_FOLDER.iterdir():
         if file.name not in ("preprocessor_config.json", "processor_config.json", "sightline.json"):
             (folder / file.name).symlink_to(file)
-    card = CARD | {"read_characters": 0, "repeats_question": False}
+    card = CARD | {"ocr_max_chars": 0, "prompt_repetition": False}
     (folder / "sightline.json").write_text(json.dumps(card))
     given = json.loads((BUNDLED_FOLDER / "preprocessor_config.json").read_text())
     (folder / "preprocessor_config.json").write_text(json.dumps(given | settings))

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sightline.account import Call
-from sightline.admission.keys import ApiKey
-from sightline.core import ChatRequest, KeyLimits
+from sightline.auth.keys import ApiKey
+from sightline.core import ChatRequest, ConnectionState, KeyLimits
 from sightline.images.source import open_image
-from sightline.service import Completed, Pieces, Service
+from sightline.metering.ledger import IdempotencyKey
+from sightline.pipeline.context import RequestContext
+from sightline.pipeline.fanout import Pieces
+from sightline.pipeline.run import Completed, Pipeline
 from sightline.settings import ImageLimits
 from sightline.wire.parse import parse_chat
 from support.bodies import raw
@@ -24,11 +26,12 @@ def chat(*parts: Any, **more: Any) -> ChatRequest:
     return parse_chat(raw(*parts, **more), partial(open_image, limits=ImageLimits(max_images=MOST_IMAGES)))
 
 
-def call(owner: str = "key_1") -> Call:
+def context(owner: str = "key_1", idempotency_key: IdempotencyKey | None = None) -> RequestContext:
     usual = (frozenset({"inference"}), None, KeyLimits(), None)
-    return Call("req_1", ApiKey(owner, "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None, *usual))
+    key = ApiKey(owner, "Ada", "1234", datetime(2026, 1, 1, tzinfo=UTC), None, None, *usual)
+    return RequestContext("req_1", key, ConnectionState(), idempotency_key)
 
 
-async def events(service: Service, request: ChatRequest, owner: str = "key_1") -> Sequence[Pieces | Completed]:
-    async with aclosing(service.run(request, call(owner))) as found:
+async def events(pipeline: Pipeline, request: ChatRequest, owner: str = "key_1") -> Sequence[Pieces | Completed]:
+    async with aclosing(pipeline.run(request, context(owner))) as found:
         return [event async for event in found]

@@ -15,7 +15,9 @@ from types import TracebackType
 class Running:
     """`sightline serve` with the scripted engine; `with` ends it by its own process id."""
 
-    def __init__(self, folder: Path, *, step_s: float = 0.0, toml: str = "", arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, step_s: float = 0.0, toml: str = "", arguments: Sequence[str] = (), failpoints: str = ""
+    ) -> None:
         config = folder / "sightline.toml"
         engine = f'[[engines]]\nkind = "scripted"\noptions = {{step_s = {step_s}}}\n'
         config.write_text(f"{toml}\n{engine}", encoding="utf-8")
@@ -26,7 +28,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "FAILPOINTS": failpoints},
         )
         self.lines: list[str] = []
         self._changed = threading.Condition()
@@ -79,5 +81,6 @@ class Running:
             with self._changed:
                 self.lines.append(line)
                 self._changed.notify_all()
+        self.process.wait()  # so that who waits for a line sees that none comes any more
         with self._changed:
             self._changed.notify_all()

@@ -37,6 +37,8 @@ class Rude:
         self.authorizations: list[str] = []
         self.left = 0
         self.pause_s = 0.0
+        self.go_on = asyncio.Event()
+        """What answers of the manner "wait" wait for."""
         self.manners: dict[str, str] = {}
         """Of single models, where not that of all."""
         self.usage: dict[str, Any] = {}
@@ -51,11 +53,15 @@ class Rude:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    async def stop(self) -> None:
-        """Die: every connection is reset."""
+    def refuse(self) -> None:
+        """Take no more connections; those that there are go on, as when its machine is gone."""
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    async def stop(self) -> None:
+        """Die: every connection is reset."""
+        self.refuse()
         for writer in tuple(self._writers):
             writer.transport.abort()
         await asyncio.sleep(0)
@@ -114,6 +120,8 @@ class Rude:
                 await reader.read(1)
                 self.left += 1
                 return False
+            case "wait":
+                await self.go_on.wait()
             case "garbage":
                 self._send(writer, "not an answer")
                 return True

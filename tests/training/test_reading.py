@@ -11,8 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from reading import Stretch, box_of, junk, misread, read, slope_of
 from served import Ask, prompt_of
 
-from sightline.engines.transcribe.networks import Networks, weights_folder
-from sightline.engines.transcribe.reader import transcribe
+from pagetext import Reader
 
 SIZE = (640, 480)
 RECEIPT = [
@@ -58,9 +57,8 @@ def drawn() -> tuple[Image.Image, tuple[Glyph, ...]]:
 
 def test_a_drawn_page_is_read_as_the_transcriber_reads_it() -> None:
     image, glyphs = drawn()
-    networks = Networks(weights_folder(), threads=2, precision=None)
 
-    theirs = transcribe(networks, np.asarray(image))
+    theirs = Reader.load(threads=2).page(np.asarray(image)).text
     ours = read(glyphs, SIZE, Sure())  # type: ignore[arg-type]
 
     assert ours.split("\n")[1] == "Rye bread\t3.20"

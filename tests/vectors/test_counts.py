@@ -12,8 +12,8 @@ import pybase64
 import pytest
 
 from sightline import estimate
-from sightline.local import LocalService
 from sightline.settings import BUNDLED, Settings, load_settings
+from sightline.testing.live_server import LiveServer
 from vectors.table import FOLDER, read
 
 MODEL = next(iter(BUNDLED))
@@ -36,7 +36,7 @@ def settings(config: Path) -> Settings:
 @pytest.fixture(scope="module")
 def service(config: Path) -> Iterator[httpx2.Client]:
     """The real service on the embedded engine, one for all vectors."""
-    with LocalService("--model", MODEL, "--config", str(config)) as local:
+    with LiveServer("--model", MODEL, "--config", str(config)) as local:
         headers = {"authorization": f"Bearer {local.api_key}"}
         with httpx2.Client(base_url=local.base_url, headers=headers, timeout=60) as client:
             yield client

@@ -18,7 +18,7 @@ import httpx2
 import openai
 import pytest
 
-from sightline.local import LocalService
+from sightline.testing.live_server import LiveServer
 from support.live import PEEK
 from support.models import BUNDLED_FOLDER, CARD, IMAGE_TOKENS, SIDE_PX
 from support.programs import lacking
@@ -47,8 +47,8 @@ urls = ["{url}"]
 [upstreams.models."{model}"]
 id = "peek"
 image = {{kind = "square", size_px = {side_px}, tokens = {tokens}}}
-read_characters = {read_characters}
-repeats_question = {repeats_question}
+ocr_max_chars = {ocr_max_chars}
+prompt_repetition = {prompt_repetition}
 [upstreams.models."{tooled}"]
 id = "peek"
 image = {{kind = "square", size_px = {side_px}, tokens = {tokens}}}
@@ -61,7 +61,7 @@ TOOLED = "peek-with-tools"
 class Side(NamedTuple):
     """A service that has the model, and a client of it."""
 
-    service: LocalService
+    service: LiveServer
     client: openai.OpenAI
 
 
@@ -103,9 +103,9 @@ def is_up(url: str) -> bool:
 def through(vllm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
     """Sightline in front of vLLM."""
     config = tmp_path_factory.mktemp("config") / "sightline.toml"
-    told = {name: json.dumps(CARD.get(name, False)) for name in ("read_characters", "repeats_question")}
+    told = {name: json.dumps(CARD.get(name, False)) for name in ("ocr_max_chars", "prompt_repetition")}
     config.write_text(CONFIG.format(url=vllm, model=PEEK, tooled=TOOLED, side_px=SIDE_PX, tokens=IMAGE_TOKENS, **told))
-    with LocalService("--config", str(config)) as service:
+    with LiveServer("--config", str(config)) as service:
         yield Side(service, client_of(service))
 
 
@@ -114,10 +114,10 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
     """Sightline with its own engine, which computes as precisely as that vLLM does."""
     config = tmp_path_factory.mktemp("config") / "sightline.toml"
     config.write_text(f'[[engines]]\nkind = "genai"\noptions = {{path = "{BUNDLED_FOLDER}", precision = "f32"}}\n')
-    with LocalService("--config", str(config)) as service:
+    with LiveServer("--config", str(config)) as service:
         yield Side(service, client_of(service))
 
 
-def client_of(service: LocalService) -> openai.OpenAI:
+def client_of(service: LiveServer) -> openai.OpenAI:
     """OpenAI's client for a service."""
     return openai.OpenAI(base_url=service.base_url, api_key=service.api_key, max_retries=0, timeout=60)

@@ -10,9 +10,9 @@ import pytest
 from sightline.api.answer import Stream
 from sightline.core import ChatRequest, Delta, TextPart, ToolCall, Tools, Usage
 from sightline.engines.catalogue import check
-from sightline.engines.scripted import ScriptedEngine
 from sightline.errors import InvalidRequest, Problem
-from sightline.service import Pieces
+from sightline.pipeline.run import Pieces
+from sightline.testing.scripted_engine import ScriptedEngine
 from sightline.wire.parse import parse_chat
 from sightline.wire.render import Head, chunk, completion, delta_choice, encode
 from support.bodies import CALL, TOOL, chat

@@ -1,4 +1,4 @@
-"""Facts about a picture → its questions: which are asked, in what words and in what form.
+"""ImageMetadata about a picture → its questions: which are asked, in what words and in what form.
 
 In: `Fact`s, each true of the picture and answered by it alone, and `Absent` things that it does not say. Out:
 `Question`s: short answers mostly, some sentences, some JSON under a schema, and now and then "I can't tell". The last

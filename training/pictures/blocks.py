@@ -123,7 +123,7 @@ def draw_block(rng: np.random.Generator, split: Split, *, large: bool = False) -
         if look.style in ("list", "numbered"):
             for row in sheet.rows[-len(shown) :]:
                 row.pad = 0.1
-        sheet.facts += facts_of(lines, shown, look, titled=len(shown) < len(sheet.rows), rng=rng, split=split)
+        sheet.facts += metadata_of(lines, shown, look, titled=len(shown) < len(sheet.rows), rng=rng, split=split)
         sheet.absent += lacking(lines)
         return sheet
 
@@ -194,7 +194,7 @@ def decorated(lines: list[str], look: Look) -> list[str]:
     return lines
 
 
-def facts_of(
+def metadata_of(
     lines: list[str], shown: list[str], look: Look, *, titled: bool, rng: np.random.Generator, split: Split
 ) -> list[Fact]:
     facts: list[Fact] = []

@@ -207,7 +207,7 @@ def draw_chart(rng: np.random.Generator, split: Split) -> Picture:
     colours = sample_colours(rng, palette, len(labels), one=kind != "pie" and bool(rng.random() < 0.65))
     paint(page, look, plot, type_, em, palette, room, colours)
     image, glyphs = finish(page, rng, tilt=0.5)
-    facts = facts_of(kind, plot, title, rng, learnt=split == "train")
+    facts = metadata_of(kind, plot, title, rng, learnt=split == "train")
     lacking: list[Absent] = absent(["phone", "email", "invoice", "cashier", "address"])
     questions = ask(rng, split, facts, lacking, what=f"a {kind} chart")
     unprinted = () if look.values == "printed" or kind == "pie" else tuple(values_of(plot))
@@ -336,7 +336,7 @@ def sample_colours(rng: np.random.Generator, palette: Palette, number: int, *, o
     return [mix(colour, palette.ink, 0.08) for colour in found]
 
 
-def facts_of(kind: str, plot: Plot, title: str, rng: np.random.Generator, *, learnt: bool) -> list[Fact]:
+def metadata_of(kind: str, plot: Plot, title: str, rng: np.random.Generator, *, learnt: bool) -> list[Fact]:
     number, labels, values = len(plot.labels), plot.labels, plot.values
     more = LEARNT_RANKS if learnt else 1.0
     told = {"bar": "bar chart", "line": "line chart", "pie": "pie chart"}[kind]

@@ -69,7 +69,7 @@ def draw_display(rng: np.random.Generator, split: Split) -> Picture:
     if unit:
         page.write(unit, (left + wide + 0.25 * high, base), plain, ink)
     image, glyphs = finish(page, rng, tilt=0.7)
-    facts = facts_of(text, unit, is_clock=is_clock)
+    facts = metadata_of(text, unit, is_clock=is_clock)
     lacking: list[Absent] = absent(["total", "person", "email"])
     return Picture("display", (image,), (glyphs,), ask(rng, split, facts, lacking, what="a display"))
 
@@ -91,7 +91,7 @@ def glass_and_ink(rng: np.random.Generator) -> tuple[Colour, Colour]:
     return mix((8, 8, 10), (40, 30, 40), float(rng.random())), rgb(pick(rng, LEDS), rng)
 
 
-def facts_of(text: str, unit: str, *, is_clock: bool) -> list[Fact]:
+def metadata_of(text: str, unit: str, *, is_clock: bool) -> list[Fact]:
     told = f"It shows {text}{' ' + unit if unit else ''}."
     facts = [Fact("number", READ, text if not unit else f"{text} {unit}", told, ("reading", "value"), weight=3)]
     if is_clock:

@@ -216,7 +216,7 @@ def draw_emblems(rng: np.random.Generator, split: Split) -> Picture:
         x = (i % columns + 0.5) * wide + float(rng.uniform(-1, 1)) * slack_x
         y = (i // columns + 0.5) * high + float(rng.uniform(-1, 1)) * slack_y
         placed.append(place(page, icon, (x, y), side, palette.ink if rng.random() < 0.5 else palette.tint))
-    facts = facts_of(names, columns, rng, tuple(known), learnt=split == "train")
+    facts = metadata_of(names, columns, rng, tuple(known), learnt=split == "train")
     lacking: list[Absent] = absent(["total", "date", "email", "invoice", "phone"])
     return Picture("emblems", (wear(page.image, rng, 0.8),), (tuple(placed),), ask(rng, split, facts, lacking))
 
@@ -240,7 +240,7 @@ def article(name: str) -> str:
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
-def facts_of(
+def metadata_of(
     names: list[str], columns: int, rng: np.random.Generator, known: tuple[str, ...], *, learnt: bool
 ) -> list[Fact]:
     """Return what a picture of pictograms says. Where it is learnt from, grids are listed as well, row by row."""

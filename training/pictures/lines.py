@@ -233,7 +233,7 @@ def draw_lines(rng: np.random.Generator, split: Split) -> Picture:
     lines = sample_lines(rng, split, size)
     write_lines(page, lines, palette, rng)
     image, glyphs = finish(page, rng)
-    questions = ask(rng, split, facts_of(lines, rng, split), absent_of(lines))
+    questions = ask(rng, split, metadata_of(lines, rng, split), absent_of(lines))
     return Picture("lines", (image,), (glyphs,), questions)
 
 
@@ -315,7 +315,7 @@ def write_lines(page: Page, lines: list[Line], palette: Palette, rng: np.random.
         top += high
 
 
-def facts_of(lines: list[Line], rng: np.random.Generator, split: Split) -> list[Fact]:
+def metadata_of(lines: list[Line], rng: np.random.Generator, split: Split) -> list[Fact]:
     facts = []
     whole = "\n".join(line.text for line in lines)
     skill = {"number": "number", "date": "date", "amount": "amount"}

@@ -117,7 +117,7 @@ def draw_digits(rng: np.random.Generator, split: Split) -> Picture:
     digits = [int(d) for d in rng.integers(0, 10, number)]
     write(page, digits, palette, rng, split)
     image, glyphs = finish(page, rng)
-    facts = facts_of(digits, rng, learnt=split == "train")
+    facts = metadata_of(digits, rng, learnt=split == "train")
     lacking: list[Absent] = absent(["total", "date", "person", "email", "shop"])
     return Picture("digits", (image,), (glyphs,), ask(rng, split, facts, lacking))
 
@@ -140,7 +140,7 @@ def write(page: Page, digits: list[int], palette: Palette, rng: np.random.Genera
         x += side * 1.05
 
 
-def facts_of(digits: list[int], rng: np.random.Generator, *, learnt: bool) -> list[Fact]:
+def metadata_of(digits: list[int], rng: np.random.Generator, *, learnt: bool) -> list[Fact]:
     text, number = "".join(map(str, digits)), len(digits)
     told = f"There {'is 1 digit' if number == 1 else f'are {number} digits'}."
     facts = [Fact("count", COUNT, str(number), told, ("digits", "count"), number, 0.5)]

@@ -87,7 +87,7 @@ def draw_table(rng: np.random.Generator, split: Split, *, large: bool = False) -
         grid.clear()
         grid.append(set_table(look, [down, *across], rng, split))
         sheet.rows += grid[0][0]
-        sheet.facts += facts_of(down, across, rng, split)
+        sheet.facts += metadata_of(down, across, rng, split)
         sheet.lack("phone", "email", "invoice", "birth")
         return sheet
 
@@ -217,7 +217,7 @@ def draw_lines(
             page.rule((x, top), (x, bottom), palette.faint, line=line)
 
 
-def facts_of(down: Column, across: list[Column], rng: np.random.Generator, split: Split) -> list[Fact]:
+def metadata_of(down: Column, across: list[Column], rng: np.random.Generator, split: Split) -> list[Fact]:
     number = len(down.texts)
     what = down.head.lower()
     facts = [

@@ -81,7 +81,7 @@ def draw_twins(rng: np.random.Generator, split: Split) -> Picture:
     sort = pick(rng, ("word", "word", "number", "amount", "date", "code", "phrase"))
     texts, order = pair_of(sort, rng, split)
     drawn = [image_of(text, rng, split) for text in texts]
-    questions = ask(rng, split, facts_of(texts, sort, order, rng))
+    questions = ask(rng, split, metadata_of(texts, sort, order, rng))
     return Picture("twins", tuple(image for image, _ in drawn), tuple(glyphs for _, glyphs in drawn), questions)
 
 
@@ -130,7 +130,7 @@ def image_of(text: str, rng: np.random.Generator, split: Split) -> tuple[Image.I
     return finish(page, rng)
 
 
-def facts_of(texts: tuple[str, str], sort: str, order: int, rng: np.random.Generator) -> list[Fact]:
+def metadata_of(texts: tuple[str, str], sort: str, order: int, rng: np.random.Generator) -> list[Fact]:
     same = texts[0] == texts[1]
     told = "Yes, they do." if same else f'No, the first says "{texts[0]}" and the second "{texts[1]}".'
     facts = [

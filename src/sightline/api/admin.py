@@ -13,10 +13,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sightline.admission.keys import PREFIX, ApiKey, Keys
+from sightline.api.auth import authenticate, same_origin
 from sightline.api.body import read_json_body
-from sightline.api.caller import caller, same_origin
 from sightline.api.runtime import runtime_of
+from sightline.auth.keys import PREFIX, ApiKey, Keys
 from sightline.errors import KeyNotFound
 from sightline.log import get_logger
 from sightline.metering.prices import dollars
@@ -40,9 +40,9 @@ async def key(request: Request) -> Response:
 
 
 async def _list(request: Request) -> Response:
-    await caller(request.scope, "admin")
+    await authenticate(request, "admin")
     page = parse_page(request.query_params.multi_items())
-    store = runtime_of(request.scope).keys
+    store = runtime_of(request).keys
     found, has_more = await asyncio.to_thread(store.page, page.after, page.limit)
     data = await _bodies(store, found)
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
@@ -50,10 +50,10 @@ async def _list(request: Request) -> Response:
 
 
 async def _create(request: Request) -> Response:
-    same_origin(request.scope)
-    by = await caller(request.scope, "admin")
-    body = await read_json_body(request.scope, request.receive, _MAX_BODY_BYTES, remedy=_REMEDY)
-    store = runtime_of(request.scope).keys
+    same_origin(request)
+    by = await authenticate(request, "admin")
+    body = await read_json_body(request, _MAX_BODY_BYTES, remedy=_REMEDY)
+    store = runtime_of(request).keys
     made, secret = await asyncio.to_thread(store.create, parse_new_key(body))
     log.info("key_made", id=made.id, by=by.id)
     shown = _body(made, Spent() if made.spending else None, datetime.now(UTC))  # Nothing is read: it must be shown now.
@@ -61,16 +61,16 @@ async def _create(request: Request) -> Response:
 
 
 async def _read(request: Request) -> Response:
-    await caller(request.scope, "admin")
-    store = runtime_of(request.scope).keys
+    await authenticate(request, "admin")
+    store = runtime_of(request).keys
     [shown] = await _bodies(store, [await asyncio.to_thread(store.find, _id(request))])
     return _answer(shown)
 
 
 async def _revoke(request: Request) -> Response:
-    same_origin(request.scope)
-    by = await caller(request.scope, "admin")
-    store = runtime_of(request.scope).keys
+    same_origin(request)
+    by = await authenticate(request, "admin")
+    store = runtime_of(request).keys
     revoked = await asyncio.to_thread(store.find, _id(request))
     if await asyncio.to_thread(store.revoke, revoked.id, keep_an_admin=True):
         log.info("key_revoked", id=revoked.id, by=by.id)
@@ -109,7 +109,7 @@ def _body(shown: ApiKey, spent: Spent | None, now: datetime) -> dict[str, Any]:
         "spend_limit": dollars(shown.spending.nanos) if shown.spending else None,
         "spend_period": shown.spending.period if shown.spending else None,
         "spent": dollars(spent.settled_nanos) if spent else None,
-        "set_aside": dollars(spent.reserved_nanos) if spent else None,
+        "reserved": dollars(spent.reserved_nanos) if spent else None,
     }
 
 

@@ -1,21 +1,22 @@
 """What goes out for a request that was carried out: one JSON body, or server-sent events as its pieces come.
 
-Comes in: the service's events. Goes out: bytes. Knows nothing of connections.
+Comes in: the pipeline's events. Goes out: bytes. Knows nothing of connections.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import lru_cache
 from typing import Any
 
-from sightline.account import Call
 from sightline.api.failures import bug
 from sightline.core import ChatRequest, Delta
 from sightline.errors import ServiceError
 from sightline.metering.prices import Cost, dollars
-from sightline.service import Completed, Pieces, Preview
+from sightline.pipeline.context import StoredAnswer
+from sightline.pipeline.fanout import Pieces
+from sightline.pipeline.run import Completed, Preview
 from sightline.wire import sse
 from sightline.wire.render import (
     Head,
@@ -28,36 +29,43 @@ from sightline.wire.render import (
     usage_body,
 )
 
+JSON_TYPE = "application/json"
 EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"
-MOST_KEPT_BYTES = 4_000_000
+MAX_STORED_BYTES = 4_000_000
 """Of an answer that is kept for its Idempotency-Key: it is written in a commit that others wait for."""
-Events = AsyncGenerator[Pieces | Completed, None]
+Events = AsyncGenerator[Pieces | Completed, StoredAnswer | None]
 
 _dollars = lru_cache(maxsize=4096)(dollars)  # of a model without a price it is always the same
 
 
-async def collect(head: Head, chat: ChatRequest, call: Call, events: Events) -> bytes:
+async def collect(head: Head, chat: ChatRequest, events: Events) -> bytes:
     """A plain answer: the stream, collected to its end, which is when it is settled."""
-    body = b""
     answers: list[list[Delta]] = [[] for _ in range(chat.n)]
-    try:
+    async with aclosing(events):
         async for event in events:
-            if isinstance(event, Pieces):
-                answers[event.choice] += event.deltas
-            else:
+            if isinstance(event, Completed):
                 body = encode(completion(head, answers, event.usage, extras(event)))
-                call.answer = body if len(body) <= MOST_KEPT_BYTES else None
-    except BaseException:
-        await events.aclose()
-        raise
-    return body
+                await settle(events, StoredAnswer(body, JSON_TYPE) if len(body) <= MAX_STORED_BYTES else None)
+                return body
+            answers[event.choice] += event.deltas
+    raise AssertionError("the pipeline ends with Completed")  # pragma: no cover - it does
+
+
+async def settle(events: Events, answer: StoredAnswer | None) -> None:
+    """Have a completed request settled; `answer` is kept for its Idempotency-Key.
+
+    Raises:
+        StoreUnavailable: it could not be, so that the answer must not go out.
+    """
+    with suppress(StopAsyncIteration):
+        await events.asend(answer)
 
 
 async def frames(
-    head: Head, chat: ChatRequest, call: Call, first: Pieces | Completed, rest: Events
+    head: Head, chat: ChatRequest, first: Pieces | Completed, rest: Events, *, is_stored: bool
 ) -> AsyncGenerator[bytes, None]:
     """An answer as server-sent events. The receipt rides on the last chunk, which waits until it is settled."""
-    stream = Stream(head, chat, is_kept=call.once is not None)
+    stream = Stream(head, chat, is_kept=is_stored)
     try:
         async with aclosing(rest):
             made = stream.opening()
@@ -67,9 +75,8 @@ async def frames(
                 made = b""
                 event = await anext(rest)
             end = stream.end(event)
-            if call.once is not None:
-                call.answer, call.media_type = stream.whole(), EVENT_STREAM_TYPE
-            await anext(rest, None)  # its end: it is settled
+            whole = stream.whole()
+            await settle(rest, None if whole is None else StoredAnswer(whole, EVENT_STREAM_TYPE))
         yield end
     except ServiceError as error:
         yield sse.frame(error_body(error))
@@ -84,28 +91,20 @@ class Stream:
         self._head = head
         self._chat = chat
         self._usage: dict[str, Any] = {"usage": None} if chat.include_usage else {}
-        self._texts = [sse.TextFrames(head, choice, self._usage) for choice in range(chat.n)]
         self._last: dict[str, Any] | None = None
         self._sent: list[bytes] | None = [] if is_kept else None
         self._sent_bytes = 0
 
     def opening(self) -> bytes:
         """Who speaks, of each choice."""
-        return self._keep(b"".join([self._frame([role_choice(choice)]) for choice in range(self._chat.n)]))
+        return self._keep(b"".join([sse.frame(self._chunk([role_choice(choice)])) for choice in range(self._chat.n)]))
 
     def pieces(self, pieces: Pieces) -> bytes:
         """The next pieces; the last one of a choice waits, for the receipt rides on the last of all."""
-        choice, deltas, held = pieces.choice, pieces.deltas, self._last
-        before, self._last = b"" if held is None else sse.frame(held), None
-        if deltas[-1].finish_reason is not None:
-            self._last = chunk(self._head, [delta_choice(choice, deltas[-1])], **self._usage)
-            deltas = deltas[:-1]
-        texts = [delta.text for delta in deltas if delta.text and not delta.logprobs and not delta.tool_calls]
-        if len(texts) == len(deltas):
-            made = self._texts[choice].frames(texts)
-        else:
-            made = b"".join([self._frame([delta_choice(choice, delta)]) for delta in deltas])
-        return self._keep(before + made if before else made)
+        chunks = [] if self._last is None else [self._last]
+        chunks += [self._chunk([delta_choice(pieces.choice, delta)]) for delta in pieces.deltas]
+        self._last = chunks.pop() if pieces.deltas[-1].finish_reason is not None else None
+        return self._keep(b"".join(map(sse.frame, chunks)))
 
     def end(self, event: Completed) -> bytes:
         """The last chunk, the usage where it was asked for, the receipt, and that this is all."""
@@ -115,20 +114,20 @@ class Stream:
             chunks.append(chunk(self._head, [], usage=usage_body(event.usage), sightline=extras(event)))
         else:
             chunks = [{**self._last, "sightline": extras(event)}]
-        return self._keep(b"".join([sse.frame(one) for one in chunks]) + sse.DONE)
+        return self._keep(b"".join(map(sse.frame, chunks)) + sse.DONE)
 
     def whole(self) -> bytes | None:
         """Everything so far; None where it is not kept."""
         return None if self._sent is None else b"".join(self._sent)
 
-    def _frame(self, choices: list[dict[str, Any]]) -> bytes:
-        return sse.frame(chunk(self._head, choices, **self._usage))
+    def _chunk(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return chunk(self._head, choices, **self._usage)
 
     def _keep(self, made: bytes) -> bytes:
         if self._sent is not None:
             self._sent.append(made)
             self._sent_bytes += len(made)
-            if self._sent_bytes > MOST_KEPT_BYTES:
+            if self._sent_bytes > MAX_STORED_BYTES:
                 self._sent = None
         return made
 

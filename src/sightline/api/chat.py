@@ -1,7 +1,6 @@
-"""`POST /v1/chat/completions`: the key, the body, and the service's stream as one answer or as events.
+"""`POST /v1/chat/completions`: the key, the body, and the pipeline's events as one answer or as events.
 
-And `…/input_tokens`, which takes the same body and says what it would use. Plain ASGI: Starlette's `Request` and
-`Response` take as long as reading and checking a short body.
+And `…/input_tokens`, which takes the same body and says what it would use.
 """
 
 from __future__ import annotations
@@ -9,103 +8,120 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from sightline.account import Call
-from sightline.admission.keys import ApiKey
-from sightline.admission.limits import LimitReached
+from sightline.admission.rate_limits.limiter import LimitReached, rate_headers
 from sightline.api.answer import EVENT_STREAM_TYPE, collect, frames, preview_body
-from sightline.api.body import header, headers, read_json_body
-from sightline.api.caller import allow_model, caller
+from sightline.api.auth import allow_model, authenticate
+from sightline.api.body import read_json_body
 from sightline.api.runtime import Runtime, runtime_of
+from sightline.auth.keys import ApiKey
 from sightline.core import ChatRequest
 from sightline.engines.catalogue import check
 from sightline.errors import InvalidRequest, ServiceError, UnsupportedParameter
 from sightline.ids import new_id
 from sightline.images.source import open_image
 from sightline.metering.ledger import IdempotencyKey, Replay
+from sightline.pipeline.context import RequestContext
 from sightline.wire.parse import RefusedChat, parse_chat
 from sightline.wire.render import Head, encode
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_EVENT_STREAM = [
-    (b"content-type", EVENT_STREAM_TYPE.encode()),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
-class ChatCompletions:
-    """Answers a chat request."""
+class EventStream(StreamingResponse):
+    """Server-sent events. Starlette's own would listen for a disconnect beside `CancelOnDisconnectMiddleware`."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        runtime = runtime_of(scope)
-        chat, call = await _read(runtime, scope, receive)
-        events = runtime.service.run(chat, call)
-        head = Head(new_id("chatcmpl-"), int(time.time()), runtime.service.catalogue.resolve(chat.model))
-        try:
-            if not chat.stream:
-                await send_body(send, await collect(head, chat, call, events))
-                return
-            # What fails before the first piece is a plain error; from then on it is an event of the stream.
-            first = await anext(events)
-        except Replay as replay:
-            await send_body(send, replay.answer, replay.media_type, [(b"idempotent-replayed", b"true")])
-            return
-        await send_events(send, frames(head, chat, call, first, events))
-
-
-class InputTokens:
-    """Says what a chat request would use, without running the model."""
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, headers=_NOT_BUFFERED, media_type=EVENT_STREAM_TYPE)
+        self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        runtime = runtime_of(scope)
-        chat, call = await _read(runtime, scope, receive, runs=False)
-        preview = await runtime.service.preview(chat, call)
-        await send_body(send, encode(preview_body(runtime.service.catalogue.resolve(chat.model), preview)))
+        async with aclosing(self._events):
+            await self.stream_response(send)
 
 
-async def _read(runtime: Runtime, scope: Scope, receive: Receive, *, runs: bool = True) -> tuple[ChatRequest, Call]:
-    """Check key, room and limit, then read and parse the body: an anonymous caller cannot make us parse.
+async def create_chat_completion(request: Request) -> Response:
+    """Answer a chat request."""
+    runtime = runtime_of(request)
+    chat, context = await _read(request)
+    events = runtime.pipeline.run(chat, context)
+    head = Head(new_id("chatcmpl-"), int(time.time()), runtime.pipeline.catalogue.resolve(chat.model))
+    try:
+        if not chat.stream:
+            return Response(await collect(head, chat, events), media_type="application/json")
+        # What fails before the first piece is a plain error; from then on it is an event of the stream.
+        first = await anext(events)
+    except Replay as replay:
+        return Response(replay.answer, headers={"idempotent-replayed": "true"}, media_type=replay.media_type)
+    return EventStream(frames(head, chat, first, events, is_stored=context.idempotency_key is not None))
 
-    Lines that are full refuse what is to run, unless it may have had its answer.
+
+async def count_input_tokens(request: Request) -> Response:
+    """Say what a chat request would use, without running the model."""
+    pipeline = runtime_of(request).pipeline
+    chat, context = await _read(request, runs=False)
+    preview = await pipeline.preview(chat, context)
+    return Response(
+        encode(preview_body(pipeline.catalogue.resolve(chat.model), preview)), media_type="application/json"
+    )
+
+
+async def _read(request: Request, *, runs: bool = True) -> tuple[ChatRequest, RequestContext]:
+    """Check key, capacity and limit, then read and parse the body: an anonymous caller cannot make us parse.
+
+    Queues that are full refuse what is to run, unless it may have had its answer. Whatever the answer is, it says how
+    the key's limits stand.
     """
-    key = await caller(scope, "inference")
-    state = scope["state"]
-    traceparent = header(scope, b"traceparent")
-    call = state["call"] = Call(state["request_id"], key, traceparent=traceparent, client=state["client"])
-    admission = runtime.admission
-    models: tuple[str, ...] = ()
-    if admission.is_any_full() and runs and not headers(scope, b"idempotency-key"):
-        models = tuple(model.id for model in runtime.service.catalogue.models())
-    if (refusal := admission.would_refuse(key.id, key.limits.max_in_flight, models)) is not None:
-        raise refusal
+    runtime = runtime_of(request)
+    key = await authenticate(request, "inference")
+    is_new = runs and "idempotency-key" not in request.headers
+    models = [model.id for model in runtime.pipeline.catalogue.models()] if is_new else []
+    runtime.admission.check_capacity(key.id, key.limits.max_in_flight, models)
+    await _take_request(request, key)
+    body = await read_json_body(request, runtime.settings.server.max_body_bytes)
+    known = partial(runtime.image_metadata.facts, owner=key.id)
     try:
-        call.requests = await runtime.limits.take_request(key.id, key.limits)
-    except LimitReached as reached:
-        call.requests = reached.window
-        raise
-    body = await read_json_body(scope, receive, runtime.settings.server.max_body_bytes)
-    known = partial(runtime.pictures.facts, owner=key.id)
-    try:
-        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images, facts_of=known))
+        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images, metadata_of=known))
     except RefusedChat as refused:
-        raise _with_lacks(runtime, scope, key, refused) from None
-    allow_model(scope, key, chat.model)
-    call.once = _once(scope, body)
-    return chat, call
+        raise _with_lacks(runtime, request, key, refused) from None
+    allow_model(request, key, chat.model)
+    rate_limits = request.state.rate_limits
+    context = RequestContext(
+        request_id=request.state.request_id,
+        key=key,
+        connection=request.state.connection,
+        idempotency_key=_idempotency_key(request, body),
+        traceparent=request.headers.get("traceparent", ""),
+        on_token_limit=lambda status: rate_limits.extend(rate_headers(None, status)),
+    )
+    return chat, context
 
 
-def _with_lacks(runtime: Runtime, scope: Scope, key: ApiKey, refused: RefusedChat) -> InvalidRequest:
+async def _take_request(request: Request, key: ApiKey) -> None:
+    """Count the request towards the key's limit a minute."""
+    rate_limits = request.state.rate_limits
+    try:
+        status = await runtime_of(request).limits.take_request(key.id, key.limits)
+    except LimitReached as reached:
+        rate_limits.extend(rate_headers(reached.limit_status, None))
+        raise
+    rate_limits.extend(rate_headers(status, None))
+
+
+def _with_lacks(runtime: Runtime, request: Request, key: ApiKey, refused: RefusedChat) -> InvalidRequest:
     """What is wrong with a body, and what its model lacks of what can be read of it: all in one answer."""
     if (draft := refused.draft) is not None:
         try:
-            allow_model(scope, key, draft.model)
-            check(draft, runtime.service.catalogue.find(draft.model, key.models)[1])
+            allow_model(request, key, draft.model)
+            check(draft, runtime.pipeline.catalogue.find(draft.model, key.models)[1])
         except InvalidRequest as lacks:
             # What no model takes is refused already.
             named = {problem.param for problem in refused.problems if problem.code == UnsupportedParameter.code}
@@ -116,13 +132,13 @@ def _with_lacks(runtime: Runtime, scope: Scope, key: ApiKey, refused: RefusedCha
     return refused
 
 
-def _once(scope: Scope, body: bytes) -> IdempotencyKey | None:
+def _idempotency_key(request: Request, body: bytes) -> IdempotencyKey | None:
     """The request's Idempotency-Key, with the digest of the body that it stands for.
 
     Raises:
         InvalidRequest: it is empty, too long or not printable, or has blanks.
     """
-    sent = headers(scope, b"idempotency-key")
+    sent = request.headers.getlist("idempotency-key")
     if not sent:
         return None
     if len(sent) > 1 or not _IDEMPOTENCY_KEY.fullmatch(sent[0]):
@@ -131,22 +147,3 @@ def _once(scope: Scope, body: bytes) -> IdempotencyKey | None:
             f"this one has {len(sent[0])}."
         )
     return IdempotencyKey(sent[0], hashlib.sha256(body).digest())
-
-
-async def send_body(
-    send: Send, body: bytes, media_type: str = "application/json", more: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    """Answer 200 with a whole body."""
-    headers = [(b"content-type", media_type.encode()), (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def send_events(send: Send, source: AsyncGenerator[bytes, None]) -> None:
-    """Send frames as they come, and close their source however the sending ends."""
-    async with aclosing(source):
-        await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
-        async for frame in source:
-            if frame:
-                await send({"type": "http.response.body", "body": frame, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from sightline.errors import ServiceError
@@ -37,12 +38,15 @@ def response_of(error: ServiceError) -> Response:
     return Response(encode(error_body(error)), error.status, headers, "application/json")
 
 
-def answer_to(error: Exception) -> Response:
-    """The answer to a request that failed with any exception."""
-    if isinstance(error, ServiceError):
-        return response_of(error)
-    if not isinstance(error, HTTPException):
-        return response_of(bug(error))
+async def on_service_error(_: Request, error: Exception) -> Response:
+    """Answer a request that failed with an error of ours; for Starlette's `exception_handlers`."""
+    assert isinstance(error, ServiceError)
+    return response_of(error)
+
+
+async def on_http_exception(_: Request, error: Exception) -> Response:
+    """Answer what Starlette's router refuses: no such route, another method."""
+    assert isinstance(error, HTTPException)
     message, code = _HTTP.get(error.status_code, ("The request cannot be served.", None))
     body = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
     headers = {"x-should-retry": "false", **(error.headers or {})}

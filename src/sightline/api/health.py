@@ -16,6 +16,6 @@ async def live(_: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """Every engine has answered a warm-up request and none is restarting; 503 otherwise."""
-    if runtime_of(request.scope).service.is_ready():
+    if runtime_of(request).pipeline.is_ready():
         return Response(encode({"status": "ready"}), media_type="application/json")
     return Response(encode({"status": "not ready"}), 503, {"retry-after": "1"}, "application/json")

@@ -1,4 +1,4 @@
-"""What happens to every request: an id, an access log line, and an end when the client leaves.
+"""What happens to every request: an id, an access log line, and an end when its client disconnects.
 
 Plain ASGI: each is a class that holds `app` and has one `__call__`.
 """
@@ -8,171 +8,129 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
-from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from sightline import metrics
-from sightline.account import Client
-from sightline.admission.limits import rate_headers
-from sightline.api.body import header
-from sightline.api.cycle import ON_LEAVE
-from sightline.api.failures import answer_to, bug
-from sightline.core import tenths_of_ms
+from sightline.api.failures import bug, response_of
+from sightline.core import ConnectionState, tenths_of_ms
 from sightline.ids import new_id
-from sightline.log import REQUEST_ID, get_logger
-from sightline.timers import Later
+from sightline.log import get_logger
 
 log = get_logger(__name__)
 
-OnLeave = Callable[[Callable[[], None] | None], None]
-
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_WATCH_AFTER_S = 0.005
-_NONE: dict[str, OnLeave] = {}
 
 
-class RequestLog:
-    """Gives a request its id and start time, puts them on the answer, and logs one line at its end.
+class RequestLogMiddleware:
+    """Gives a request its id, puts it and the time taken on the answer, and logs one line at the request's end.
 
-    What a request fails with becomes its answer here; our own bugs too, of which only the log says more.
-
-    Within, `scope["state"]` has its `request_id`, and once an answer has begun the answer's `status`.
+    Within, `request.state` has its `request_id` and its `rate_limits`: headers that an endpoint may set, for whatever
+    answer begins. The last resort of a bug is here: it is logged, and answered in OpenAI's shape.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._log: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         began = time.monotonic()
-        sent = header(scope, b"x-request-id")
-        request_id = sent if sent and _ACCEPTED_ID.fullmatch(sent) else new_id("req_")
+        # A slash at the end changes nothing: Starlette's redirect would name the host header, and http behind a proxy.
+        scope["path"] = scope["path"].removesuffix("/") or "/"
+        sent = Headers(scope=scope).get("x-request-id", "")
+        request_id = sent if _ACCEPTED_ID.fullmatch(sent) else new_id("req_")
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id
+        state.update(request_id=request_id, rate_limits=[])
+        status = 499  # the client left before an answer began
 
         async def send_with_id(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                state["status"] = message["status"]
+                status = message["status"]
                 ms = round((time.monotonic() - began) * 1000)
                 ours = [(b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % ms)]
-                call = state.get("call")
-                if call is not None and (call.requests or call.tokens):
-                    ours += rate_headers(call.requests, call.tokens)
-                message["headers"] = [*message["headers"], *ours]
+                message["headers"] = [*message["headers"], *ours, *state["rate_limits"]]
             await send(message)
 
-        bound = REQUEST_ID.set(request_id)
-        try:
-            await self._app(scope, receive, send_with_id)
-        except Exception as error:
-            if "status" in state:  # nobody is told any more
-                bug(error)
-            else:
-                await answer_to(error)(scope, receive, send_with_id)
-        finally:
-            seconds = time.monotonic() - began
-            status = state.get("status", 499)  # the client left before an answer began
-            route = scope.get("route")
-            metrics.request_ended("other" if route is None else route.path, status, seconds)
-            if self._log is None:
-                self._log = log.bind()  # once: by itself it is looked up at every call
-            self._log.info(
-                "request", method=scope["method"], path=scope["path"], status=status, ms=tenths_of_ms(seconds)
-            )
-            REQUEST_ID.reset(bound)
+        with bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception as error:
+                response = response_of(bug(error))
+                if status == 499:
+                    await response(scope, receive, send_with_id)
+            finally:
+                seconds = time.monotonic() - began
+                route = scope.get("route")
+                metrics.request_ended("other" if route is None else route.path, status, seconds)
+                log.info("request", method=scope["method"], path=scope["path"], status=status, ms=tenths_of_ms(seconds))
 
 
-class EndWithClient:
-    """Cancels the work on a request when its client leaves, whether it waits, decodes or streams.
+class CancelOnDisconnectMiddleware:
+    """Cancels the work on a request when its client disconnects, whether it waits, decodes or streams.
 
-    Our own server says when a client is gone (`cycle.ON_LEAVE`). Another has to be asked: its body is read through this
-    first, and only then is the connection watched, in a task, and some milliseconds later: most requests that run no
-    model are over by then. One timer does for all of them.
+    A server says so when it is asked for more than the body, so that the connection is listened to in a task from the
+    body's end on. `request.state.connection` says whether the client has disconnected. With `is_told` False the server
+    may cancel a request without saying why, and a request that is cancelled is taken to have lost its client.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, is_told: bool = True) -> None:
         self._app = app
-        self._read: Later[Watch] = Later(_WATCH_AFTER_S, Watch.begin)  # whose bodies have been read
+        self._is_told = is_told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Taken out: the cycle holds the scope, and a ring of them would keep bodies until the collector comes by.
-        on_leave: OnLeave | None = (scope.get("extensions") or _NONE).pop(ON_LEAVE, None)
-        running: Running
-        if on_leave is None:
-            running = watch = Watch(self._read, receive)
-            receive = watch.receive
-        else:
-            running = Running(Client(has_left=False))
-            on_leave(running.leave)
-        scope.setdefault("state", {})["client"] = running.client
-        try:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        watch = _Watch(ConnectionState(False if self._is_told else None), receive)
+        scope["state"]["connection"] = watch.connection
+        try:
+            await self._app(scope, watch.receive, send)
         except asyncio.CancelledError:
-            if not running.client.has_left:
+            if not watch.connection.disconnected:
                 raise
-            running.task.uncancel()
+            watch.task.uncancel()
         finally:
-            if on_leave is None:
-                watch.end()
-            else:
-                on_leave(None)
+            watch.stop()
 
 
-class Running:
-    """A request, whose task is cancelled when its client leaves."""
+class _Watch:
+    """A request's messages on their way in, and its task, which ends with its client."""
 
-    __slots__ = ("client", "task")
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.task: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
-
-    def leave(self) -> None:
-        """The client has left; it can be told several times."""
-        if not self.client.has_left:
-            self.client.has_left = True
-            self.task.cancel()
-
-
-class Watch(Running):
-    """Listens on a connection once the body is read, to see whether the client leaves."""
-
-    __slots__ = ("_is_over", "_is_read", "_read", "_receive", "_watcher")
-
-    def __init__(self, read: Later[Watch], receive: Receive) -> None:
-        super().__init__(Client())
-        self._read = read
+    def __init__(self, connection: ConnectionState, receive: Receive) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.connection = connection
+        self.task = task
         self._receive = receive
-        self._is_read = self._is_over = False
-        self._watcher: asyncio.Task[None] | None = None
+        self._listener: asyncio.Task[None] | None = None
 
     async def receive(self) -> Message:
-        """Receive a piece of the body; after the last one this waits for ever, the watcher has the connection."""
-        if not self._is_read:
+        """Receive a piece of the body; after the last one this waits for ever, for the listener has the connection."""
+        if self._listener is None and not self.connection.disconnected:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                self.leave()
+                self._disconnect()
             else:
                 if not message.get("more_body", False):
-                    self._is_read = True
-                    self._read.add(self)
+                    self._listener = asyncio.create_task(self._listen())
                 return message
-        return await self.task.get_loop().create_future()  # type: ignore[no-any-return]
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
-    def begin(self) -> None:
-        """Listen, unless the request is over."""
-        if not self._is_over:
-            self._watcher = self.task.get_loop().create_task(self._until_left())
+    def stop(self) -> None:
+        """The request is over."""
+        if self._listener is not None:
+            self._listener.cancel()
 
-    def end(self) -> None:
-        """Stop listening: the request is over."""
-        self._is_over = True
-        if self._watcher is not None:
-            self._watcher.cancel()
-
-    async def _until_left(self) -> None:
+    async def _listen(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.leave()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        self.connection.disconnected = True
+        self.task.cancel()

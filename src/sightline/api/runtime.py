@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from starlette.types import Scope
+from starlette.requests import Request
 
 from sightline.admission.admit import Admission
-from sightline.admission.keys import Keys
-from sightline.admission.limits import RateLimits
-from sightline.images.facts import KnownPictures
-from sightline.service import Service
+from sightline.admission.rate_limits.limiter import RateLimits
+from sightline.auth.keys import Keys
+from sightline.images.metadata_cache import ImageMetadataCache
+from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings
 from sightline.store.database import Database
 
@@ -23,12 +23,12 @@ class Runtime:
     keys: Keys
     admission: Admission
     limits: RateLimits
-    service: Service
+    pipeline: Pipeline
     database: Database
-    pictures: KnownPictures = field(default_factory=KnownPictures)
+    image_metadata: ImageMetadataCache = field(default_factory=ImageMetadataCache)
 
 
-def runtime_of(scope: Scope) -> Runtime:
+def runtime_of(request: Request) -> Runtime:
     """The running service behind a request."""
-    runtime: Runtime = scope["app"].runtime
+    runtime: Runtime = request.app.state.runtime
     return runtime

@@ -15,9 +15,9 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sightline.admission.keys import ApiKey
-from sightline.api.caller import caller
+from sightline.api.auth import authenticate
 from sightline.api.runtime import runtime_of
+from sightline.auth.keys import ApiKey
 from sightline.engines.catalogue import Catalogue
 from sightline.errors import InvalidRequest, PermissionDenied, Problem
 from sightline.metering.report_format import (
@@ -52,9 +52,9 @@ class Query:
 
 async def usage(request: Request) -> Response:
     """Totals, grouped by day unless `group_by` says otherwise."""
-    key = await caller(request.scope, "usage")
-    runtime = runtime_of(request.scope)
-    query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"), runtime.service.catalogue)
+    key = await authenticate(request, "usage")
+    runtime = runtime_of(request)
+    query = read_query(request.query_params, key, ("group_by", *COMMON), ("json", "csv"), runtime.pipeline.catalogue)
 
     def report(connection: Connection) -> Response:
         page = totals(connection, query.by, query.selection, limit=query.limit, after=query.after)
@@ -66,9 +66,9 @@ async def usage(request: Request) -> Response:
 
 async def usage_requests(request: Request) -> Response:
     """Single requests, the newest first."""
-    key = await caller(request.scope, "usage")
-    runtime = runtime_of(request.scope)
-    query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"), runtime.service.catalogue)
+    key = await authenticate(request, "usage")
+    runtime = runtime_of(request)
+    query = read_query(request.query_params, key, COMMON, ("json", "csv", "jsonl"), runtime.pipeline.catalogue)
 
     def report(connection: Connection) -> Response:
         page = requests(connection, query.selection, limit=query.limit, after=query.after)

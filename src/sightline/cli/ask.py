@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.client import check, connect, list_models
+from sightline.cli.api_client import check, connect, list_models
 from sightline.cli.terminal import err, fail, say
+from sightline.client.image_file import content_part, header_of, read
 from sightline.core import Detail
-from sightline.sender.picture import content_part, header_of, read
 
 
 def ask(

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from sightline.cli.limits import Config, read_limits
 from sightline.cli.terminal import fail, out
+from sightline.client.estimate import ImageEstimate, ImageTokens, RequestEstimate, estimate_image, estimate_request
+from sightline.client.image_file import content_part, user_message
+from sightline.client.models import KnownModel, known_models
 from sightline.core import Detail
 from sightline.errors import ConfigError
 from sightline.metering.prices import dollars
-from sightline.sender.estimate import ImageEstimate, ImageTokens, RequestEstimate, estimate_image, estimate_request
-from sightline.sender.models import KnownModel, known_models
-from sightline.sender.picture import content_part, user_message
 from sightline.settings import PriceSettings, Settings
 
 
@@ -129,7 +129,7 @@ def _print_problems(problems: Iterable[tuple[str, str | None]]) -> None:
 def _print_readers(models: list[KnownModel]) -> None:
     """Say of which models the tokens are not all, where no request is counted."""
     for model in models:
-        if most := model.info.read_characters:
+        if most := model.info.ocr_max_chars:
             told = f" is also read the text in a picture, up to {most:,} characters of it; "
             out.print(
                 Text.assemble("\n", (model.info.id, "bold"), told, "--prompt TEXT counts a whole request exactly.")

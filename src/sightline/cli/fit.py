@@ -13,10 +13,10 @@ from rich.text import Text
 
 from sightline.cli.limits import Config, read_limits
 from sightline.cli.terminal import err, fail, out
+from sightline.client.fit import Fitted
+from sightline.client.fit import fit as fit_picture
+from sightline.client.image_file import CLIENT_BODY_BYTES
 from sightline.errors import ConfigError, ImageError
-from sightline.sender.fit import Fitted
-from sightline.sender.fit import fit as fit_picture
-from sightline.sender.picture import CLIENT_BODY_BYTES
 from sightline.settings import ServerSettings, Settings
 
 _EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "gif": ".gif"}

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from shutil import which
 
-from sightline.admission.keys import Keys
+from sightline.auth.keys import Keys
 from sightline.cli.terminal import BASE_URL, err
 from sightline.core import PERMISSIONS, NewKey
 from sightline.errors import ConfigError, ServiceError
+from sightline.server.uvicorn_server import url_of
 from sightline.settings import TRANSCRIBER, Settings, engine_specs
 from sightline.store.database import Database
 
@@ -29,11 +30,6 @@ def open_database(settings: Settings) -> Database:
         ConfigError: it cannot be used.
     """
     return Database.open(settings.data.expanduser(), settings.database_url)
-
-
-def url_of(host: str, port: int) -> str:
-    """Where a service on this address answers."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def greet_first(settings: Settings, port: int) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sightline.admission.keys import ApiKey, Keys
+from sightline.auth.keys import ApiKey, Keys
 from sightline.cli.storage import Config, Data, open_database
 from sightline.cli.terminal import DatabaseUrl, err, fail, out
 from sightline.errors import InvalidRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from sightline.cli.client import connect, list_models
+from sightline.cli.api_client import connect, list_models
 from sightline.cli.terminal import out
 
 

@@ -35,7 +35,7 @@ def build(args: ClusterArgs) -> serve.Application:
     check_shared(settings, args.fronts.max_replicas, one_machine=args.one_machine)
     specs = engine_specs(settings)
     engines = [
-        _engine(settings, args, name).bind(spec, settings.limits.engine_silence_s)
+        _engine(settings, args, name).bind(spec, settings.limits.engine_watchdog_s)
         for name, spec in zip(deployment_names(specs), specs, strict=True)
     ]
     return _front(settings, args).bind(args.model_dump(), *engines)
@@ -60,7 +60,7 @@ def _engine(settings: Settings, args: ClusterArgs, name: str) -> Any:
         max_queued_requests=-1,  # bounded by what the fronts let in, of which each may be several answers here
         autoscaling_config=args.engines.autoscaling(at_once),
         ray_actor_options=args.engines.resources(),
-        graceful_shutdown_timeout_s=settings.server.drain_s,
+        graceful_shutdown_timeout_s=settings.server.shutdown_timeout_s,
         health_check_period_s=5,
     )
 
@@ -75,5 +75,5 @@ def _front(settings: Settings, args: ClusterArgs) -> Any:
         max_queued_requests=at_once,
         autoscaling_config=args.fronts.autoscaling(settings.limits.max_in_flight),
         ray_actor_options=args.fronts.resources(),
-        graceful_shutdown_timeout_s=settings.server.drain_s,
+        graceful_shutdown_timeout_s=settings.server.shutdown_timeout_s,
     )

@@ -16,10 +16,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline.app import create_app, upstream_engines
 from sightline.cluster.arguments import ClusterArgs, check_shared, cluster_settings
-from sightline.cluster.engine import ReplicaEngine
+from sightline.engines.ray.engine import ReplicaEngine
 from sightline.log import configure_logging
 
-ANSWERING = (ReplicaState.RUNNING, ReplicaState.UPDATING, ReplicaState.RECOVERING, ReplicaState.PENDING_MIGRATION)
+ANSWERING = (
+    ReplicaState.RUNNING,
+    ReplicaState.UPDATING,
+    ReplicaState.RECOVERING,
+    ReplicaState.PENDING_MIGRATION,
+)
 """Replicas that Ray Serve sends requests to: also one that leaves its node, and all while the controller restarts."""
 
 
@@ -61,7 +66,8 @@ class Front:
         limits = replace(limits, max_running=self._settings.max_running * self._args.engines.max_replicas)
         replicas = [ReplicaEngine(handle, self._running(handle.deployment_name)) for handle in self._handles]
         engines = [*replicas, *upstream_engines(self._settings)]
-        return ProxiesRequestId(create_app(replace(self._settings, limits=limits), engines=engines))
+        settings = replace(self._settings, limits=limits)
+        return ProxiesRequestId(create_app(settings, engines=engines, is_told_of_disconnects=False))
 
     def _running(self, deployment: str) -> Callable[[], int]:
         def count() -> int:

@@ -9,8 +9,8 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from sightline.engines.answers import answers
-from sightline.engines.messages import Generate, Ready, encoder, to_child
+from sightline.engines.process.messages import Generate, Ready, encoder, to_child
+from sightline.engines.process.request_handler import answers
 from sightline.engines.registry import create
 from sightline.errors import EngineTimeout, EngineUnavailable
 from sightline.log import configure_logging

@@ -6,12 +6,12 @@ An engine never sees HTTP, keys, prices or encoded images, and never fetches any
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
 
-MOST_AT_HAND = 256
+MAX_READY = 256
 """Pieces that are taken at once: what is made of them waits in memory for a client that reads slowly."""
 
 
@@ -26,24 +26,49 @@ class Deltas(Protocol):
         """Cancel what is left; safe to call at any time, and twice."""
         ...
 
+    def drain_ready(self) -> Sequence[Delta]:
+        """Take the pieces that came together with the one that was taken last, `MAX_READY` at most; never waits."""
+        ...
 
-def at_hand(deltas: object) -> Callable[[], Sequence[Delta]]:
-    """What takes the pieces that came together with the one that was taken last, and does not wait for any.
-
-    Deltas whose pieces often come together have a method of this name, which gives `MOST_AT_HAND` at most; of others
-    it takes none.
-    """
-    return getattr(deltas, "at_hand", tuple)
+    def on_complete(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called once the answer is made, which may be long before a slow reader has all of it."""
+        ...
 
 
-def when_made(deltas: object, call: Callable[[], None]) -> None:
-    """Have `call` called once an answer is made, which may be long before a slow reader has taken all of it.
+class GeneratorDeltas:
+    """The pieces that a generator yields: none is ready before it is asked for."""
 
-    Deltas that can tell have a method of this name.
-    """
-    tell = getattr(deltas, "when_made", None)
-    if tell is not None:
-        tell(call)
+    def __init__(self, pieces: AsyncGenerator[Delta, None]) -> None:
+        self._pieces = pieces
+        self._callback: Callable[[], None] | None = None
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return self
+
+    async def __anext__(self) -> Delta:
+        try:
+            return await anext(self._pieces)
+        except BaseException:
+            self._complete()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the generator."""
+        await self._pieces.aclose()
+        self._complete()
+
+    def drain_ready(self) -> Sequence[Delta]:
+        """None."""
+        return ()
+
+    def on_complete(self, callback: Callable[[], None]) -> None:
+        """Called when the generator has ended."""
+        self._callback = callback
+
+    def _complete(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
 
 
 class Engine(Protocol):

@@ -10,8 +10,8 @@ from sightline.settings import EngineSpec
 
 _FACTORIES = {
     "genai": "sightline.engines.genai:create",
-    "transcribe": "sightline.engines.transcribe:create",
-    "scripted": "sightline.engines.scripted:create",
+    "transcribe": "sightline.engines.pagetext:create",
+    "scripted": "sightline.testing.scripted_engine:create",
 }
 
 

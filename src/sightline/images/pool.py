@@ -19,12 +19,12 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from sightline.allocator import give_back
 from sightline.core import EncodedImage, ImageEncoding
 from sightline.errors import ConfigError, EngineOverloaded, ImageUndecodable
 from sightline.images.decode import Decoded, Undecodable, decode
 from sightline.images.recode import recode
 from sightline.images.source import undecodable
+from sightline.malloc import configure_malloc_trim
 
 _DECODE_S = 10.0
 _WAIT_S = 60.0
@@ -184,7 +184,7 @@ def _processes(workers: int) -> ProcessPool:
 def _bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE_BYTES, _ADDRESS_SPACE_BYTES))
     # Else glibc keeps what a large picture has freed, up to a hundred megabytes a process.
-    give_back(from_bytes=4 << 20, blocks_from_bytes=1 << 20, arenas=2)
+    configure_malloc_trim(trim_bytes=4 << 20, mmap_bytes=1 << 20, arenas=2)
 
 
 def _ready() -> None:

@@ -19,7 +19,7 @@ class ImageReceipt(msgspec.Struct, frozen=True):
     """One image of an answer. `sha256` is of the bytes as sent; sizes are (width, height) in pixels.
 
     The model took `views` looks at it, each at the seen size: the whole (`detail` is `low`), or closer views as well
-    (`high`), whatever was asked; `image_tokens` are those of all of them. `read_characters` of its text stood beside
+    (`high`), whatever was asked; `image_tokens` are those of all of them. `ocr_max_chars` of its text stood beside
     it in the prompt, for a model that has pictures read; the tokens of these are text tokens. `actions` say it where
     the picture has more text than that, where a server elsewhere reads it to its model, and where the question was said
     again behind it, which are text tokens too.
@@ -39,14 +39,14 @@ class ImageReceipt(msgspec.Struct, frozen=True):
     image_tokens: int
     documented_estimate: int
     cache_hit: bool
-    read_characters: int = 0
+    ocr_max_chars: int = 0
 
     def reading(self, text: str, cut: bool) -> ImageReceipt:
         """Return this receipt with what of the picture's text the model was given; `cut` if there was more."""
         told = f"the model was given the first {len(text)} characters of its text"
-        return replace(self, read_characters=len(text), actions=(*self.actions, told) if cut else self.actions)
+        return replace(self, ocr_max_chars=len(text), actions=(*self.actions, told) if cut else self.actions)
 
-    def read_there(self, most: int) -> ImageReceipt:
+    def upstream_ocr_chars(self, most: int) -> ImageReceipt:
         """Return this receipt with what the server that has the model does, of which it does not tell more."""
         told = f"its server may read up to {most:,} characters of its text to the model"
         return replace(self, actions=(*self.actions, told))

@@ -19,8 +19,8 @@ from sightline.errors import (
     ImageUndecodable,
     TooManyImages,
 )
-from sightline.images.facts import Facts, find_facts
 from sightline.images.header import MOST_SCANS, Broken, Header, name_format
+from sightline.images.metadata_cache import ImageMetadata, read_metadata
 from sightline.settings import ImageLimits
 
 _SPACE = b" \t\r\n\f"
@@ -37,9 +37,9 @@ def open_image(
     reference: ImageReference,
     number: int,
     limits: ImageLimits,
-    facts_of: Callable[[bytes], Facts | None] = find_facts,
+    metadata_of: Callable[[bytes], ImageMetadata | None] = read_metadata,
 ) -> EncodedImage:
-    """Read image `number` (1-based, for messages) of a request up to its header; `facts_of` is how, or from memory.
+    """Read image `number` (1-based, for messages) of a request up to its header; `metadata_of` is how, or from memory.
 
     Raises:
         ImageError: an address, another format, too large, or not decodable; `param` names the part.
@@ -50,7 +50,7 @@ def open_image(
         raise TooManyImages(message, param="messages")
     declared, data = _data(reference, number)
     try:
-        facts = facts_of(data)
+        facts = metadata_of(data)
     except Broken as error:
         message = f"image {number} is cut short or damaged: its header cannot be read. Save it again and resend."
         raise ImageUndecodable(message, param=reference.param) from error
@@ -70,7 +70,7 @@ def open_image(
         reference.detail,
         reference.param,
         facts.sha256,
-        facts.is_plain,
+        facts.is_passthrough_safe,
         reference.payload if is_exact(reference.payload, data) else None,
     )
     _check_size(image, header, number, limits)
@@ -148,7 +148,7 @@ def _check_size(image: EncodedImage, header: Header, number: int, limits: ImageL
         header.width * header.height > limits.max_pixels
         or max(header.width, header.height) > limits.max_side_px
         or header.scans > limits.max_jpeg_scans
-        or header.kept_bytes > limits.max_kept_bytes
+        or header.kept_bytes > limits.max_full_decode_bytes
     ):
         problem = _too_large(header, limits)
         raise ImageTooLarge(f"image {number} is {problem}, or run `sightline fit`.", param=image.param)
@@ -171,7 +171,7 @@ def _too_large(header: Header, limits: ImageLimits) -> str:
     kind, plain = _KEPT_WHOLE[header.type]
     return (
         f"{kind} of {megapixels} that is decoded whole, in {header.kept_bytes / 1e6:,.1f} MB, the limit "
-        f"is {limits.max_kept_bytes / 1e6:g}; save it again as {plain}"
+        f"is {limits.max_full_decode_bytes / 1e6:g}; save it again as {plain}"
     )
 
 

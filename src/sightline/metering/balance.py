@@ -1,4 +1,4 @@
-"""Accounts of keys with a spending limit: what is reserved and what is settled, in nano-dollars.
+"""What keys with a spending limit have reserved and settled, in nano-dollars.
 
 An account's reserved money is that of its reserved rows, in every commit. It is only ever changed by what a statement
 adds to it, and reserved only where the limit still covers it, so that processes cannot overspend together.

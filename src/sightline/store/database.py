@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
-from sightline import faults
 from sightline.errors import ConfigError, ReportsBusy
+from sightline.failpoints import failpoint
 from sightline.store import timeouts
 from sightline.store.failures import failing_as_unavailable
 from sightline.store.liveness import FileLiveness, Liveness, PostgresLiveness
@@ -179,9 +179,9 @@ class Database:
             StoreUnavailable: the database failed; nothing was changed, unless it failed while committing.
         """
         with failing_as_unavailable(), self._writing.begin() as connection:
-            faults.reach("store.write")
+            failpoint("store.write")
             result = work(connection)
-            faults.reach("store.commit")
+            failpoint("store.commit")
             return result
 
     def read(self, work: Callable[[Connection], T]) -> T:
@@ -191,7 +191,7 @@ class Database:
             StoreUnavailable: the database failed.
         """
         with failing_as_unavailable(), self.engine.begin() as connection:
-            faults.reach("store.read")
+            failpoint("store.read")
             return work(connection)
 
     async def run(self, work: Callable[[Connection], T]) -> T:

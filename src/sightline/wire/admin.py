@@ -1,4 +1,4 @@
-"""What callers send to manage keys: bytes, a query or flags become a `NewKey` or a `Page`, or one error.
+"""What callers send to manage keys: bytes, a query or flags become a `NewKey` or a `PageQuery`, or one error.
 
 As strict as `protocol`: wrong types are refused, never converted; unknown names are refused, never dropped. Money is
 a decimal string of US dollars, time is unix seconds; `null` means absent.
@@ -17,7 +17,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
-from sightline.core import USUAL_PERMISSIONS, KeyLimits, NewKey, Period, Permission, SpendingLimit
+from sightline.core import DEFAULT_PERMISSIONS, KeyLimits, NewKey, Period, Permission, SpendingLimit
 from sightline.errors import MOST_PROBLEMS, InvalidRequest, Problem
 from sightline.wire.problems import SAID, describe
 
@@ -74,7 +74,7 @@ class _PageQuery(_Wire):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageQuery:
     """Which part of a list: up to `limit` entries after the one with the id `after`."""
 
     after: str | None
@@ -115,14 +115,14 @@ def new_key(raw: dict[str, Any]) -> NewKey:
     return NewKey(
         name=wire.name,
         expires_at=None if wire.expires_at is None else datetime.fromtimestamp(wire.expires_at, UTC),
-        permissions=USUAL_PERMISSIONS if wire.permissions is None else frozenset(wire.permissions),
+        permissions=DEFAULT_PERMISSIONS if wire.permissions is None else frozenset(wire.permissions),
         models=None if wire.models is None else frozenset(wire.models),
         limits=KeyLimits(wire.requests_per_min, wire.tokens_per_min, wire.max_in_flight),
         spending=_spending(wire),
     )
 
 
-def parse_page(query: Iterable[tuple[str, str]]) -> Page:
+def parse_page(query: Iterable[tuple[str, str]]) -> PageQuery:
     """Read `after` and `limit` from a query.
 
     Raises:
@@ -136,7 +136,7 @@ def parse_page(query: Iterable[tuple[str, str]]) -> Page:
     wire = _check(_PageQuery, raw, problems)
     if wire is None:
         raise InvalidRequest.of(problems)
-    return Page(wire.after, wire.limit)
+    return PageQuery(wire.after, wire.limit)
 
 
 def _check(kind: type[T], raw: dict[str, Any], problems: list[Problem]) -> T | None:

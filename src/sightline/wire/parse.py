@@ -34,12 +34,9 @@ from sightline.core import (
     Tools,
 )
 from sightline.errors import MOST_PROBLEMS, ImageError, InvalidRequest, Problem
-from sightline.wire.bounds import MOST_ENTRIES, too_many_values, too_much, values
+from sightline.wire.bounds import too_many_values, too_much, values
 from sightline.wire.problems import describe, refusals
 from sightline.wire.protocol import CalledTool, ChatBody, ChatMessage, ImageContent, JsonSchemaFormat
-from sightline.wire.usual import UsualBody, UsualImage, UsualMessage, read_usual
-
-Wire = ChatBody | UsualBody
 
 OpenImage = Callable[[ImageReference, int], EncodedImage]
 """Opens image `number` (1-based) of a request up to its header; raises `ImageError`."""
@@ -52,15 +49,14 @@ _MOST_UNCUT = 64
 _MOST_LOOSE_VALUES = 5000
 """Of a body with raw control characters, which is parsed three times and slowly."""
 _COUNTED_BYTES = 2048  # a shorter body has not as much in it
-_USUAL_BYTES = 25 * MOST_ENTRIES  # nor so many of these, the shortest of which is `{"type":"text","text":""}`
-_AS_USUAL = SamplingParams()
+_DEFAULT_SAMPLING = SamplingParams()
 _WITHOUT_IMAGES = {
     "system": "a system",
     "developer": "a developer",
     "assistant": "an assistant",
     "tool": "a tool",
 }
-_SAMPLING = frozenset({*_AS_USUAL.__struct_fields__, "max_completion_tokens"})
+_SAMPLING = frozenset({*_DEFAULT_SAMPLING.__struct_fields__, "max_completion_tokens"})
 
 
 class _Placed(NamedTuple):
@@ -69,7 +65,7 @@ class _Placed(NamedTuple):
     at: int
     place: int
     role: str
-    part: ImageContent | UsualImage | None
+    part: ImageContent | None
 
 
 class RefusedChat(InvalidRequest):
@@ -90,14 +86,11 @@ def parse_chat(body: bytes, open_image: OpenImage) -> ChatRequest:
     """
     nonce = secrets.token_hex(8) if _BASE64 in body else ""
     small, runs = _cut(body, nonce) if nonce else (body, [])
-    wire: Wire | None = read_usual(small) if len(small) <= _USUAL_BYTES else None
-    problems: list[Problem] = []
-    if wire is None:
-        try:
-            raw = _load(small)
-        except InvalidRequest:
-            raw = _load(body)  # fails too, and names the place in what was sent rather than in the cut text
-        wire, problems = _validate(raw, len(small))
+    try:
+        raw = _load(small)
+    except InvalidRequest:
+        raw = _load(body)  # fails too, and names the place in what was sent rather than in the cut text
+    wire, problems = _validate(raw, len(small))
     if runs and (wire is None or sum(_is_cut(image, nonce) for image in _images(wire)) != len(runs)):
         # A run stood somewhere else than in an image's url: it is somebody's text, so put nothing in its place.
         runs = []
@@ -242,7 +235,7 @@ def _says_or_calls(message: dict[str, Any]) -> bool:
     return said or bool(message.get("tool_calls"))
 
 
-def _images(wire: Wire) -> Iterator[_Placed]:
+def _images(wire: ChatBody) -> Iterator[_Placed]:
     for at, message in enumerate(wire.messages):
         if isinstance(message.content, list):
             for place, part in enumerate(message.content):
@@ -299,17 +292,17 @@ def _open_all(
 
 def _unopened(detail: Detail, param: str) -> EncodedImage:
     """What stands for an image that is refused."""
-    return EncodedImage(b"", "", "", 1, 1, detail, param, sha256="", is_plain=False)
+    return EncodedImage(b"", "", "", 1, 1, detail, param, sha256="", is_passthrough_safe=False)
 
 
-def _request(wire: Wire, images: list[EncodedImage]) -> ChatRequest:
+def _request(wire: ChatBody, images: list[EncodedImage]) -> ChatRequest:
     numbers = count()
     sent = _given(wire)
     return ChatRequest(
         model=wire.model,
         messages=tuple([_message(message, numbers) for message in wire.messages]),
         images=tuple(images),
-        sampling=_AS_USUAL if _SAMPLING.isdisjoint(sent) else _sampling(wire),
+        sampling=_DEFAULT_SAMPLING if _SAMPLING.isdisjoint(sent) else _sampling(wire),
         n=wire.n or 1,
         stream=bool(wire.stream),
         include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
@@ -318,14 +311,12 @@ def _request(wire: Wire, images: list[EncodedImage]) -> ChatRequest:
     )
 
 
-def _given(wire: Wire) -> frozenset[str]:
+def _given(wire: ChatBody) -> frozenset[str]:
     """The fields of a body that were given a value."""
-    if isinstance(wire, UsualBody):
-        return wire.given()
     return frozenset([name for name in wire.model_fields_set if getattr(wire, name) is not None])
 
 
-def _message(message: UsualMessage | ChatMessage, numbers: Iterator[int]) -> Message:
+def _message(message: ChatMessage, numbers: Iterator[int]) -> Message:
     parts = _parts(message.content, numbers)
     if message.role == "tool":
         return Message("tool", parts, tool_call_id=message.tool_call_id)
@@ -348,7 +339,7 @@ def _tools(wire: ChatBody) -> Tools:
     return Tools(definitions, choice, wire.parallel_tool_calls)
 
 
-def _sampling(wire: Wire) -> SamplingParams:
+def _sampling(wire: ChatBody) -> SamplingParams:
     stop = (wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ())
     form = wire.response_format
     schema = to_json(form.json_schema.schema_).decode() if isinstance(form, JsonSchemaFormat) else None

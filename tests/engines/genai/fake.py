@@ -11,9 +11,9 @@ from openvino_genai import GenerationFinishReason, GenerationStatus
 
 from sightline.core import Delta, Pixels
 from sightline.engines.genai.answer import Answer, AnswerRules, Vocabulary
-from sightline.engines.genai.features import FeatureCache
+from sightline.engines.genai.encoder_cache import EncoderCache
 from sightline.engines.genai.job import Event, Job, Work
-from sightline.engines.genai.pipeline import Capacity, Stepper
+from sightline.engines.genai.pipeline import Capacity, EngineLoop
 from sightline.errors import ServiceError
 
 VOCABULARY = Vocabulary([b"", b"", b"a"], eos_ids=frozenset({1}), pad_id=0)
@@ -147,14 +147,14 @@ async def outcome(running: Job) -> str | ServiceError:
 
 
 def run(
-    scene: Callable[[Stepper, Pipeline], Coroutine[Any, Any, None]],
+    scene: Callable[[EngineLoop, Pipeline], Coroutine[Any, Any, None]],
     capacity: Capacity = ROOMY,
     vision: Vision | None = None,
-    features: FeatureCache | None = None,
+    features: EncoderCache | None = None,
 ) -> None:
     async def whole() -> None:
         pipeline = Pipeline()
-        stepper = Stepper(pipeline, vision or Vision(), capacity, features or FeatureCache(10**6))  # type: ignore[arg-type]
+        stepper = EngineLoop(pipeline, vision or Vision(), capacity, features or EncoderCache(10**6))  # type: ignore[arg-type]
         await scene(stepper, pipeline)
         await stepper.stop()
 

@@ -305,7 +305,7 @@ def test_placeholder_text_costs_little_and_is_answered(bench: Bench) -> None:
 
 def test_too_many_waiting_are_refused() -> None:
     async def scene() -> None:
-        engine = GenAIEngine(FOLDER, limits=Limits(max_waiting=0))
+        engine = GenAIEngine(FOLDER, limits=Limits(max_queued=0))
         await engine.start()
         try:
             with pytest.raises(EngineOverloaded):

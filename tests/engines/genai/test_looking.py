@@ -6,15 +6,15 @@ from itertools import chain
 
 from tests.engines.genai.fake import Pipeline, Vision, cached_tokens, job, outcome, run
 
-from sightline.engines.genai.features import FeatureCache
-from sightline.engines.genai.pipeline import Capacity, Stepper
+from sightline.engines.genai.encoder_cache import EncoderCache
+from sightline.engines.genai.pipeline import Capacity, EngineLoop
 from sightline.errors import EngineError
 
 
 def test_pictures_that_wait_together_are_encoded_together_and_stay_with_their_request() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job("0", pictures=[1]), job("1", pictures=[2, 3]), job("2"), job("3", pictures=[4])]
         for one in jobs:
             stepper.submit(one)
@@ -33,7 +33,7 @@ def test_pictures_that_wait_together_are_encoded_together_and_stay_with_their_re
 def test_views_of_one_request_beyond_a_batch_wait_for_the_next_step() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job("0", pictures=[1, 2, 3, 4, 5, 6, 7]), job("1", pictures=[8])]
         for one in jobs:
             stepper.submit(one)
@@ -50,7 +50,7 @@ def test_views_of_one_request_beyond_a_batch_wait_for_the_next_step() -> None:
 def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, _: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
         running, left = job(length=10_000), job(pictures=[1])
         stepper.submit(running)
         await running.events.get()
@@ -69,7 +69,7 @@ def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
 
 
 def test_a_request_with_more_pictures_than_a_batch_is_encoded_all_the_same() -> None:
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         wide = job(pictures=[1, 2, 3, 4])
         stepper.submit(wide)
 
@@ -82,7 +82,7 @@ def test_a_request_with_more_pictures_than_a_batch_is_encoded_all_the_same() -> 
 def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         vision.fails = True
         bad, text = job("bad picture", pictures=[1]), job("text")
         stepper.submit(bad)
@@ -104,7 +104,7 @@ def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
 def test_a_picture_is_encoded_once_for_all_requests_of_its_sender() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         cached = []
         for pictures in ([1], [1], [2, 1, 3], [3, 2]):
             one = job(pictures=pictures)
@@ -122,7 +122,7 @@ def test_a_picture_is_encoded_once_for_all_requests_of_its_sender() -> None:
 def test_a_picture_that_waits_twice_is_encoded_once_and_none_of_it_counts_as_cached() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         twins = [job(length=500), job(pictures=[1, 1]), job(pictures=[1])]
         for one in twins:
             stepper.submit(one)
@@ -138,7 +138,7 @@ def test_a_picture_that_waits_twice_is_encoded_once_and_none_of_it_counts_as_cac
 def test_what_one_key_sent_makes_no_request_of_another_faster() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, _: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
         for owner in ("one", "other", ""):
             asked = job(pictures=[1], owner=owner)
             stepper.submit(asked)
@@ -152,13 +152,13 @@ def test_what_one_key_sent_makes_no_request_of_another_faster() -> None:
 def test_without_room_for_features_every_picture_is_encoded() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, _: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
         for _ in range(2):
             asked = job(pictures=[1])
             stepper.submit(asked)
             assert await cached_tokens(asked) == 0
 
-    run(scene, vision=vision, features=FeatureCache(0))
+    run(scene, vision=vision, features=EncoderCache(0))
 
     assert vision.batches == [[1], [1]]
 
@@ -166,7 +166,7 @@ def test_without_room_for_features_every_picture_is_encoded() -> None:
 def test_pictures_that_fail_are_not_kept() -> None:
     vision = Vision()
 
-    async def scene(stepper: Stepper, _: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
         vision.fails = True
         bad = job(pictures=[1])
         stepper.submit(bad)

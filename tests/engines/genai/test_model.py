@@ -111,14 +111,14 @@ def test_closer_views_that_cannot_be_are_refused(folder: Path, settings: dict[st
 
 def test_a_card_names_and_describes_the_model(folder: Path) -> None:
     card = {"id": "a/b", "created": 5, "description": "Sees.", "context_length": 4096, "max_images": 1}
-    card |= {"read_characters": 900, "repeats_question": True}
+    card |= {"ocr_max_chars": 900, "prompt_repetition": True}
     write(folder, "sightline.json", card)
 
     info = read(folder).info
 
     assert (info.id, info.owned_by, info.created, info.description) == ("a/b", "a", 5, "Sees.")
-    assert (info.context_length, info.max_images, info.read_characters) == (4096, 1, 900)
-    assert info.repeats_question
+    assert (info.context_length, info.max_images, info.ocr_max_chars) == (4096, 1, 900)
+    assert info.prompt_repetition
     assert read(folder, "c/d").info.id == "c/d"
 
 
@@ -170,14 +170,6 @@ def test_the_cache_is_as_large_as_the_requests_can_use(folder: Path) -> None:
 
     assert capacity.blocks == 4 * (1024 // 32 + 1)
     assert capacity.step_tokens == 1024 + 4
-
-
-def test_a_model_without_control_tokens_to_spare_says_what_needs_them(folder: Path) -> None:
-    model = read(folder)
-    bare = replace(model, controls=dict.fromkeys(model.family.controls, 1))
-
-    with pytest.raises(ConfigError, match="prefix_caching"):
-        _ = bare.quiet_controls
 
 
 def test_the_cache_is_bounded_by_its_share_of_memory(folder: Path) -> None:

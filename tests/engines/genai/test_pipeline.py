@@ -7,12 +7,12 @@ from tests.engines.genai.fake import Pipeline, job, outcome, run
 
 from sightline.core import Delta
 from sightline.engines.genai import job as jobs
-from sightline.engines.genai.pipeline import FORGET_EVERY, Capacity, Stepper
+from sightline.engines.genai.pipeline import FORGET_EVERY, Capacity, EngineLoop
 from sightline.errors import EngineError, EngineUnavailable
 
 
 def test_a_request_that_the_pipeline_refuses_hurts_no_other() -> None:
-    async def scene(stepper: Stepper, _: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
         jobs = [job(), job("bad"), job()]
         for one in jobs:
             stepper.submit(one)
@@ -35,7 +35,7 @@ def test_an_answer_that_nobody_reads_before_its_end_is_one_piece(
     """Or a few: one that takes long shows that it goes on."""
     monkeypatch.setattr(jobs, "PIECES_APART_S", apart_s)
 
-    async def scene(stepper: Stepper, _: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, _: Pipeline) -> None:
         asked = job(stream=stream)
         stepper.submit(asked)
         deltas = [await asked.events.get()]
@@ -48,7 +48,7 @@ def test_an_answer_that_nobody_reads_before_its_end_is_one_piece(
 
 
 def test_a_step_that_fails_ends_every_request_and_the_engine() -> None:
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         running, waiting = job(length=10_000), job(prompt_tokens=100_000)
         stepper.submit(running)
         stepper.submit(waiting)
@@ -65,7 +65,7 @@ def test_a_step_that_fails_ends_every_request_and_the_engine() -> None:
 
 
 def test_a_request_given_up_for_want_of_memory_is_an_error() -> None:
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         pipeline.gives_up = True
         starved = job()
         stepper.submit(starved)
@@ -83,7 +83,7 @@ def test_a_request_given_up_for_want_of_memory_is_an_error() -> None:
     ],
 )
 def test_no_more_run_at_once_than_fit(capacity: Capacity) -> None:
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job(str(number)) for number in range(5)]
         for one in jobs:
             stepper.submit(one)
@@ -98,7 +98,7 @@ def test_no_more_run_at_once_than_fit(capacity: Capacity) -> None:
 def test_prompts_enter_whole() -> None:
     """Two prompts that do not fit one step together enter one after the other."""
 
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job(prompt_tokens=60, length=1), job(prompt_tokens=60, length=1)]
         for one in jobs:
             stepper.submit(one)
@@ -112,7 +112,7 @@ def test_prompts_enter_whole() -> None:
 def test_who_leaves_holds_a_slot_until_the_next_step_has_ended() -> None:
     """The pipeline has its blocks until then, and would cut in two the prompt of one that comes for them."""
 
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         left, next_ = job("left", length=10_000), job("next")
         stepper.submit(left)
         stepper.submit(next_)
@@ -126,7 +126,7 @@ def test_who_leaves_holds_a_slot_until_the_next_step_has_ended() -> None:
 
 
 def test_a_job_cancelled_in_the_queue_never_enters() -> None:
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         first, left, last = job("first", length=200), job("left"), job("last")
         for one in (first, left, last):
             stepper.submit(one)
@@ -141,7 +141,7 @@ def test_a_job_cancelled_in_the_queue_never_enters() -> None:
 
 
 def test_prompts_are_forgotten_now_and_then() -> None:
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         jobs = [job(length=1) for _ in range(FORGET_EVERY)]
         for one in jobs:
             stepper.submit(one)
@@ -156,7 +156,7 @@ def test_prompts_are_forgotten_now_and_then() -> None:
 def test_a_first_piece_is_passed_on_before_the_next_step() -> None:
     """A step holds the interpreter lock; whoever reads must have had its turn by then."""
 
-    async def scene(stepper: Stepper, pipeline: Pipeline) -> None:
+    async def scene(stepper: EngineLoop, pipeline: Pipeline) -> None:
         began: list[int] = []
         step = pipeline.step
         pipeline.step = lambda: (began.append(stepper.steps), step())  # type: ignore[method-assign, func-returns-value]

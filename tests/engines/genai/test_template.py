@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sightline.core import ImagePart, Message, TextPart
 from sightline.engines.genai.template import FAMILIES, Control, Gemma3, PromptWriter
-from sightline.engines.spellings import Neutraliser
+from sightline.engines.special_tokens import SpecialTokenEscaper
 from sightline.errors import EngineError
 
 TAGS = ("<ov_genai_image_", "<ov_genai_video_")
@@ -86,14 +86,14 @@ def test_a_spelling_cut_over_two_parts_is_broken_too() -> None:
 
 
 def test_text_without_control_spellings_is_unchanged() -> None:
-    neutralise = Neutraliser(SPELLINGS)
+    neutralise = SpecialTokenEscaper(SPELLINGS)
 
     assert neutralise("a < b, <table> & x<y> é\n") == "a < b, <table> & x<y> é\n"
 
 
 @given(texts)
 def test_no_control_spelling_survives_in_text(text: str) -> None:
-    neutralised = Neutraliser([*SPELLINGS, *TAGS])(text)
+    neutralised = SpecialTokenEscaper([*SPELLINGS, *TAGS])(text)
 
     assert not any(spelling in neutralised for spelling in [*SPELLINGS, *TAGS])
     assert neutralised.replace("\u200b", "") == text.replace("\u200b", "")

@@ -10,7 +10,7 @@ import openvino
 import pytest
 
 from sightline.core import Pixels
-from sightline.engines.genai.vision import BATCH_S, MOST_AT_ONCE, Floats, VisionEncoder, pack, unpacking_model
+from sightline.engines.genai.vision import BATCH_S, MOST_AT_ONCE, Floats, VisionEncoder, pack, tag, unpacking_model
 
 SETTINGS: Any = SimpleNamespace(pixel_mean=(0.5, 0.5, 0.5), pixel_std=(0.5, 0.5, 0.5))
 
@@ -95,3 +95,16 @@ def test_a_batch_takes_no_longer_than_running_answers_may_wait(
 
     assert encoder.most_at_once == most
     assert sorted(set(batches)) == list(range(1, most + 1))
+
+
+def test_a_tag_tells_pictures_apart_and_changes_next_to_nothing() -> None:
+    features = np.random.default_rng(1).standard_normal((36, 256)).astype(np.float32)
+    one, other = pack(features), pack(features)
+
+    tag(one, b"a" * 32)
+    tag(other, b"b" * 32)
+
+    assert not np.array_equal(one[:2], other[:2])
+    assert np.abs(one.astype(int) - other.astype(int)).max() <= 3
+    assert np.array_equal(one[-1], other[-1])
+    assert np.array_equal(one[:, :, :2], other[:, :, :2])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from msgspec.structs import replace
 
 from sightline.core import ImageEncoding
 from sightline.engines.upstream import discovery, pool
+from sightline.engines.upstream.discovery import Discovery
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import ConfigError, EngineOverloaded, EngineUnavailable
 from sightline.settings import UpstreamModel, UpstreamSettings
@@ -24,7 +23,7 @@ def names(engine: UpstreamEngine) -> set[str]:
 
 
 async def test_model_that_a_server_loads_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
     async with rude_servers(1) as (server,):
         engine = UpstreamEngine(UpstreamSettings((server.url,)))
         await engine.start()
@@ -41,7 +40,7 @@ async def test_model_that_a_server_loads_later_is_found(monkeypatch: pytest.Monk
 
 
 async def test_model_that_a_server_lists_no_more_is_not_asked_for_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
     async with rude_servers(1) as (server,):
         server.listed.append({**server.listed[0], "id": "second"})
         engine = UpstreamEngine(UpstreamSettings((server.url,)))
@@ -80,7 +79,7 @@ async def test_no_parameters_may_be_stated() -> None:
 
 
 async def test_server_that_cannot_say_what_it_has_keeps_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
     async with rude_servers(1) as (server,), engine_over([server]) as engine:
         server.manner = "500"
         server.listed.append({**server.listed[0], "id": "second"})
@@ -109,8 +108,8 @@ async def test_server_that_comes_back_is_looked_at_like_a_new_one() -> None:
 
 
 async def test_model_that_fails_keeps_the_others_of_its_server_not_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
-    monkeypatch.setattr(discovery, "_MOST_PAUSE_S", 0.1)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
+    monkeypatch.setattr(discovery, "LONGEST_MODEL_PAUSE_S", 0.1)
     async with rude_servers(1) as (server,):
         server.listed.append({**server.listed[0], "id": "second"})
         server.manners["second"] = "503"
@@ -124,7 +123,7 @@ async def test_model_that_fails_keeps_the_others_of_its_server_not_out(monkeypat
 
 
 async def test_model_that_fails_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_LIST_EVERY_S", 0.05)
+    monkeypatch.setattr(pool, "REFRESH_INTERVAL_S", 0.05)
     async with rude_servers(1) as (server,):
         server.listed.append({**server.listed[0], "id": "second"})
         server.manners["second"] = "500"
@@ -191,19 +190,22 @@ def test_image_rule_of_the_settings_that_cannot_be_is_refused() -> None:
 
 
 async def test_server_that_says_what_nobody_expects_is_asked_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(_: object) -> None:
+    asked = 0
+
+    async def fail(_: Discovery, __: object) -> None:
+        nonlocal asked
+        asked += 1
         raise RecursionError
 
     async with rude_servers(1) as (server,), engine_over([server]) as engine:
         only = engine.pool.servers[0]
-        monkeypatch.setattr(engine.pool, "_revive", fail)
-        only.put_out("failed")
-        await until(lambda: only.asking is not None and only.asking.done())
+        monkeypatch.setattr(Discovery, "probe", fail)
+        only.eject("failed")
+        first_s = only.pause.delay_s
+        await until(lambda: asked == 2)
 
-        assert only.asking is not None
-        assert only.asking.exception() is None
         assert not only.is_in
-        assert only.back_s > asyncio.get_running_loop().time()
+        assert only.pause.delay_s > first_s
 
 
 @pytest.mark.parametrize(

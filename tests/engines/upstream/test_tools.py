@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sightline.core import Message, SamplingParams, TextPart, ToolCall, Tools
 from sightline.errors import UnsupportedParameter
-from sightline.service import Service
+from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings
 from support.bodies import CALL, CHAT, TOOL, chat, events
 from support.description import assert_described
@@ -175,10 +175,10 @@ async def test_parameters_that_nobody_can_ask_for_are_not_listed() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_caller_gets_calls_in_openais_shape(
-    settings: Settings, app: Any, client: httpx2.AsyncClient, build: Callable[..., Service], stream: bool
+    settings: Settings, app: Any, client: httpx2.AsyncClient, build: Callable[..., Pipeline], stream: bool
 ) -> None:
     async with rude_servers(1, **HAS_TOOLS) as servers, engine_over(servers) as engine:
-        app.runtime = changed(app.runtime, service=build(settings, engine))
+        app.state.runtime = changed(app.state.runtime, pipeline=build(settings, engine))
         servers[0].manner = "call"
         response = await client.post(CHAT, json=chat("a", model=MODEL, tools=[TOOL], stream=stream))
 

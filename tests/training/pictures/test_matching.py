@@ -89,8 +89,8 @@ def test_signs_learnt_from_are_asked_for_more_often_where_they_are(learnt: bool,
     said = []
     for seed in range(400):
         rng = np.random.default_rng(seed)
-        facts = emblems.facts_of(["bell", "car"], 2, rng, ("bell", "car", *OTHERS), learnt=learnt)
-        facts += scrawl.facts_of([1, 2], rng, learnt=learnt)
+        facts = emblems.metadata_of(["bell", "car"], 2, rng, ("bell", "car", *OTHERS), learnt=learnt)
+        facts += scrawl.metadata_of([1, 2], rng, learnt=learnt)
         said += [fact.value for fact in facts if ANYWHERE.fullmatch(fact.wordings[0])]
 
     assert least < sum(map(bool, said)) / len(said) < most

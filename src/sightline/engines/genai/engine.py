@@ -25,14 +25,15 @@ from sightline.core import (
     TextPart,
     Usage,
 )
+from sightline.engines.base import Deltas, GeneratorDeltas
 from sightline.engines.context import room
 from sightline.engines.genai.answer import Answer, AnswerRules
-from sightline.engines.genai.features import FeatureCache
+from sightline.engines.genai.encoder_cache import EncoderCache
 from sightline.engines.genai.grammar import read_form
 from sightline.engines.genai.job import Event, Job, Work
 from sightline.engines.genai.loading import Limits, Loaded, load
 from sightline.engines.genai.model import Model, read_model
-from sightline.engines.genai.pipeline import Load, Stepper
+from sightline.engines.genai.pipeline import EngineLoop, Load
 from sightline.engines.genai.sampling import check_supported, generation_config
 from sightline.engines.genai.template import Prompt
 from sightline.errors import (
@@ -54,7 +55,7 @@ class GenAIEngine:
         self._limits = limits or Limits()
         self._model: Model | None = None
         self._loaded: Loaded | None = None
-        self._stepper: Stepper | None = None
+        self._stepper: EngineLoop | None = None
         self._is_warm = False
         self._last: tuple[tuple[str, Sequence[Message], list[int]], tuple[Prompt, int]] | None = None
 
@@ -63,8 +64,8 @@ class GenAIEngine:
         self._model = read_model(self._path, model_id=self._model_id, max_context=self._limits.max_context)
         self._loaded = await asyncio.to_thread(load, self._model, self._limits)
         loaded = self._loaded
-        features = FeatureCache(self._limits.features_bytes)
-        self._stepper = Stepper(loaded.pipeline, loaded.vision, loaded.capacity, features)
+        features = EncoderCache(self._limits.encoder_cache_bytes)
+        self._stepper = EngineLoop(loaded.pipeline, loaded.vision, loaded.capacity, features)
         async for _ in self._answers(_warm_up(self._model)):
             pass
         self._is_warm = True
@@ -97,11 +98,14 @@ class GenAIEngine:
         work = self._job(request).work
         return Usage(work.prompt_tokens, 0, work.image_tokens)
 
-    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: GenerateRequest) -> Deltas:
         """Answer one request; see `Engine.generate`."""
+        return GeneratorDeltas(self._generate(request))
+
+    async def _generate(self, request: GenerateRequest) -> AsyncGenerator[Delta, None]:
         if not self.models():
             raise EngineUnavailable("the model is not running", retry_after_s=2)
-        if self.load().waiting >= self._limits.max_waiting:
+        if self.load().waiting >= self._limits.max_queued:
             raise EngineOverloaded("too many requests are waiting for this model", retry_after_s=2)
         async with aclosing(self._answers(request)) as deltas:
             async for delta in deltas:
@@ -138,7 +142,7 @@ class GenAIEngine:
         prompt, prompt_tokens = self._written(loaded, request)
         max_tokens = room(prompt_tokens, sampling, model.info.context_length)
         work = Work(
-            prompt=prompt.tagged + (loaded.salts.suffix(request.owner) if loaded.salts else ""),
+            prompt=prompt.tagged,
             config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),
             prompt_tokens=prompt_tokens,
             image_tokens=image_tokens,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.core import ResponseFormat
-from sightline.engines.genai.conforming import conforms
 from sightline.engines.genai.ebnf import any_object, grammar_of
 from sightline.engines.genai.schema import Schema, read_schema
+from sightline.engines.genai.schema_validation import conforms
 from sightline.errors import InvalidRequest
 
 

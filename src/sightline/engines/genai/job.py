@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from sightline.core import Delta, EngineTimings, FinishReason, Pixels, Usage
 from sightline.engines.genai.answer import Answer
-from sightline.engines.genai.features import FeatureKey, feature_key
+from sightline.engines.genai.encoder_cache import FeatureKey, feature_key
 from sightline.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import openvino_genai
 
 PIECES_APART_S = 0.25
-"""Where nobody reads an answer before its end: how often a piece is sent all the same, as a sign of life."""
+"""Where nobody reads an answer before its end: how often a piece is sent all the same: the engine works."""
 
 Event = Delta | ServiceError
 """What a waiting request receives: pieces of its answer, or the failure that ends it."""

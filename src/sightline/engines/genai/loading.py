@@ -9,9 +9,8 @@ from openvino_genai import ContinuousBatchingPipeline, SchedulerConfig, Tokenize
 
 from sightline.engines.genai.answer import Vocabulary
 from sightline.engines.genai.model import DEFAULT_MAX_CONTEXT, Model
-from sightline.engines.genai.overlay import overlay
+from sightline.engines.genai.model_patches import patched_folder
 from sightline.engines.genai.pipeline import BLOCK_TOKENS, PIPELINE_FAILURES, Capacity
-from sightline.engines.genai.salt import Salts
 from sightline.engines.genai.template import PromptWriter
 from sightline.engines.genai.tokens import TokenCounter, prepare
 from sightline.engines.genai.vision import VisionEncoder, load_encoder
@@ -26,20 +25,21 @@ class Limits:
     """What one engine may use.
 
     `max_context` caps the model's own context length, in tokens, since a prompt is computed in one step and held
-    whole in the cache. `max_running` and `max_waiting` count requests; beyond them requests wait and are refused.
+    whole in the cache. `max_running` and `max_queued` count requests; beyond them requests wait and are refused.
     `cache_gb` bounds the key-value cache, in GiB; less is taken where less is enough for `max_running` requests.
-    `features_bytes` is for what the vision encoder made of the pictures of past requests.
-    `prefix_caching` keeps keys and values of prompts' beginnings in that cache, each owner's apart (`salt`); loading
-    then takes room for a copy of the table of embeddings among the temporary files.
+    `encoder_cache_bytes` is for what the vision encoder made of the pictures of past requests.
+    `prefix_caching` keeps keys and values of prompts' beginnings in that cache, for all keys together: who may ask can
+    tell by the time to the first token whether a prompt began like another's. It is for services whose keys trust
+    each other.
     `precision` of the arithmetic is `f32` or `bf16`; by default OpenVINO takes the fastest that the machine has.
     """
 
     max_context: int = DEFAULT_MAX_CONTEXT
     max_running: int = 16
-    max_waiting: int = 256
+    max_queued: int = 256
     cache_gb: float = 2.0
-    features_bytes: int = 64_000_000
-    prefix_caching: bool = True
+    encoder_cache_bytes: int = 64_000_000
+    prefix_caching: bool = False
     device: str = "CPU"
     precision: str | None = None
 
@@ -58,7 +58,6 @@ class Loaded:
     counter: TokenCounter
     vocabulary: Vocabulary
     longest_bytes: int
-    salts: Salts | None
 
 
 def load(model: Model, limits: Limits) -> Loaded:
@@ -72,7 +71,7 @@ def load(model: Model, limits: Limits) -> Loaded:
         arithmetic = {} if limits.precision is None else {"INFERENCE_PRECISION_HINT": limits.precision}
         vision = load_encoder(model, limits.device, arithmetic)
         alone = _ALONE if limits.device == "CPU" else {}
-        with overlay(model, salted=limits.prefix_caching) as (folder, vocabulary):
+        with patched_folder(model) as (folder, vocabulary):
             pipeline = ContinuousBatchingPipeline(
                 folder,
                 _scheduling(capacity, limits),
@@ -81,13 +80,11 @@ def load(model: Model, limits: Limits) -> Loaded:
                 _ALONE,
                 {"INFERENCE_PRECISION_HINT": "f32"} | alone,
             )
-        # The folder's own tokenizer, since the pipeline's, which looks for a salt to take off, is half as quick.
         writer, counter = prepare(Tokenizer(model.path, **_ALONE), model)
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
-    salts = Salts(model.quiet_controls) if limits.prefix_caching else None
     longest_bytes = max(map(len, vocabulary.pieces))
-    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary, longest_bytes, salts)
+    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary, longest_bytes)
 
 
 def plan(model: Model, limits: Limits) -> Capacity:

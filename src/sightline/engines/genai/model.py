@@ -1,7 +1,7 @@
 """A model folder to what the engine must know of it: sizes, ids, control tokens, and its entry in the model list.
 
 In: a folder as an OpenVINO export leaves it, with an optional `sightline.json` beside (id, owned_by, created,
-description, context_length, max_images, read_characters, repeats_question, characters_per_token). Out: one `Model`.
+description, context_length, max_images, ocr_max_chars, prompt_repetition, characters_per_token). Out: one `Model`.
 Reads only; loads no weights.
 """
 
@@ -77,14 +77,6 @@ class Model:
     """True if vocabulary entries are raw bytes; False if U+2581 stands for a blank and <0x0A> for a byte."""
 
     @property
-    def quiet_controls(self) -> tuple[str, str]:
-        """Two control tokens that no prompt of this family has in its middle or at its end."""
-        quiet = [spelling for spelling in self.controls if spelling not in {*self.family.controls, "<unk>"}]
-        if len(quiet) < 2:
-            raise ConfigError(f"{self.path}: prefix_caching needs two control tokens beside those of its prompts")
-        return quiet[0], quiet[1]
-
-    @property
     def image(self) -> ImageEncoding:
         """How a picture becomes tokens; every family here takes pictures."""
         assert self.info.image is not None
@@ -151,8 +143,8 @@ def _assemble(path: Path, config: dict[str, Any], family: Family, card: dict[str
             ),
             max_images=int(card.get("max_images", DEFAULT_MAX_IMAGES)),
             supported_parameters=SUPPORTED_PARAMETERS,
-            read_characters=int(card.get("read_characters", 0)),
-            repeats_question=bool(card.get("repeats_question", False)),
+            ocr_max_chars=int(card.get("ocr_max_chars", 0)),
+            prompt_repetition=bool(card.get("prompt_repetition", False)),
             temperature=0.0 if generation.get("do_sample") is False else 1.0,
             characters_per_token=max(1, int(card.get("characters_per_token", 4))),
         ),

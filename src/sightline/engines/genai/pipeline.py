@@ -25,10 +25,9 @@ from openvino import Tensor
 from openvino_genai import GenerationFinishReason, GenerationStatus
 
 from sightline.core import Delta, Pixels
-from sightline.engines.genai.features import FeatureCache, FeatureKey
+from sightline.engines.genai.encoder_cache import EncoderCache, FeatureKey
 from sightline.engines.genai.job import Event, Job
-from sightline.engines.genai.salt import mark
-from sightline.engines.genai.vision import VisionEncoder
+from sightline.engines.genai.vision import VisionEncoder, tag
 from sightline.errors import EngineError, EngineUnavailable, ServiceError
 from sightline.log import get_logger
 
@@ -66,7 +65,7 @@ class Load(NamedTuple):
     waiting: int
 
 
-class Stepper:
+class EngineLoop:
     """Runs jobs on one pipeline in a thread of its own.
 
     Made on the event loop that its jobs live on. `submit`, `cancel`, `load` and `stop` may be called from there; none
@@ -78,7 +77,7 @@ class Stepper:
         pipeline: openvino_genai.ContinuousBatchingPipeline,
         vision: VisionEncoder,
         capacity: Capacity,
-        features: FeatureCache,
+        features: EncoderCache,
     ) -> None:
         self.steps = 0
         self.is_alive = True
@@ -215,7 +214,7 @@ class Stepper:
             return
         fresh: dict[FeatureKey, Tensor] = {}
         for key, features in zip(batch, packed, strict=True):
-            mark(features, key.sha256)
+            tag(features, key.sha256)
             fresh[key] = Tensor(features[np.newaxis])
             self._features.put(key, fresh[key])
         for job in jobs:

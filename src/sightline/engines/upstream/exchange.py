@@ -1,52 +1,56 @@
-"""One request to one upstream, from its first byte to its answer's last; pieces out, or a failure of the upstream."""
+"""One request to one upstream, from its first byte to its answer's last; deltas out, or a failure of the upstream."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import get_args
+from dataclasses import dataclass
 
-import msgspec
-from msgspec.structs import replace
-
-from sightline.core import Delta, EngineTimings, FinishReason, GenerateRequest, ToolCall
-from sightline.engines.upstream.body import Pieces
-from sightline.engines.upstream.client import Broken, Reply, Sending, Unreachable
-from sightline.engines.upstream.failures import Failure, of_status
-from sightline.engines.upstream.reckoning import ImagesLost, Reckoning
-from sightline.engines.upstream.server import Exchange, Served, Server
-from sightline.engines.upstream.wire import Calls, Choice, EventStream, UsageBody, decoder, logprobs_of
-
-_CHARACTERS_A_TOKEN = 4
-LONG_BYTES = 20_000
-"""Of texts: a longer body is written beside the event loop, for one of brackets takes a quarter second."""
-CHAT = "/v1/chat/completions"
-_REASONS: dict[str, FinishReason] = {name: name for name in get_args(FinishReason)}
+from sightline.core import Delta, GenerateRequest, ModelInfo
+from sightline.engines.upstream.body import BodyWriter, written
+from sightline.engines.upstream.client import Client, Response
+from sightline.engines.upstream.delta_reader import DeltaReader
+from sightline.engines.upstream.failures import Failure, Reason, of_status
+from sightline.engines.upstream.usage_bounds import UsageBounds
 
 
-class Asking:
-    """A request to one upstream and its answer as it comes: `more` until it gives nothing, `leave` at any time.
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model as one upstream has it. `dialect` is what kind of server it is."""
 
-    A class, and errors explained where they are caught: each generator on the way costs a request as much as reading
-    its answer does, and each piece of a stream its part.
+    info: ModelInfo
+    writer: BodyWriter
+    dialect: str
+
+
+class Exchange:
+    """A request and its answer as it comes: `read` until it gives nothing, `close` at any time.
+
+    It fails where nothing comes for `timeout_s` although somebody reads; a client that reads slowly is not waited for.
     """
 
-    _reckoning: Reckoning
-    _reply: Reply
-    _talk: Conversation
+    _reader: DeltaReader
 
-    def __init__(self, server: Server, served: Served, request: GenerateRequest) -> None:
-        """Take note of what is to be sent; it is with the first `more`."""
-        self._server = server
-        self._served = served
+    def __init__(
+        self, client: Client, url: str, model: ServedModel, request: GenerateRequest, timeout_s: float
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._model = model
         self._request = request
-        self._running: Exchange | None = None
-        self._sending: Sending | None = None
+        self._timeout_s = timeout_s
+        self._response: Response | None = None
+        self._waiting: asyncio.Timeout | None = None
+        self._abandoned: Reason | None = None
+        self.heard_at = time.monotonic()
+        """When something came last, on the monotonic clock."""
+        self.streams = request.stream
+        self.has_begun = False
+        """Whether the upstream works on it: it has said something, or, where it does not stream, taken it."""
         self.is_over = False
-        """Whether nothing more comes."""
 
-    async def more(self) -> list[Delta]:
-        """Return the next pieces: all that came at once, none when there are no more.
+    async def read(self) -> list[Delta]:
+        """Return the deltas that came at once, none when there are no more.
 
         Raises:
             Failure: the upstream failed.
@@ -54,184 +58,59 @@ class Asking:
         """
         if self.is_over:
             return []
-        if self._running is not None and self._running.given_up:  # while its client did not read
-            self.leave()
-            raise Failure(self._running.given_up)
-        body = None
-        if self._sending is None:
-            self._reckoning = Reckoning(self._request, self._served.info)
-            write = self._served.writer.write
-            is_long = self._reckoning.text_bytes > LONG_BYTES
-            body = await asyncio.to_thread(write, self._request) if is_long else write(self._request)
         try:
-            if body is not None:
-                await self._send(body)
-            return await self._read()
-        except BaseException as error:
-            self.leave()
-            failure = self._failure(error)
-            if failure is None:
-                raise
-            raise failure from error
+            if self._abandoned:  # while its client did not read
+                raise Failure(self._abandoned)
+            async with asyncio.timeout(self._timeout_s) as self._waiting:
+                response = self._response or await self._send()
+                return await self._read(response)
+        except TimeoutError as error:
+            self.close()
+            raise Failure(self._abandoned or "idle_timeout") from error
+        except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+            self.close()
+            raise Failure("invalid_response") from error
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._waiting = None
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """End the connection at once, and so the work, unless the answer is whole. Twice does no harm."""
-        if self.is_over:
-            return
         self.is_over = True
-        if self._sending is not None and self._running is not None:
-            self._server.exchanges.discard(self._running)
-            self._sending.leave()
+        if self._response is not None:
+            self._response.close()
 
-    async def _send(self, body: Pieces) -> None:
-        running = self._running = Exchange(time.monotonic(), streams=self._request.stream)
-        self._talk = Conversation(self._reckoning, running)
-        self._sending = self._server.client.send("POST", CHAT, body)
-        self._server.exchanges.add(running)
-        reply = self._reply = running.reply = await self._sending.__aenter__()
-        if reply.status != 200:
+    def abandon(self, reason: Reason) -> None:
+        """Fail it from outside: now if somebody waits for it, else when it is read next."""
+        if self._abandoned:
+            return
+        self._abandoned = reason
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    async def _send(self) -> Response:
+        bounds = UsageBounds(self._request, self._model.info)
+        body = await written(self._model.writer.write, self._request)
+        self.heard_at = time.monotonic()
+        self._reader = DeltaReader(bounds, self.heard_at)
+        response = self._response = await self._client.send("POST", f"{self._url}/v1/chat/completions", body)
+        if response.status != 200:
             # Only what a refusal of the request says is of use: nobody else is to wait for a body that may not come.
-            raise of_status(reply.status, await reply.error() if 400 <= reply.status < 500 else b"")
+            raise of_status(response.status, await response.error() if 400 <= response.status < 500 else b"")
         if not self._request.stream:
-            running.has_begun = True  # it works on it: nobody else is to do so, too
+            self.has_begun = True  # nobody else is to do it, too
+        return response
 
-    async def _read(self) -> list[Delta]:
+    async def _read(self, response: Response) -> list[Delta]:
         if self._request.stream:
-            while data := await self._reply.read():
-                if deltas := self._talk.feed(data):
+            while data := await response.read():
+                self.heard_at, self.has_begun = time.monotonic(), True
+                if deltas := self._reader.feed(data):
                     return deltas
-            last = self._talk.end()
+            last = self._reader.end()
         else:
-            last = self._talk.whole(await self._reply.body())
-        self.leave()
-        self._server.did_well()
+            last = self._reader.whole(await response.body())
+        self.close()
         return [last]
-
-    def _failure(self, error: BaseException) -> Failure | None:
-        """What `error` means of the upstream, if anything."""
-        if isinstance(error, Unreachable):
-            return Failure("dead")
-        if isinstance(error, Broken):
-            return Failure("cut")
-        if isinstance(error, msgspec.DecodeError | ValueError | RecursionError):
-            return Failure("lying")
-        if isinstance(error, asyncio.CancelledError) and self._running is not None and self._running.was_given_up():
-            return Failure(self._running.given_up or "slow")
-        return None
-
-
-class Conversation:
-    """Makes pieces of an answer out of its bytes: of a plain one by `whole`, of a stream by `feed` and `end`."""
-
-    def __init__(self, reckoning: Reckoning, running: Exchange) -> None:
-        self._pieces = self._call_pieces = 0
-        self._calls = Calls()
-        self._running = running
-        self._began_s = self._first_s = running.heard_s
-        self._reckoning = reckoning
-        self._events = EventStream()
-        self._end: Choice | None = None
-        self._said: UsageBody | None = None
-
-    def feed(self, data: bytes) -> list[Delta]:
-        """Take what has come of a stream; each chunk is a piece. The last waits for the usage that comes after it.
-
-        Raises:
-            Failure: the server says that it failed.
-        """
-        self._hear()
-        deltas: list[Delta] = []
-        for answer in self._events.feed(data):
-            if answer.usage is not None:
-                self._said = answer.usage
-            if answer.error is not None:
-                raise Failure("failed")
-            if not answer.choices:
-                continue
-            choice, held = answer.choices[0], self._end
-            if held is not None and _has_more(held):  # it was not the last after all
-                deltas.append(self._piece(held, None))
-                self._end = Choice(finish_reason=held.finish_reason)
-            if choice.finish_reason:  # some say "" until the end
-                self._end = choice
-            elif _has_more(choice):
-                deltas.append(self._piece(choice, answer.usage))
-        return deltas
-
-    def end(self) -> Delta:
-        """The last piece of a stream that has come to its end.
-
-        Raises:
-            Failure: it did not say that it was over; no usage, or one that cannot be true.
-        """
-        if self._end is None:
-            raise Failure("cut")
-        self._pieces += bool(self._end.delta.content)
-        self._call_pieces += bool(self._end.delta.tool_calls)
-        return self._last(self._end.delta.content, self._calls.of(self._end.delta), self._end, self._said)
-
-    def whole(self, body: bytes) -> Delta:
-        """A plain answer, which is one piece.
-
-        Raises:
-            Failure: as `feed` and `end`.
-        """
-        answer = decoder.decode(body)
-        if answer.error is not None:
-            raise Failure("failed")
-        if len(answer.choices) != 1:
-            raise Failure("lying")
-        choice = answer.choices[0]
-        self._pieces = int(bool(choice.message.content))
-        calls = self._calls.whole(choice.message) if choice.message.tool_calls else ()
-        try:
-            return self._last(choice.message.content, calls, choice, answer.usage)
-        except Failure as failure:
-            if failure.instead is not None:
-                texts = (failure.instead.text, *(call.arguments for call in failure.instead.tool_calls))
-                own = self._reckoning.own(sum(map(len, texts)) // _CHARACTERS_A_TOKEN + 1)
-                failure.instead = replace(failure.instead, usage=own)
-            raise
-
-    def _hear(self) -> None:
-        """Something has come."""
-        now = time.monotonic()
-        if not self._running.has_begun:
-            self._first_s = now
-        self._running.hear(now)
-
-    def _piece(self, choice: Choice, said: UsageBody | None) -> Delta:
-        """The next piece, with what was used up to it. Several pieces of calls may come of one token."""
-        calls = self._calls.of(choice.delta)
-        self._pieces += not calls
-        self._call_pieces += bool(calls)
-        own = self._pieces + self._call_pieces
-        usage = self._reckoning.checked(said, self._pieces) if said else self._reckoning.own(own)
-        return Delta(choice.delta.content or "", logprobs_of(choice), None, usage, tool_calls=calls)
-
-    def _last(self, text: str | None, calls: tuple[ToolCall, ...], choice: Choice, said: UsageBody | None) -> Delta:
-        """The last piece, with the usage of all.
-
-        Raises:
-            Failure: no usage, or one that cannot be true.
-        """
-        timings = EngineTimings(0.0, self._first_s - self._began_s, time.monotonic() - self._first_s)
-        reason = _REASONS.get(choice.finish_reason or "")
-        if reason is None:
-            raise Failure("lying")
-        try:
-            if said is None:
-                raise Failure("lying")
-            usage = self._reckoning.checked(said, self._pieces)
-        except ImagesLost:
-            raise
-        except Failure as failure:
-            own = self._reckoning.own(self._pieces + self._call_pieces)
-            failure.instead = Delta(text or "", logprobs_of(choice), reason, own, timings, calls)
-            raise
-        return Delta(text or "", logprobs_of(choice), reason, usage, timings, calls)
-
-
-def _has_more(choice: Choice) -> bool:
-    """Whether a chunk has a piece of an answer in it."""
-    return bool(choice.delta.content or choice.logprobs or choice.delta.tool_calls)

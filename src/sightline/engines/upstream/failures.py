@@ -21,7 +21,7 @@ from sightline.errors import (
     UnsupportedParameter,
 )
 
-Kind = Literal["dead", "slow", "stalled", "cut", "failed", "lying", "busy"]
+Reason = Literal["connect_error", "timeout", "idle_timeout", "reset", "failed", "invalid_response", "overloaded"]
 """No connection; silence; silence about one request; a broken connection; a 5xx; what cannot be true; no room."""
 
 
@@ -31,25 +31,30 @@ class Failure(Exception):
     Where only its account of what it used is wrong, `instead` is the last piece with ours.
     """
 
-    def __init__(self, kind: Kind, error: ServiceError | None = None, instead: Delta | None = None) -> None:
-        super().__init__(kind)
-        self.kind = kind
+    def __init__(self, reason: Reason, error: ServiceError | None = None, instead: Delta | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
         self.instead = instead
-        self.error = error or EngineUnavailable(_WORDS[kind], retry_after_s=1)
+        self.error = error or EngineUnavailable(_MESSAGES[reason], retry_after_s=1)
 
 
-class Refused(Exception):
-    """An upstream refuses our key, or has no such model: nothing a caller can mend."""
+class KeyRefused(Failure):
+    """An upstream refuses our key: nothing a caller can mend."""
+
+    def __init__(self) -> None:
+        super().__init__("failed")
 
 
-_WORDS: dict[Kind, str] = {
-    "dead": "The model's server cannot be reached. Send the request again in a moment; nothing was charged.",
-    "slow": "The model's server does not answer. Send the request again in a moment; nothing was charged.",
-    "stalled": "The model's server gave no more of this answer. Send the request again; nothing was charged.",
-    "cut": "The model's server broke off its answer. Send the request again; nothing was charged.",
+_MESSAGES: dict[Reason, str] = {
+    "connect_error": "The model's server cannot be reached. Send the request again in a moment; nothing was charged.",
+    "timeout": "The model's server does not answer. Send the request again in a moment; nothing was charged.",
+    "idle_timeout": "The model's server gave no more of this answer. Send the request again; nothing was charged.",
+    "reset": "The model's server broke off its answer. Send the request again; nothing was charged.",
     "failed": "The model's server failed on this request. Send it again in a moment; nothing was charged.",
-    "lying": "The model's server gave an answer that cannot be right; the rest is withheld, and nothing was charged.",
-    "busy": "The model's server has no room at this moment. Send the request again in a moment; nothing was charged.",
+    "invalid_response": "The model's server gave an answer that cannot be right; "
+    "the rest is withheld, and nothing was charged.",
+    "overloaded": "The model's server has no room at this moment. "
+    "Send the request again in a moment; nothing was charged.",
 }
 
 
@@ -65,7 +70,7 @@ class _Refusal(_ErrorBody):
     error: _ErrorBody | None = None
 
 
-class _Said(NamedTuple):
+class _Details(NamedTuple):
     """A refusal's code, its text in lower case, and the field that it is about."""
 
     code: str = ""
@@ -81,12 +86,11 @@ _refusal = msgspec.json.Decoder(_Refusal)
 def of_status(status: int, body: bytes) -> Failure | ServiceError:
     """Say what a refusal means; `body` is only searched for what it is about."""
     if status in (429, 503):
-        busy = EngineOverloaded(_WORDS["busy"], retry_after_s=1)
-        return Failure("busy", busy)
+        return Failure("overloaded", EngineOverloaded(_MESSAGES["overloaded"], retry_after_s=1))
     if status >= 500 or status in (408, 409, 425):
-        return Failure("failed", EngineError(_WORDS["failed"]))
+        return Failure("failed", EngineError(_MESSAGES["failed"]))
     if status in (401, 402, 403, 404) or status < 400:
-        return Failure("failed", EngineUnavailable(_WORDS["failed"], retry_after_s=5))
+        return Failure("failed", EngineUnavailable(_MESSAGES["failed"], retry_after_s=5))
     return _of_request(status, body)
 
 
@@ -112,11 +116,11 @@ def _of_request(status: int, body: bytes) -> ServiceError:
     )
 
 
-def _read(body: bytes) -> _Said:
+def _read(body: bytes) -> _Details:
     try:
         refusal = _refusal.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return _Said()
+        return _Details()
     found = refusal.error or refusal
     is_field = isinstance(found.param, str) and _FIELD.fullmatch(found.param) is not None
-    return _Said(str(found.code or ""), (found.message or "").lower(), found.param if is_field else None)
+    return _Details(str(found.code or ""), (found.message or "").lower(), found.param if is_field else None)

@@ -1,7 +1,6 @@
-"""Which upstream gets a request: one with the least work, of these the one that may know its picture already.
+"""Which upstream gets a request: one with the least work, of these the one that may have its images in a cache.
 
-A watcher looks at all of them a few times a second: who has been silent for too long is asked whether it lives, who is
-out is asked again in time.
+Beside that each upstream is watched: one that is out is probed in time, one that is silent is asked whether it lives.
 
 Circuit breaking is ours, since what libraries offer (purgatory, aiobreaker, tenacity) counts failures of a function:
 here it is one decision with the choice of the server, and a retry is another server's first try.
@@ -11,29 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from sightline.core import GenerateRequest, TextPart
-from sightline.engines.upstream.client import Broken, Unreachable
-from sightline.engines.upstream.failures import Failure
+from sightline.engines.upstream.client import ConnectError, ReadError
+from sightline.engines.upstream.discovery import Discovery
+from sightline.engines.upstream.failures import Failure, KeyRefused
 from sightline.engines.upstream.server import Server
-from sightline.errors import EngineOverloaded, EngineUnavailable
+from sightline.errors import ConfigError, EngineOverloaded, EngineUnavailable
 from sightline.log import get_logger
-from sightline.settings import UpstreamSettings
+from sightline.settings import UPSTREAM_KEY, UpstreamSettings
 
 log = get_logger(__name__)
 
-_LOOK_S = 0.1
-_LIST_EVERY_S = 5.0
+REFRESH_INTERVAL_S = 5.0
 """A server may load its models one after another, and takes up others while it runs."""
+_WATCH_INTERVAL_S = 0.1
+_PROBE_TIMEOUT_S = 60.0
 _TOLERANCE = 1
 _PREFIX = 256
-_NAME = "/v1/models"
-_MEANING = {"dead": {"meaning": "nothing answers there; is the server running, and the address right?"}}
+_MEANING = {"connect_error": {"meaning": "nothing answers there; is the server running, and the address right?"}}
 
 
-class Budget:
+class RetryBudget:
     """How many requests may leave a server that is in for another: a tenth of all, and a few to begin with."""
 
     _MOST = 10.0
@@ -55,38 +55,38 @@ class Budget:
 
 
 class Pool:
-    """The upstreams of one engine. `revive` asks one that is out whether it can answer, `look` one that is in what more
-    it lists by now; both raise a `Failure` if it cannot say."""
+    """The upstreams of one engine."""
 
-    def __init__(
-        self,
-        servers: Sequence[Server],
-        revive: Callable[[Server], Awaitable[None]],
-        look: Callable[[Server], Awaitable[None]],
-        limits: UpstreamSettings,
-    ) -> None:
+    def __init__(self, servers: Sequence[Server], settings: UpstreamSettings) -> None:
         self.servers = tuple(servers)
-        self.budget = Budget()
-        self._revive, self._look = revive, look
-        self._most, self._slow_s = limits.max_outstanding, limits.slow_s
-        self._idle_s, self._answer_s = limits.idle_s, limits.answer_s
-        self._watcher: asyncio.Task[None] | None = None
+        self.budget = RetryBudget()
+        self._discovery = Discovery(settings)
+        self._settings = settings
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ready: asyncio.Future[None] | None = None
+        self._refusing: set[Server] = set()
 
-    def start(self) -> None:
-        """Begin to look after the upstreams; all of them are out until they have answered."""
-        self._watcher = asyncio.create_task(self._watch())
+    async def start(self) -> None:
+        """Watch the upstreams; return once one has answered a request with each of its models.
+
+        Raises:
+            ConfigError: all of them refuse the key.
+        """
+        self._ready = asyncio.get_running_loop().create_future()
+        self._tasks = [
+            asyncio.create_task(run(server)) for server in self.servers for run in (self._watch, self._refresh)
+        ]
+        await self._ready
 
     async def stop(self) -> None:
-        """Give up what runs, and look no more."""
-        running = (self._watcher, *(task for server in self.servers for task in (server.asking, server.looking)))
-        tasks = [task for task in running if task is not None]
-        for task in tasks:
+        """Fail what runs, and watch no more."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for server in self.servers:
             server.is_in = False
             for exchange in tuple(server.exchanges):
-                exchange.give_up("slow")
+                exchange.abandon("timeout")
 
     def choose(self, request: GenerateRequest, avoid: Server | None = None) -> Server:
         """Choose a server for a request; not `avoid` if there is another.
@@ -95,106 +95,109 @@ class Pool:
             EngineUnavailable: none can answer.
             EngineOverloaded: all have as much to do as they may.
         """
-        if len(self.servers) == 1 and self.servers[0].can_take(request.model, self._most):
-            return self.servers[0]
-        able = [server for server in self.servers if server.is_in and request.model in server.served]
+        able = [server for server in self.servers if server.is_in and request.model in server.models]
         if len(able) > 1:
             able = [server for server in able if server is not avoid] or able
             able = [server for server in able if not server.is_resting] or able
         if not able:
             message = "None of the model's servers can answer at this moment. Send the request again in a moment."
             raise EngineUnavailable(message, retry_after_s=1)
-        able = [server for server in able if server.outstanding < self._most]
+        able = [server for server in able if len(server.exchanges) < self._settings.max_concurrency]
         if not able:
             raise EngineOverloaded("All of the model's servers have as much to do as they may.", retry_after_s=1)
-        if len(able) == 1:
-            return able[0]
-        least = min(server.outstanding for server in able) + _TOLERANCE
-        idle = [server for server in able if server.outstanding <= least]
+        least = min(len(server.exchanges) for server in able) + _TOLERANCE
+        idle = [server for server in able if len(server.exchanges) <= least]
         return idle[0] if len(idle) == 1 else _nearest(idle, request)
 
-    async def _watch(self) -> None:
-        now = time.monotonic
+    async def _watch(self, server: Server) -> None:
         while True:
-            for server in self.servers:
-                self._give_up_stalled(server, now())
-                if server.is_in and now() >= server.look_s and (server.looking is None or server.looking.done()):
-                    server.looking = asyncio.create_task(self._look_again(server))
-                if server.asking is not None and not server.asking.done():
-                    continue
-                if not server.is_in and now() >= server.back_s:
-                    server.asking = asyncio.create_task(self._ask_back(server))
-                elif server.is_in and self._is_silent(server, now()):
-                    server.asking = asyncio.create_task(self._ask_alive(server))
-            await asyncio.sleep(_LOOK_S)
+            if not server.is_in and not server.pause.is_waiting:
+                await self._probe(server)
+            elif server.is_in and self._is_silent(server):
+                await self._check_alive(server)
+            await asyncio.sleep(_WATCH_INTERVAL_S)
 
-    def _give_up_stalled(self, server: Server, now: float) -> None:
-        """End what stands still for too long. Its server is out only if it has said nothing to anybody else either: a
-        request may wait for its turn there for longer."""
-        for exchange in tuple(server.exchanges):
-            if exchange.given_up:
+    async def _refresh(self, server: Server) -> None:
+        """Take in what a server that is in lists by now, again and again."""
+        while True:
+            await asyncio.sleep(REFRESH_INTERVAL_S)
+            if not server.is_in:
                 continue
-            if exchange.stands_still(now, self._idle_s if exchange.streams else self._answer_s):
-                exchange.give_up("stalled")
-                if not server.was_heard_since(exchange.heard_s):
-                    server.put_out("slow")
+            try:
+                async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                    await self._discovery.refresh(server)
+            except (Failure, TimeoutError) as error:
+                reason = error.reason if isinstance(error, Failure) else "timeout"
+                log.info("upstream_refresh_failed", upstream=server.name, reason=reason)
+            except Exception:  # whatever it says, it is asked again
+                log.exception("upstream_probe_failed", upstream=server.name)
 
-    def _is_silent(self, server: Server, now: float) -> bool:
+    async def _probe(self, server: Server) -> None:
+        """Reinstate a server that answers; else leave it alone for longer."""
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                await self._discovery.probe(server)
+        except (Failure, TimeoutError) as error:
+            server.postpone_probe()
+            reason = error.reason if isinstance(error, Failure) else "timeout"
+            if reason in ("connect_error", "timeout"):
+                server.abandon_waiting()
+            log.info("upstream_not_ready", upstream=server.name, reason=reason, **_MEANING.get(reason, {}))
+            if isinstance(error, KeyRefused):
+                self._refuse(server)
+        except Exception:  # whatever it says, it is not asked without a pause
+            server.postpone_probe()
+            log.exception("upstream_probe_failed", upstream=server.name)
+        else:
+            self._refusing.discard(server)
+            server.reinstate()
+            if self._ready is not None and not self._ready.done():
+                self._ready.set_result(None)
+
+    def _refuse(self, server: Server) -> None:
+        """End the start where every server refuses the key."""
+        self._refusing.add(server)
+        if self._ready is None or self._ready.done() or len(self._refusing) < len(self.servers):
+            return
+        if variable := self._settings.key_env:
+            message = f"The upstream {server.name} refuses the key that is in {variable}."
+        else:
+            message = (
+                f"The upstream {server.name} wants a key: put it into {UPSTREAM_KEY} for --upstream, or into a "
+                "variable that key_env of [[upstreams]] names."
+            )
+        self._ready.set_exception(ConfigError(message))
+
+    def _is_silent(self, server: Server) -> bool:
         """Whether nothing came for a while from a server that is at work, and others could take over."""
         if not server.exchanges or not any(other.is_in for other in self.servers if other is not server):
             return False
-        heard_s = max(server.alive_s, *(exchange.heard_s for exchange in server.exchanges))
-        return now - heard_s > self._slow_s / 4
+        heard_at = max(server.alive_at, *(exchange.heard_at for exchange in server.exchanges))
+        return time.monotonic() - heard_at > self._settings.health_timeout_s / 4
 
-    async def _ask_back(self, server: Server) -> None:
+    async def _check_alive(self, server: Server) -> None:
+        """Eject a server that does not even say what it serves."""
         try:
-            await self._revive(server)
-        except Failure as failure:
-            server.wait_longer()
-            if failure.kind == "dead":
-                server.take_back()
-            log.info("upstream_not_ready", upstream=server.name, why=failure.kind, **_MEANING.get(failure.kind, {}))
-        except Exception:  # whatever it says, it is not asked without a pause
-            server.wait_longer()
-            log.exception("upstream_not_understood", upstream=server.name)
+            async with asyncio.timeout(self._settings.health_timeout_s / 2):
+                with await server.send("GET", "/v1/models") as response:
+                    await response.body()
+        except (ConnectError, ReadError, TimeoutError) as error:
+            server.eject("timeout" if isinstance(error, TimeoutError) else "connect_error")
+            server.abandon_waiting()
         else:
-            server.look_s = time.monotonic() + _LIST_EVERY_S
-            server.put_in()
-
-    async def _look_again(self, server: Server) -> None:
-        try:
-            await self._look(server)
-        except Failure as failure:
-            log.info("upstream_not_looked_at", upstream=server.name, why=failure.kind)
-        except Exception:  # whatever it says, it is not asked without a pause
-            log.exception("upstream_not_understood", upstream=server.name)
-        server.look_s = time.monotonic() + _LIST_EVERY_S
-
-    async def _ask_alive(self, server: Server) -> None:
-        """Put out a server that does not even say what it serves."""
-        try:
-            async with asyncio.timeout(self._slow_s / 2), server.client.send("GET", _NAME) as reply:
-                await reply.body()
-        except (Unreachable, Broken):
-            server.put_out("dead")
-            server.take_back()
-        except TimeoutError:
-            server.put_out("slow")
-            server.take_back()
-        else:
-            server.alive_s = time.monotonic()
+            server.alive_at = time.monotonic()
 
 
 def _nearest(servers: Sequence[Server], request: GenerateRequest) -> Server:
-    """The same picture, or the same beginning, goes to the same server as long as it is not busier than others.
+    """The same image, or the same beginning, goes to the same server as long as it is not busier than others.
 
     Rendezvous hashing: when a server comes or goes, only its own requests change places.
     """
-    like = _likeness(request)
-    return max(servers, key=lambda server: blake2b(like + server.name.encode(), digest_size=8).digest())
+    key = _affinity(request)
+    return max(servers, key=lambda server: blake2b(key + server.name.encode(), digest_size=8).digest())
 
 
-def _likeness(request: GenerateRequest) -> bytes:
+def _affinity(request: GenerateRequest) -> bytes:
     if request.files:
         return "".join(file.sha256 for file in request.files).encode()
     for message in request.messages:

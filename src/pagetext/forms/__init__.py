@@ -1,0 +1,1 @@
+"""Check boxes and switches beside the texts of a page. Pixels and quadrilaterals; knows no text."""

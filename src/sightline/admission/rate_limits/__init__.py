@@ -1,0 +1,1 @@
+"""Requests and tokens a minute: the policy (`limiter`) and where it counts (`memory`, `redis`), by GCRA."""

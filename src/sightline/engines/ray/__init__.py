@@ -1,0 +1,1 @@
+"""Engines in the replicas of a Ray Serve deployment."""

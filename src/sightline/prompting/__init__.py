@@ -1,0 +1,1 @@
+"""What is added to a prompt: the text of a page, and a question said again behind its images."""

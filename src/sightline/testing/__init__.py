@@ -1,0 +1,1 @@
+"""For tests, measurements and the demonstration: a service of one's own for a while, an engine that is scripted."""
