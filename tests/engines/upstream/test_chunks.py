@@ -15,7 +15,7 @@ MIXED = (
     b': hello\n\ndata: %b\n\nevent: x\ndata: {"choices":\ndata: [{"delta":{"content":"2"}}]}\n\nid: 7\r\n\r\n'
     b"data:%b\r\n\r\ndata: [DONE]\n\n"
 )
-DEFAULT_MODELS = b"data: %b\n\ndata: %b\n\ndata: %b\n\ndata: [DONE]\n\n"
+EVENTS = b"data: %b\n\ndata: %b\n\ndata: %b\n\ndata: [DONE]\n\n"
 
 
 def chunk(text: str) -> bytes:
@@ -24,14 +24,14 @@ def chunk(text: str) -> bytes:
 
 STREAMS = {
     "mixed": (MIXED % (chunk("1"), chunk("3")), ["1", "2", "3"]),
-    "usual": (DEFAULT_MODELS % (chunk("1"), chunk("2"), chunk("3")), ["1", "2", "3"]),
-    "going on": ((DEFAULT_MODELS % (chunk("1"), chunk("[DONE]"), chunk("2"))) * 2, ["1", "[DONE]", "2"] * 2),
+    "usual": (EVENTS % (chunk("1"), chunk("2"), chunk("3")), ["1", "2", "3"]),
+    "going on": ((EVENTS % (chunk("1"), chunk("[DONE]"), chunk("2"))) * 2, ["1", "[DONE]", "2"] * 2),
     "comments between": (
         b"data: %b\n\n: ping\n\ndata: %b\n\n: ping\n\n: ping\n\ndata:\n\n" % (chunk("1"), chunk("2")),
         ["1", "2"],
     ),
     "text like events": (
-        DEFAULT_MODELS % (chunk("\n\ndata: "), chunk("data: [DONE]"), chunk("\r\n")),
+        EVENTS % (chunk("\n\ndata: "), chunk("data: [DONE]"), chunk("\r\n")),
         ["\n\ndata: ", "data: [DONE]", "\r\n"],
     ),
 }
