@@ -37,7 +37,7 @@ from sightline.testing.live_server import LiveServer
 ANSWER_S = 15.0
 CAPACITY_S, OVERLOAD_S = 6.0, 12.0
 TIMES = 10.0
-DEFAULT_MAX_RUNNING, WAITING, STEP_S = 8, 32, 0.2
+MAX_RUNNING, WAITING, STEP_S = 8, 32, 0.2
 PROMISED_REFUSAL_MS = 50.0
 PROMISED_SHARE = 0.9
 LIGHT = {"half a share": 0.5, "another half": 0.5, "two shares": 2.0, "another two": 2.0}
@@ -47,7 +47,7 @@ SETTINGS = f"""
 kind = "scripted"
 options = {{step_s = {STEP_S}, answer = "yes"}}
 [limits]
-max_running = {DEFAULT_MAX_RUNNING}
+max_running = {MAX_RUNNING}
 max_queued = {WAITING}
 """
 PICTURE = Path(__file__).parents[1] / "examples" / "images" / "photo.png"
@@ -80,7 +80,7 @@ def _keys(service: LiveServer) -> dict[str, str]:
 def _measure(
     console: Console, service: LiveServer, secrets: Mapping[str, str], name: str, body: str, keep_alive: bool
 ) -> bool:
-    busy = Plan(body, CAPACITY_S, keep_alive, {service.api_key: 1.0}, clients=DEFAULT_MAX_RUNNING * 2)
+    busy = Plan(body, CAPACITY_S, keep_alive, {service.api_key: 1.0}, clients=MAX_RUNNING * 2)
     alone = _flood(service, busy)[service.api_key]
     capacity = alone.done / CAPACITY_S
     rates = {key: share * capacity / len(secrets) for key, share in LIGHT.items()}

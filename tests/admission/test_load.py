@@ -16,8 +16,8 @@ from support.permits import admitted
 from support.virtual_time import VirtualLoop, run_virtually
 
 SERVICE_S = 0.5
-DEFAULT_MAX_RUNNING, WAITING = 8, 24
-CAPACITY = DEFAULT_MAX_RUNNING / SERVICE_S
+MAX_RUNNING, WAITING = 8, 24
+CAPACITY = MAX_RUNNING / SERVICE_S
 LENGTH_S = 30.0
 
 
@@ -46,7 +46,7 @@ async def simulate(rates: dict[str, float]) -> Seen:
     """Send at these rates, by key, to a fake engine that takes about `SERVICE_S` for a request."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    admission, seen, rng = Admission(DEFAULT_MAX_RUNNING, WAITING, clock=loop.time), Seen(), random.Random(7)
+    admission, seen, rng = Admission(MAX_RUNNING, WAITING, clock=loop.time), Seen(), random.Random(7)
 
     async def request(key: str) -> None:
         turns, began = loop.turns, loop.time()
@@ -92,7 +92,7 @@ def test_ten_times_the_capacity_leaves_the_throughput_and_refuses_at_once() -> N
 
     assert seen.done.total() >= 0.9 * CAPACITY * LENGTH_S
     assert set(seen.refusals) == {(0, 0.0)}  # not even a turn of the loop
-    assert max(seen.latencies_s) <= (WAITING / DEFAULT_MAX_RUNNING + 1) * SERVICE_S * 1.5
+    assert max(seen.latencies_s) <= (WAITING / MAX_RUNNING + 1) * SERVICE_S * 1.5
     honest_s = (WAITING + 1) / CAPACITY
     assert all(1 <= seconds <= honest_s * 1.5 + 1 for seconds in seen.retry_after_s)
 

@@ -74,7 +74,7 @@ class Cluster:
         from ray.serve.context import _get_global_client
 
         found = _get_global_client().get_serve_details()["applications"][APP]["deployments"][deployment]["replicas"]
-        return {one["replica_id"]: one["pid"] for one in found if one["state"] == "DEFAULT_MAX_RUNNING"}
+        return {one["replica_id"]: one["pid"] for one in found if one["state"] == "RUNNING"}
 
     def wait_for(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> float:
         """Wait for something; returns how long it took."""

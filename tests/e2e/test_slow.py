@@ -132,7 +132,10 @@ def test_byte_of_a_body_now_and_then_does_not_help(service: Running, key: str, s
 def test_connection_answered_before_its_body_was_whole_is_idle_then(service: Running) -> None:
     with RawClient(service.url) as client:
         client.send(head("sk-sl-no", "content-length: 5"))
-        assert b" 401 " in client.socket.recv(1000)
+        answer = b""
+        while not answer.endswith(b"}}"):
+            answer += client.socket.recv(1000)
+        assert b" 401 " in answer
         client.send(b"hello")
         received, took_s = client.until_closed()
 

@@ -6,8 +6,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sightline.store import group_commit
 from sightline.store.database import Database
 from support.ledgers import Process
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy with other things refuses nobody."""
+    monkeypatch.setattr(group_commit, "WAIT_S", 1000.0)
+    monkeypatch.setattr(group_commit, "RETRY_WITHIN_S", 1000.0)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from support.ledgers import DONE, FAILED, entry, keeping
 
 pytestmark = pytest.mark.anyio
 LIMIT = SpendingLimit(10_000, "month")
-COMPLETED, DEFAULT_MAX_RUNNING = f"row_{1:028x}", f"row_{2:028x}"
+COMPLETED, RUNNING = f"row_{1:028x}", f"row_{2:028x}"
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def running(any_database: Database) -> AsyncIterator[Ledger]:
         ledger.clear()
         completed = entry(id=COMPLETED, limit=LIMIT, idempotency_key=IdempotencyKey("kept", b"x" * 32))
         unlimited, failed, cancelled = entry(), entry(limit=LIMIT), entry(key_id="key_2")
-        for one in (completed, unlimited, failed, cancelled, entry(id=DEFAULT_MAX_RUNNING, limit=LIMIT)):
+        for one in (completed, unlimited, failed, cancelled, entry(id=RUNNING, limit=LIMIT)):
             await ledger.reserve(one)
         await ledger.settle(completed, replace(DONE, answer=b"{}", media_type="application/json"))
         await ledger.settle(unlimited, DONE)
@@ -116,7 +116,7 @@ DAMAGES = {
     ),
     "dead": (
         "UPDATE ledger SET server = {gone} WHERE outcome = 'reserved'",
-        f"Row {DEFAULT_MAX_RUNNING} is reserved by a process that is gone",
+        f"Row {RUNNING} is reserved by a process that is gone",
     ),
     "changed": ("UPDATE ledger SET model = 'b/model' WHERE id = '{row}'", "A row that has ended can be changed"),
     "deleted": ("DELETE FROM ledger WHERE key_id = 'key_2'", "A row that has ended can be deleted"),

@@ -328,20 +328,6 @@ async def test_one_fault_is_got_over_a_lasting_one_is_a_503(process: Process) ->
     assert [(row.id, row.outcome) for row in process.rows()] == [(one.id, "completed")]
 
 
-async def test_a_slow_disk_refuses_who_waits_behind_it(process: Process) -> None:
-    failpoints.arm("store.write=slow:1.6")
-    first = process.ledger.reserve(entry())
-    await asyncio.sleep(0.1)
-    behind = entry()
-
-    with pytest.raises(StoreUnavailable):
-        await process.ledger.reserve(behind)
-
-    failpoints.arm("")
-    await first
-    assert behind.id not in [row.id for row in process.rows()]
-
-
 async def test_a_commit_that_went_through_and_seemed_lost_is_not_done_twice(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 import pytest
 
 from sightline.metering.report_format import as_csv, line_body, line_columns, parse_time, total_body, total_columns
-from sightline.metering.reports import Line, Total
+from sightline.metering.reports import RequestRecord, Total
 
 TOTAL = Total("2026-11-21", "key_1", "Ada", "a/model", 3, 1, 36, 15, 24, 510)
-LINE = Line(
+LINE = RequestRecord(
     *("row_1", "req_1", datetime(2026, 11, 21, tzinfo=UTC), datetime(2026, 11, 21, 0, 0, 1, tzinfo=UTC)),
     *("key_1", "Ada", "a/model", "completed", 200, None, 12, 5, 8, 1, 170, [{"sha256": "ab", "width": 3}], None),
 )

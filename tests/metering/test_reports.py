@@ -17,8 +17,8 @@ from sightline.metering.ledger import Outcome
 from sightline.metering.prices import Cost
 from sightline.metering.reports import (
     Group,
-    Line,
     Page,
+    RequestRecord,
     Selection,
     Total,
     _chosen,
@@ -40,7 +40,7 @@ def total(database: Database, by: tuple[Group, ...], selection: Selection = ALL,
     return database.read(lambda connection: totals(connection, by, selection, **page))
 
 
-def lines(database: Database, selection: Selection = ALL, **page: Any) -> Page[Line]:
+def lines(database: Database, selection: Selection = ALL, **page: Any) -> Page[RequestRecord]:
     return database.read(lambda connection: requests(connection, selection, **page))
 
 
@@ -130,7 +130,7 @@ async def test_a_line_has_the_whole_row(any_database: Database) -> None:
 
     [line] = lines(any_database).rows
 
-    assert line == Line(
+    assert line == RequestRecord(
         id=one.id,
         request_id=one.request_id,
         created_at=NOON,

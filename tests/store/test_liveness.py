@@ -1,4 +1,4 @@
-"""Liveness: a server that lives is never judged dead, whatever becomes of its connection; a dead one is seen."""
+"""Liveness: a server that lives is never judged dead, whatever becomes of its connection."""
 
 from __future__ import annotations
 
@@ -272,11 +272,11 @@ def looks(
 def cut(database: Database) -> None:
     """End all connections but one, as Postgres does when it is started again; returns when their locks are gone."""
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+    held = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = ANY(:pids)")
 
     def end(connection: Connection) -> None:
-        connection.execute(text(f"SELECT pg_terminate_backend(pid) {others}")).all()
-        while connection.execute(text(held)).scalar():
+        ended = connection.execute(text(f"SELECT pid, pg_terminate_backend(pid) {others}")).all()
+        while connection.execute(held, {"pids": [row.pid for row in ended]}).scalar():
             pass
 
     database.read(end)

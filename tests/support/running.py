@@ -81,5 +81,6 @@ class Running:
             with self._changed:
                 self.lines.append(line)
                 self._changed.notify_all()
+        self.process.wait()  # so that who waits for a line sees that none comes any more
         with self._changed:
             self._changed.notify_all()

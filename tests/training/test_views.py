@@ -7,7 +7,7 @@ from PIL import Image
 from views import CROPS, WHOLE, Box, crop_boxes, see, spell_views
 
 from sightline.core import ImageEncoding, PanAndScan
-from sightline.engines.genai.template import Gemma3, Place
+from sightline.engines.genai.template import Gemma3, ImageSlot
 from sightline.images.tokens import views
 
 ENCODING = ImageEncoding("square", 448, 256, PanAndScan())
@@ -24,7 +24,7 @@ def test_closer_views_are_the_servers() -> None:
 
 
 def test_views_stand_in_the_prompt_as_the_server_writes_them() -> None:
-    pieces = Gemma3().views([Place(0), Place(1), Place(2)])
+    pieces = Gemma3().views([ImageSlot(0), ImageSlot(1), ImageSlot(2)])
 
     written = "".join(piece if isinstance(piece, str) else f"[{piece.index}]" for piece in pieces)  # type: ignore[union-attr]
 

@@ -10,7 +10,7 @@ import pytest
 
 from sightline.core import KeyLimits, NewKey, SpendingLimit
 from sightline.errors import InvalidRequest
-from sightline.wire.admin import Page, new_key, parse_new_key, parse_page
+from sightline.wire.admin import PageQuery, new_key, parse_new_key, parse_page
 
 AFTER = "key_" + "0a" * 14
 
@@ -117,12 +117,12 @@ def test_what_is_no_object_says_so(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("query", "page"),
     [
-        ([], Page(None, 20)),
-        ([("limit", "1")], Page(None, 1)),
-        ([("limit", "100"), ("after", AFTER)], Page(AFTER, 100)),
+        ([], PageQuery(None, 20)),
+        ([("limit", "1")], PageQuery(None, 1)),
+        ([("limit", "100"), ("after", AFTER)], PageQuery(AFTER, 100)),
     ],
 )
-def test_page_is_read_from_the_query(query: list[tuple[str, str]], page: Page) -> None:
+def test_page_is_read_from_the_query(query: list[tuple[str, str]], page: PageQuery) -> None:
     assert parse_page(query) == page
 
 

@@ -25,7 +25,7 @@ class Runtime:
     limits: RateLimits
     pipeline: Pipeline
     database: Database
-    pictures: ImageMetadataCache = field(default_factory=ImageMetadataCache)
+    image_metadata: ImageMetadataCache = field(default_factory=ImageMetadataCache)
 
 
 def runtime_of(request: Request) -> Runtime:

@@ -28,7 +28,17 @@ from sightline.metering.report_format import (
     total_body,
     total_columns,
 )
-from sightline.metering.reports import Group, Line, Selection, Total, every, key_ids, models_beside, requests, totals
+from sightline.metering.reports import (
+    Group,
+    RequestRecord,
+    Selection,
+    Total,
+    every,
+    key_ids,
+    models_beside,
+    requests,
+    totals,
+)
 from sightline.store.database import Database
 
 Format = Literal["table", "json", "csv", "jsonl"]
@@ -122,7 +132,7 @@ def _print_totals(rows: Iterator[Total], by: Sequence[Group], form: Format) -> N
         _print_text((total_body(row, by) for row in rows), total_columns(by), form)
 
 
-def _print_lines(lines: Iterator[Line], form: Format) -> None:
+def _print_lines(lines: Iterator[RequestRecord], form: Format) -> None:
     if form != "table":
         _print_text((line_body(line) for line in lines), line_columns(), form)
         return
@@ -194,11 +204,11 @@ def _figures(row: Total) -> list[str]:
     return [*(f"{count:,}" for count in counts), dollars(row.nanos)]
 
 
-def _key(row: Total | Line) -> str | None:
+def _key(row: Total | RequestRecord) -> str | None:
     return row.key_name or row.key_id
 
 
-def _lines_table(lines: list[Line]) -> Table:
+def _lines_table(lines: list[RequestRecord]) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in ("time", "key", "model", "status"):
         table.add_column(name, overflow="fold", no_wrap=name == "time", min_width=10)

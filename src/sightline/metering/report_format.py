@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sightline.metering.prices import dollars
-from sightline.metering.reports import Group, Line, Total
+from sightline.metering.reports import Group, RequestRecord, Total
 
 CURRENCY = "USD"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -39,7 +39,7 @@ def total_body(total: Total, by: Sequence[Group]) -> dict[str, Any]:
     }
 
 
-def line_body(line: Line) -> dict[str, Any]:
+def line_body(line: RequestRecord) -> dict[str, Any]:
     """One request."""
     return {
         "object": "usage.request",
@@ -84,7 +84,7 @@ def total_columns(by: Sequence[Group]) -> list[str]:
 
 def line_columns() -> list[str]:
     """The columns of single requests."""
-    nothing = Line("", "", _FIRST, _FIRST, "", None, "", "", 0, None, 0, 0, 0, 0, 0, [], None)
+    nothing = RequestRecord("", "", _FIRST, _FIRST, "", None, "", "", 0, None, 0, 0, 0, 0, 0, [], None)
     return [name for name in line_body(nothing) if name != "object"]
 
 

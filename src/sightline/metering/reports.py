@@ -64,7 +64,7 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RequestRecord:
     """One request that has ended."""
 
     id: str
@@ -156,14 +156,16 @@ def totals(
     return Page([_total(row, names) for row in rows[:limit]], _encode(last) if last else None)
 
 
-def requests(connection: Connection, selection: Selection, *, limit: int = MOST_ROWS, after: str = "") -> Page[Line]:
+def requests(
+    connection: Connection, selection: Selection, *, limit: int = MOST_ROWS, after: str = ""
+) -> Page[RequestRecord]:
     """List single requests, the newest first; `after` is the id of the last row of the page before."""
     set_statement_timeout(connection, _TIMEOUT_S)
     query = select(*_LINE).outerjoin(api_keys, api_keys.c.id == ledger.c.key_id).where(*_chosen(selection))
     if after:
         query = query.where(ledger.c.id < after)
     found = connection.execute(query.order_by(ledger.c.id.desc()).limit(limit + 1))
-    rows = [Line(*row) for row in found]
+    rows = [RequestRecord(*row) for row in found]
     return Page(rows[:limit], rows[limit - 1].id if len(rows) > limit else None)
 
 

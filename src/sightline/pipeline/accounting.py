@@ -65,7 +65,7 @@ class Accounting:
     def open(self, request: ChatRequest, model: ModelInfo, context: RequestContext) -> RequestAccounting:
         """Return the account of a request; it begins when it is entered."""
         expected = estimate(request, model, assumed_tokens=self._assumed_tokens)
-        booking = None
+        reservation = None
         if self._ledger is not None:
             entry = Entry(
                 id=new_id("row_"),
@@ -78,9 +78,9 @@ class Accounting:
                 limit=context.key.spending,
                 idempotency_key=context.idempotency_key,
             )
-            booking = Reservation(self._ledger, entry, streams=request.stream)
+            reservation = Reservation(self._ledger, entry, streams=request.stream)
         trace = traces.begin(request, model.id, context.request_id, context.traceparent)
-        return RequestAccounting(context, model, expected.total_tokens, booking, self.prices, self._limits, trace)
+        return RequestAccounting(context, model, expected.total_tokens, reservation, self.prices, self._limits, trace)
 
 
 class RequestAccounting:
@@ -91,7 +91,7 @@ class RequestAccounting:
         context: RequestContext,
         model: ModelInfo,
         reserved_tokens: int,
-        booking: Reservation | None,
+        reservation: Reservation | None,
         prices: Prices,
         limits: RateLimits,
         trace: traces.Trace | None,
@@ -99,7 +99,7 @@ class RequestAccounting:
         self._context = context
         self._model = model
         self._reserved_tokens = reserved_tokens
-        self._booking = booking
+        self._reservation = reservation
         self._prices = prices
         self._limits = limits
         self._trace = trace
@@ -126,9 +126,9 @@ class RequestAccounting:
                 self._context.on_token_limit(error.limit_status)
             self._end_trace(Usage(0, 0), error)
             raise
-        if self._booking is not None:
+        if self._reservation is not None:
             try:
-                await self._booking.begin()
+                await self._reservation.begin()
             except BaseException as error:
                 await self._end(error)
                 raise
@@ -161,13 +161,13 @@ class RequestAccounting:
 
         Raises: as entering.
         """
-        if self._booking is not None:
-            await self._booking.confirm()
+        if self._reservation is not None:
+            await self._reservation.confirm()
 
     @property
     def is_confirmed(self) -> bool:
         """Whether `confirm` has nothing to wait for: asked of every piece, so without waiting for an answer."""
-        return self._booking is None or self._booking.is_confirmed
+        return self._reservation is None or self._reservation.is_confirmed
 
     def result(self, waited_s: float, image_s: float) -> tuple[Usage, Cost, Timings]:
         """What has been used, what it costs, where the time went: in line, on its images, in the engine."""
@@ -181,7 +181,7 @@ class RequestAccounting:
         Raises:
             StoreUnavailable: it could not be written down, so it must not go out.
         """
-        if self._booking is not None:
+        if self._reservation is not None:
             ending = Outcome(
                 "completed",
                 200,
@@ -192,7 +192,7 @@ class RequestAccounting:
                 answer=None if answer is None else answer.body,
                 media_type=None if answer is None else answer.media_type,
             )
-            await self._booking.complete(ending)
+            await self._reservation.complete(ending)
         self._is_complete = True
         metrics.answered(self._model.id, usage, cost.total_nanos)
         self._end_trace(usage)
@@ -217,13 +217,13 @@ class RequestAccounting:
             usage = self._meter.usage()
             cost = self._prices.cost(self._model.id, usage)
             metrics.answered(self._model.id, usage, cost.total_nanos)
-            if self._booking is not None:
-                self._booking.cancel(usage, cost, _digests(self._receipts))
+            if self._reservation is not None:
+                self._reservation.cancel(usage, cost, _digests(self._receipts))
         else:
             if is_cut:  # by a stop, or by what reads the answer, which failed
                 error = _STOPPED if is_cancelled else ServiceError("internal error")
-            if self._booking is not None:
-                self._booking.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
+            if self._reservation is not None:
+                self._reservation.fail(error if isinstance(error, ServiceError) else ServiceError("internal error"))
         self._end_trace(usage, error)
         await self._settle_tokens(usage.total_tokens)
 

@@ -1,4 +1,4 @@
-"""What callers send to manage keys: bytes, a query or flags become a `NewKey` or a `Page`, or one error.
+"""What callers send to manage keys: bytes, a query or flags become a `NewKey` or a `PageQuery`, or one error.
 
 As strict as `protocol`: wrong types are refused, never converted; unknown names are refused, never dropped. Money is
 a decimal string of US dollars, time is unix seconds; `null` means absent.
@@ -74,7 +74,7 @@ class _PageQuery(_Wire):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageQuery:
     """Which part of a list: up to `limit` entries after the one with the id `after`."""
 
     after: str | None
@@ -122,7 +122,7 @@ def new_key(raw: dict[str, Any]) -> NewKey:
     )
 
 
-def parse_page(query: Iterable[tuple[str, str]]) -> Page:
+def parse_page(query: Iterable[tuple[str, str]]) -> PageQuery:
     """Read `after` and `limit` from a query.
 
     Raises:
@@ -136,7 +136,7 @@ def parse_page(query: Iterable[tuple[str, str]]) -> Page:
     wire = _check(_PageQuery, raw, problems)
     if wire is None:
         raise InvalidRequest.of(problems)
-    return Page(wire.after, wire.limit)
+    return PageQuery(wire.after, wire.limit)
 
 
 def _check(kind: type[T], raw: dict[str, Any], problems: list[Problem]) -> T | None:

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from sightline.core import ToolCall
-from sightline.engines.upstream.chunks import Content, EventStream, ToolCalls, decoder, logprobs_of
+from sightline.engines.upstream.chunks import Content, EventParser, ToolCalls, decoder, logprobs_of
 
 MIXED = (
     b': hello\n\ndata: %b\n\nevent: x\ndata: {"choices":\ndata: [{"delta":{"content":"2"}}]}\n\nid: 7\r\n\r\n'
     b"data:%b\r\n\r\ndata: [DONE]\n\n"
 )
-DEFAULT_MODELS = b"data: %b\n\ndata: %b\n\ndata: %b\n\ndata: [DONE]\n\n"
+EVENTS = b"data: %b\n\ndata: %b\n\ndata: %b\n\ndata: [DONE]\n\n"
 
 
 def chunk(text: str) -> bytes:
@@ -24,14 +24,14 @@ def chunk(text: str) -> bytes:
 
 STREAMS = {
     "mixed": (MIXED % (chunk("1"), chunk("3")), ["1", "2", "3"]),
-    "usual": (DEFAULT_MODELS % (chunk("1"), chunk("2"), chunk("3")), ["1", "2", "3"]),
-    "going on": ((DEFAULT_MODELS % (chunk("1"), chunk("[DONE]"), chunk("2"))) * 2, ["1", "[DONE]", "2"] * 2),
+    "usual": (EVENTS % (chunk("1"), chunk("2"), chunk("3")), ["1", "2", "3"]),
+    "going on": ((EVENTS % (chunk("1"), chunk("[DONE]"), chunk("2"))) * 2, ["1", "[DONE]", "2"] * 2),
     "comments between": (
         b"data: %b\n\n: ping\n\ndata: %b\n\n: ping\n\n: ping\n\ndata:\n\n" % (chunk("1"), chunk("2")),
         ["1", "2"],
     ),
     "text like events": (
-        DEFAULT_MODELS % (chunk("\n\ndata: "), chunk("data: [DONE]"), chunk("\r\n")),
+        EVENTS % (chunk("\n\ndata: "), chunk("data: [DONE]"), chunk("\r\n")),
         ["\n\ndata: ", "data: [DONE]", "\r\n"],
     ),
 }
@@ -40,7 +40,7 @@ STREAMS = {
 @pytest.mark.parametrize("kind", STREAMS)
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 13, 150, 10_000])
 def test_chunks_are_the_same_in_pieces_of_any_size(kind: str, size: int) -> None:
-    stream = EventStream()
+    stream = EventParser()
     data, texts = STREAMS[kind]
 
     answers = [answer for at in range(0, len(data), size) for answer in stream.feed(data[at : at + size])]
@@ -49,7 +49,7 @@ def test_chunks_are_the_same_in_pieces_of_any_size(kind: str, size: int) -> None
 
 
 def test_comment_behind_the_last_chunk_of_a_read_is_dropped() -> None:
-    (answer,) = EventStream().feed(b"data: " + chunk("1") + b"\n\n: ping\n\n")
+    (answer,) = EventParser().feed(b"data: " + chunk("1") + b"\n\n: ping\n\n")
 
     assert answer.choices[0].delta.content == "1"
 
@@ -63,11 +63,11 @@ def test_comment_behind_the_last_chunk_of_a_read_is_dropped() -> None:
 )
 def test_what_is_no_chunk_is_refused(event: bytes) -> None:
     with pytest.raises(ValueError, match=r"JSON|Expected|no chunk"):
-        EventStream().feed(b"data: {}\n\n" + event + b"\n\ndata: {}\n\ndata: [DONE]\n\n")
+        EventParser().feed(b"data: {}\n\n" + event + b"\n\ndata: {}\n\ndata: [DONE]\n\n")
 
 
 def test_event_without_end_is_refused() -> None:
-    stream = EventStream()
+    stream = EventParser()
 
     stream.feed(b"x" * 4_000_000)
 

@@ -29,13 +29,13 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ImageSlot:
     """The place of view `index`, counted over all images of the request."""
 
     index: int
 
 
-Piece = Control | Place | str
+Piece = Control | ImageSlot | str
 """A piece of a prompt; a string is text, of the template or the sender, in which nothing is special."""
 
 
@@ -51,7 +51,7 @@ class Family(Protocol):
         """Return the prompt up to where the model is to answer, without the token that begins every prompt."""
         ...
 
-    def views(self, places: Sequence[Place]) -> list[Piece]:
+    def views(self, places: Sequence[ImageSlot]) -> list[Piece]:
         """Return how the views of one image stand in the prompt: the whole first, then its closer views."""
         ...
 
@@ -82,7 +82,7 @@ class Gemma3:
             pieces += [Control("<end_of_turn>"), "\n"]
         return [*pieces, Control("<start_of_turn>"), "model\n"]
 
-    def views(self, places: Sequence[Place]) -> list[Piece]:
+    def views(self, places: Sequence[ImageSlot]) -> list[Piece]:
         """Return the whole picture, and where there are crops a sentence about them around it."""
         whole, *crops = places
         if not crops:
@@ -149,12 +149,12 @@ class PromptWriter:
         for piece in conversation:
             if isinstance(piece, ImagePart):
                 numbers = range(starts[piece.index], starts[piece.index + 1])
-                pieces += self._family.views([Place(number) for number in numbers])
+                pieces += self._family.views([ImageSlot(number) for number in numbers])
             else:
                 pieces.append(piece)
         expanded: list[Piece] = []
         for piece in pieces:
-            expanded += self._image if isinstance(piece, Place) else [piece]
+            expanded += self._image if isinstance(piece, ImageSlot) else [piece]
         return Prompt(
             tagged=self._spell(pieces),
             expanded=self._spell(expanded),
@@ -174,5 +174,5 @@ class PromptWriter:
         return "".join([*spelled, self._neutralise(text)])
 
 
-def _spelling(piece: Control | Place) -> str:
+def _spelling(piece: Control | ImageSlot) -> str:
     return piece.spelling if isinstance(piece, Control) else f"<ov_genai_image_{piece.index}>"

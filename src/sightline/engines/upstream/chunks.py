@@ -151,7 +151,7 @@ def _top(token: TopToken) -> TokenLogprob:
     return TokenLogprob(token.token, token.logprob, token.bytes)
 
 
-class EventStream:
+class EventParser:
     """Reads a stream of chunks as it arrives, what came at once in one go; comments and other fields are dropped."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import get_args
 from msgspec.structs import replace
 
 from sightline.core import Delta, EngineTimings, FinishReason, ToolCall, Usage
-from sightline.engines.upstream.chunks import Choice, EventStream, ToolCalls, UsageBody, decoder, logprobs_of
+from sightline.engines.upstream.chunks import Choice, EventParser, ToolCalls, UsageBody, decoder, logprobs_of
 from sightline.engines.upstream.failures import Failure
 from sightline.engines.upstream.usage_bounds import ImagesLost, UsageBounds
 
@@ -24,7 +24,7 @@ class DeltaReader:
         self._sent_at = self._first_at = sent_at
         self._text_pieces = self._call_pieces = 0
         self._calls = ToolCalls()
-        self._events = EventStream()
+        self._events = EventParser()
         self._last: Choice | None = None
         self._usage: UsageBody | None = None
         self._has_begun = False
