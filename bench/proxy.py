@@ -30,12 +30,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psutil
-from bench.front import body_of, jpeg
-from bench.standin import CHUNKS, MODEL, PACED
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.front import body_of, jpeg
+from bench.standin import CHUNKS, MODEL, PACED
 from sightline.auth.keys import Keys
 from sightline.core import KeyLimits, NewKey
 from sightline.store.database import Database

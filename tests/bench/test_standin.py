@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from bench.standin import CHUNKS, MODEL, PACED, StandIn
 from msgspec.structs import replace
 
+from bench.standin import CHUNKS, MODEL, PACED, StandIn
 from sightline.engines.upstream.engine import UpstreamEngine
 from sightline.settings import UpstreamModel, UpstreamSettings
 from support.engines import answer, request, said

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.pages import Page, make_pages
 
+from bench.pages import Page, make_pages
 from pagetext import Reader, WeightsError
 from pagetext.networks import Networks
 from pagetext.ocr import Row, RowText

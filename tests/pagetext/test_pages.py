@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench.pages import Page, edits
 from PIL import Image, ImageDraw, ImageFont
 
+from bench.pages import Page, edits
 from pagetext import Reader
 from pagetext.types import Pixels
 from support.mixed_pages import make_mixed

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench.pages import Page, edits, make_pages
 from PIL import Image, ImageDraw, ImageFont
 
+from bench.pages import Page, edits, make_pages
 from pagetext import Reader, WeightsError
 from pagetext.networks import Networks
 from pagetext.types import Pixels

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from bench.pages import FACES, WORDS, Page, Style, load_font, wear, wrap
 from PIL import Image, ImageDraw
+
+from bench.pages import FACES, WORDS, Page, Style, load_font, wear, wrap
 
 INK_ON_DARK = {"ink": (226, 230, 236), "paper": (24, 28, 38)}
 _FIRST = ("Anna", "Bruno", "Clara", "David", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kira", "Liam")
