@@ -17,6 +17,7 @@ from openvino import Tensor
 from tests.engines.genai.conftest import FOLDER, Bench, collect, text_of
 
 from sightline.core import Delta, ResponseFormat, SamplingParams, TextPart
+from sightline.engines.catalogue import check
 from sightline.engines.genai import GenAIEngine, Limits, create
 from sightline.engines.genai.loading import Loaded, load
 from sightline.engines.genai.model import read_model
@@ -29,6 +30,7 @@ from sightline.errors import (
     InvalidRequest,
     UnsupportedParameter,
 )
+from support.requests import chat
 
 pytestmark = pytest.mark.engine
 
@@ -124,8 +126,10 @@ def test_logprobs_name_every_token_of_the_text(bench: Bench) -> None:
 
 
 def test_alternatives_to_a_token_are_refused_by_name(bench: Bench) -> None:
+    request = chat("What is this?", model=bench.info.id, logprobs=True, top_logprobs=3)
+
     with pytest.raises(UnsupportedParameter) as caught:
-        bench.answer(bench.request(logprobs=True, top_logprobs=3))
+        check(request, bench.info)
 
     assert caught.value.param == "top_logprobs"
 
@@ -317,7 +321,7 @@ def test_no_text_becomes_a_control_token_or_an_image(bench: Bench, text: str) ->
 def test_the_pipeline_counts_as_we_do(bench: Bench, second: Loaded, text: str) -> None:
     request = bench.request(text, images=2)
     prompt = second.writer.write(request.messages, [1, 1])
-    config = generation_config(SamplingParams(), max_tokens=1, eos_ids=frozenset({1}), form=None)
+    config = generation_config(SamplingParams(), max_tokens=1, eos_ids=frozenset({1}))
     images = [Tensor(picture[np.newaxis]) for picture in second.vision.encode([image[0] for image in request.images])]
 
     handle = second.pipeline.add_request(0, prompt.tagged, images, config)

@@ -51,6 +51,7 @@ class Loaded:
     No token stands for more than `longest_bytes` of a text.
     """
 
+    model: Model
     pipeline: ContinuousBatchingPipeline
     capacity: Capacity
     vision: VisionEncoder
@@ -84,7 +85,7 @@ def load(model: Model, limits: Limits) -> Loaded:
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
     longest_bytes = max(map(len, vocabulary.pieces))
-    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary, longest_bytes)
+    return Loaded(model, pipeline, capacity, vision, writer, counter, vocabulary, longest_bytes)
 
 
 def plan(model: Model, limits: Limits) -> Capacity:
