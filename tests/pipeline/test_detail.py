@@ -16,7 +16,7 @@ from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.app import compose
 from sightline.client.models import KnownModel
 from sightline.core import Detail, GenerateRequest, ImagePart, Message, SamplingParams, TextPart, ViewPixels
-from sightline.engines.genai import GenAIEngine
+from sightline.engines.genai.engine import GenAIEngine
 from sightline.engines.genai.loading import Limits, load
 from sightline.engines.genai.model import read_model
 from sightline.engines.genai.sampling import generation_config

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sightline.core import Delta, GenerateRequest, ImagePart, Message, Part, Pixels, SamplingParams, TextPart, Usage
-from sightline.engines.genai import GenAIEngine
+from sightline.engines.genai.engine import GenAIEngine
 from support.models import BUNDLED_FOLDER
 
 FOLDER = BUNDLED_FOLDER

@@ -18,8 +18,9 @@ from tests.engines.genai.conftest import FOLDER, Bench, collect, text_of
 
 from sightline.core import Delta, ResponseFormat, SamplingParams, TextPart
 from sightline.engines.catalogue import check
-from sightline.engines.genai import GenAIEngine, Limits, create
-from sightline.engines.genai.loading import Loaded, load
+from sightline.engines.genai import create
+from sightline.engines.genai.engine import GenAIEngine
+from sightline.engines.genai.loading import Limits, Loaded, load
 from sightline.engines.genai.model import read_model
 from sightline.engines.genai.sampling import generation_config
 from sightline.errors import (
