@@ -154,15 +154,15 @@ def test_every_fault_is_named_once() -> None:
 
     assert {problem.param for problem in caught.value.details} == {PARAM}
     assert [problem.message.removeprefix("the schema's ").partition(" ")[0] for problem in caught.value.details] == [
-        "required",
-        "$defs.d",
         "$defs.g.properties",
+        "properties.e",
+        "required",
         "properties.a.pattern",
         "properties.a.format",
         "properties.b.minItems",
         "properties.b.items.type",
         "properties.c.anyOf[0].$ref",
-        "properties.e",
+        "$defs.d",
     ]
 
 
