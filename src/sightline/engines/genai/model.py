@@ -78,7 +78,7 @@ class Model:
 
     @property
     def image(self) -> ImageEncoding:
-        """How a picture becomes tokens; every family here takes pictures."""
+        """How an image becomes tokens; every family here takes images."""
         assert self.info.image is not None
         return self.info.image
 

@@ -169,9 +169,9 @@ class TranscriptionEngine:
             reader = Reader.load(threads=self._threads, precision=self._precision)
         except WeightsError as failure:
             raise ConfigError(str(failure)) from failure
-        picture = np.full((120, 480, 3), 255, np.uint8)
-        cv2.putText(picture, _WARM_UP, (30, 75), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
-        if "".join(reader.page(picture).text.split()) != "".join(_WARM_UP.split()):
+        image = np.full((120, 480, 3), 255, np.uint8)
+        cv2.putText(image, _WARM_UP, (30, 75), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
+        if "".join(reader.page(image).text.split()) != "".join(_WARM_UP.split()):
             raise ConfigError("the transcriber misreads its warm-up line; reinstall rapidocr 3.10 and openvino")
         return reader
 
