@@ -28,6 +28,12 @@ class Bench:
         self.info = info
         self.image = info.image
 
+    @property
+    def steps(self) -> int:
+        """How many steps the pipeline has begun."""
+        assert self.engine._engine_loop is not None
+        return self.engine._engine_loop.steps
+
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)
 

@@ -251,10 +251,10 @@ def long(bench: Bench) -> AsyncGenerator[Delta, None]:
 def test_leaving_in_decode_frees_the_slot_within_one_step(bench: Bench) -> None:
     async def scene() -> tuple[int, int]:
         await leave_after(long(bench), 3)
-        left_at = bench.engine.steps
+        left_at = bench.steps
         while bench.engine.load().running:
             await asyncio.sleep(0)
-        return bench.engine.steps - left_at, bench.engine.load().running
+        return bench.steps - left_at, bench.engine.load().running
 
     steps, running = bench.run(scene())
 
@@ -273,11 +273,11 @@ def test_leaving_in_the_queue_or_in_prefill_frees_the_place(bench: Bench) -> Non
             task.cancel()
         await asyncio.gather(*waiting, *others, return_exceptions=True)
         assert bench.engine.load().waiting == 0
-        before = bench.engine.steps
+        before = bench.steps
         while bench.engine.load().running:
             await asyncio.sleep(0)
         # The one under way when the last left, and the one that lets all sixteen go.
-        assert bench.engine.steps - before <= 2
+        assert bench.steps - before <= 2
         assert bench.engine.load() == (0, 0)
 
     bench.run(scene())

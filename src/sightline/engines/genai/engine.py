@@ -67,11 +67,6 @@ class GenAIEngine:
         """Return how many requests run and wait at this moment."""
         return self._engine_loop.load() if self._engine_loop is not None else Load(0, 0)
 
-    @property
-    def steps(self) -> int:
-        """How many steps the pipeline has begun."""
-        return self._engine_loop.steps if self._engine_loop is not None else 0
-
     async def count(self, request: GenerateRequest) -> Usage:
         """Count a request's prompt; see `Engine.count`."""
         return self._job(request).usage
