@@ -22,11 +22,11 @@ from sightline.core import (
     ImagePart,
     Message,
     Pixels,
-    ResponseFormat,
     SamplingParams,
     TextPart,
     documented_estimate,
 )
+from sightline.engines.catalogue import check
 from sightline.engines.pagetext import MODEL_ID, create
 from sightline.engines.pagetext.engine import TranscriptionEngine
 from sightline.errors import (
@@ -35,10 +35,11 @@ from sightline.errors import (
     EngineError,
     EngineUnavailable,
     InvalidRequest,
-    ModelNotFound,
     TooManyImages,
-    UnsupportedParameter,
 )
+from support.bodies import image
+from support.pictures import picture
+from support.requests import chat
 
 pytestmark = pytest.mark.engine
 
@@ -65,13 +66,13 @@ async def collect(deltas: AsyncGenerator[Delta, None]) -> list[Delta]:
     return [delta async for delta in deltas]
 
 
-def request(*images: Pixels, model: str = MODEL_ID, **sampling: Any) -> GenerateRequest:
+def request(*images: Pixels, **sampling: Any) -> GenerateRequest:
     parts = (*(ImagePart(at) for at in range(len(images))), TextPart("What does it say?"))
     tokens = sum(documented_estimate(image.shape[1], image.shape[0]) for image in images)
     params = SamplingParams(**sampling)
     return GenerateRequest(
         "request",
-        model,
+        MODEL_ID,
         (Message("user", parts),),
         tuple(image[np.newaxis] for image in images),
         params,
@@ -143,22 +144,23 @@ def test_sampling_changes_nothing(bench: Bench, page: Page) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampling", "param"),
+    ("param", "value"),
     [
-        ({"response_format": ResponseFormat("json_object")}, "response_format"),
-        ({"response_format": ResponseFormat("json_schema", "{}")}, "response_format"),
-        ({"logprobs": True}, "logprobs"),
-        ({"top_logprobs": 3}, "top_logprobs"),
-        ({"frequency_penalty": 0.5}, "frequency_penalty"),
-        ({"presence_penalty": -0.5}, "presence_penalty"),
+        ("response_format", {"type": "json_object"}),
+        ("logprobs", True),
+        ("top_logprobs", 3),
+        ("frequency_penalty", 0.5),
+        ("presence_penalty", -0.5),
     ],
 )
-def test_what_it_lacks_is_refused_by_name(bench: Bench, page: Page, sampling: dict[str, Any], param: str) -> None:
-    with pytest.raises(UnsupportedParameter) as refusal:
-        bench.answer(page.pixels, **sampling)
+def test_what_it_lacks_is_refused_by_name(bench: Bench, param: str, value: Any) -> None:
+    (model,) = bench.engine.models()
+    logprobs = {"logprobs": True} if param == "top_logprobs" else {}
 
-    assert refusal.value.param == param
-    assert param not in bench.engine.models()[0].supported_parameters
+    with pytest.raises(InvalidRequest) as refusal:
+        check(chat(image(picture()), **(logprobs | {param: value})), model)
+
+    assert (param, "unsupported_parameter") in [(problem.param, problem.code) for problem in refusal.value.problems]
 
 
 def test_a_request_without_a_picture_is_told_so(bench: Bench) -> None:
@@ -168,11 +170,9 @@ def test_a_request_without_a_picture_is_told_so(bench: Bench) -> None:
 
 def test_what_does_not_fit_is_refused(bench: Bench, page: Page) -> None:
     with pytest.raises(TooManyImages):
-        bench.answer(page.pixels, page.pixels, page.pixels)
+        check(chat(*[image(picture())] * 3), *bench.engine.models())
     with pytest.raises(ContextLengthExceeded):
         bench.answer(page.pixels, max_tokens=131_072)
-    with pytest.raises(ModelNotFound):
-        bench.answer(page.pixels, model="another/model")
 
 
 def test_closing_the_iterator_ends_its_work_within_a_row(

@@ -16,7 +16,7 @@ from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.app import compose
 from sightline.client.models import KnownModel
 from sightline.core import Detail, GenerateRequest, ImagePart, Message, SamplingParams, TextPart, ViewPixels
-from sightline.engines.genai import GenAIEngine
+from sightline.engines.genai.engine import GenAIEngine
 from sightline.engines.genai.loading import Limits, load
 from sightline.engines.genai.model import read_model
 from sightline.engines.genai.sampling import generation_config
@@ -140,7 +140,7 @@ async def test_the_pipeline_counts_closer_views_as_we_do(engine: GenAIEngine, fo
     work = request(noise(4, seed=1), noise(1, seed=2))
     prompt = loaded.writer.write(work.messages, [4, 1])
     pictures = loaded.vision.encode([view for one in work.images for view in one])
-    config = generation_config(SamplingParams(), max_tokens=1, eos_ids=frozenset({1}), form=None)
+    config = generation_config(SamplingParams(), max_tokens=1, eos_ids=frozenset({1}))
 
     handle = loaded.pipeline.add_request(0, prompt.tagged, [Tensor(one[np.newaxis]) for one in pictures], config)
     while loaded.pipeline.has_non_finished_requests():

@@ -37,14 +37,6 @@ MAX_CACHED = 512
 """Texts kept for the next question about the same pictures: half a megabyte at a thousand characters each."""
 
 
-class _Key(NamedTuple):
-    """Which picture (SHA-256 of its bytes), how much of it at most, sent by the owner of which key."""
-
-    sha256: str
-    characters: int
-    owner: str
-
-
 class PageText(NamedTuple):
     """The text of a picture that a model is given, and whether the picture has more."""
 
@@ -58,7 +50,7 @@ class PageTextReader:
     def __init__(self, catalogue: Catalogue, preprocessor: Preprocessor) -> None:
         self._catalogue = catalogue
         self._preprocessor = preprocessor
-        self._cached: OrderedDict[_Key, PageText] = OrderedDict()
+        self._cached: OrderedDict[tuple[str, int, str], PageText] = OrderedDict()
         # A page is up to 13 MB of pixels, and models elsewhere take hundreds of requests at once.
         self._slots = asyncio.Semaphore(DEFAULT_MAX_RUNNING)
 
@@ -71,7 +63,7 @@ class PageTextReader:
             EngineUnavailable: no transcriber answers at this moment.
             ImageUndecodable, EngineError: as for a request to the transcriber.
         """
-        key = _Key(sha256, max_chars, owner)
+        key = (sha256, max_chars, owner)
         page_text = self._cached.pop(key, None)
         if page_text is None:
             async with self._slots:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sightline.core import Delta, GenerateRequest, ImagePart, Message, Part, Pixels, SamplingParams, TextPart, Usage
-from sightline.engines.genai import GenAIEngine
+from sightline.engines.genai.engine import GenAIEngine
 from support.models import BUNDLED_FOLDER
 
 FOLDER = BUNDLED_FOLDER
@@ -27,6 +27,12 @@ class Bench:
         assert info.image is not None
         self.info = info
         self.image = info.image
+
+    @property
+    def steps(self) -> int:
+        """How many steps the pipeline has begun."""
+        assert self.engine._engine_loop is not None
+        return self.engine._engine_loop.steps
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)

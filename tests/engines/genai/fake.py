@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from openvino_genai import GenerationFinishReason, GenerationStatus
 
-from sightline.core import Delta, Pixels
-from sightline.engines.genai.answer import Answer, AnswerRules, Vocabulary
+from sightline.core import Delta, Pixels, SamplingParams
+from sightline.engines.genai.answer import Answer, Vocabulary
 from sightline.engines.genai.encoder_cache import EncoderCache
-from sightline.engines.genai.job import Event, Job, Work
+from sightline.engines.genai.job import Job
 from sightline.engines.genai.pipeline import Capacity, EngineLoop
 from sightline.errors import ServiceError
 
@@ -105,24 +105,23 @@ class Vision:
         self.batches: list[list[int]] = []
         self.fails = False
 
-    def encode(self, pictures: Sequence[Pixels]) -> list[Pixels]:
+    def encode(self, images: Sequence[Pixels]) -> list[Pixels]:
         if self.fails:
             raise RuntimeError("Check failed at src/secret/path.cpp")
-        self.batches.append([int(picture[0, 0, 0]) for picture in pictures])
-        return [picture + 100 for picture in pictures]
+        self.batches.append([int(image[0, 0, 0]) for image in images])
+        return [image + 100 for image in images]
 
 
 def job(
     prompt: str = "good",
     length: int = 3,
     prompt_tokens: int = 10,
-    pictures: Sequence[int] = (),
+    images: Sequence[int] = (),
     owner: str = "one",
-    stream: bool = True,
 ) -> Job:
-    work = Work(prompt, length, prompt_tokens, 9 * len(pictures), max_tokens=length)  # type: ignore[arg-type]
-    pixels = [np.full((1, 1, 3), value, np.uint8) for value in pictures]
-    return Job(work, Answer(VOCABULARY, AnswerRules()), asyncio.Queue[Event](), pixels, owner, stream)
+    views = [np.full((1, 1, 3), value, np.uint8) for value in images]
+    answer = Answer(VOCABULARY, SamplingParams())
+    return Job(prompt, length, prompt_tokens, 9 * len(images), length, answer, views, owner)  # type: ignore[arg-type]
 
 
 async def cached_tokens(running: Job) -> int:
@@ -150,11 +149,11 @@ def run(
     scene: Callable[[EngineLoop, Pipeline], Coroutine[Any, Any, None]],
     capacity: Capacity = ROOMY,
     vision: Vision | None = None,
-    features: EncoderCache | None = None,
+    encoder_cache: EncoderCache | None = None,
 ) -> None:
     async def whole() -> None:
         pipeline = Pipeline()
-        engine_loop = EngineLoop(pipeline, vision or Vision(), capacity, features or EncoderCache(10**6))  # type: ignore[arg-type]
+        engine_loop = EngineLoop(pipeline, vision or Vision(), capacity, encoder_cache or EncoderCache(10**6))  # type: ignore[arg-type]
         await scene(engine_loop, pipeline)
         await engine_loop.stop()
 

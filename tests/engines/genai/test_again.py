@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from tests.engines.genai.conftest import FOLDER, Bench, text_of
 
 from sightline.core import Delta, GenerateRequest
-from sightline.engines.genai import GenAIEngine, Limits
+from sightline.engines.genai.engine import GenAIEngine
+from sightline.engines.genai.loading import Limits
 from support.models import IMAGE_TOKENS
 
 pytestmark = pytest.mark.engine

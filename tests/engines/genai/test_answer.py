@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.core import Delta, ResponseFormat
-from sightline.engines.genai.answer import PAD_RUN, Answer, AnswerRules, Vocabulary
-from sightline.engines.genai.grammar import read_form
+from sightline.core import Delta, ResponseFormat, SamplingParams
+from sightline.engines.genai.answer import PAD_RUN, Answer, Vocabulary
 from sightline.errors import EngineError
 
 PAD, EOS = 0, 1
@@ -32,7 +31,7 @@ def text_of(deltas: list[Delta]) -> str:
 
 
 def test_every_generated_token_is_counted_the_last_one_too() -> None:
-    answer = Answer(VOCABULARY, AnswerRules())
+    answer = Answer(VOCABULARY, SamplingParams())
 
     answer.feed([*ids("hi"), EOS], [0.0] * 3)
 
@@ -40,29 +39,28 @@ def test_every_generated_token_is_counted_the_last_one_too() -> None:
 
 
 def test_a_stop_string_ends_the_answer_and_is_not_shown() -> None:
-    answer = Answer(VOCABULARY, AnswerRules(stop=("END",)))
+    answer = Answer(VOCABULARY, SamplingParams(stop=("END",)))
 
     deltas = feed(answer, "one END")
 
     assert text_of(deltas) == "one "
     assert answer.finish_reason == "stop"
-    assert answer.finish("stop") is None
+    assert answer.finish("stop") == Delta("")
 
 
 def test_text_held_for_a_stop_string_is_released_at_the_end() -> None:
-    answer = Answer(VOCABULARY, AnswerRules(stop=("END",)))
+    answer = Answer(VOCABULARY, SamplingParams(stop=("END",)))
 
     deltas = feed(answer, "one EN")
     last = answer.finish("length")
 
-    assert last is not None
     assert text_of(deltas) + last.text == "one EN"
 
 
 @given(st.text(min_size=1, max_size=12), st.lists(st.text(min_size=1, max_size=2), max_size=2))
 def test_logprobs_spell_the_text_that_was_sent(text: str, stops: list[str]) -> None:
     text = text.encode("utf-8", errors="replace").decode()
-    answer = Answer(VOCABULARY, AnswerRules(stop=tuple(stops), logprobs=True))
+    answer = Answer(VOCABULARY, SamplingParams(stop=tuple(stops), logprobs=True))
 
     deltas: list[Delta | None] = []
     for token_id in [*ids(text), EOS]:
@@ -76,8 +74,32 @@ def test_logprobs_spell_the_text_that_was_sent(text: str, stops: list[str]) -> N
     assert shown == text_of(sent).encode()
 
 
+@given(st.text())
+def test_bytes_one_by_one_give_the_text_back(text: str) -> None:
+    answer = Answer(VOCABULARY, SamplingParams())
+
+    deltas = feed(answer, text.encode("utf-8", errors="replace").decode())
+
+    assert text_of(deltas) + answer.finish("stop").text == text.encode("utf-8", errors="replace").decode()
+
+
+def test_no_piece_holds_a_broken_character() -> None:
+    answer = Answer(VOCABULARY, SamplingParams())
+
+    pieces = [answer.feed([token_id], [0.0]) for token_id in ids("é😀")]
+
+    assert [delta and delta.text for delta in pieces] == [None, "é", None, None, None, "😀"]
+
+
+def test_an_unfinished_character_is_replaced_at_the_end() -> None:
+    answer = Answer(VOCABULARY, SamplingParams())
+
+    assert answer.feed(ids("é")[:1], [0.0]) is None
+    assert answer.finish("stop").text == "\ufffd"
+
+
 def test_logprobs_come_with_their_token() -> None:
-    answer = Answer(VOCABULARY, AnswerRules(logprobs=True))
+    answer = Answer(VOCABULARY, SamplingParams(logprobs=True))
 
     (delta,) = feed(answer, "a")
 
@@ -86,7 +108,7 @@ def test_logprobs_come_with_their_token() -> None:
 
 
 def test_endless_padding_is_an_error() -> None:
-    answer = Answer(VOCABULARY, AnswerRules())
+    answer = Answer(VOCABULARY, SamplingParams())
 
     answer.feed([PAD] * (PAD_RUN - 1), [0.0] * (PAD_RUN - 1))
 
@@ -95,8 +117,8 @@ def test_endless_padding_is_an_error() -> None:
 
 
 def test_json_that_is_not_complete_is_an_error_only_when_it_claims_to_be() -> None:
-    rules = AnswerRules(form=read_form(ResponseFormat("json_object")))
-    cut_short, broken, whole = (Answer(VOCABULARY, rules) for _ in range(3))
+    sampling = SamplingParams(response_format=ResponseFormat("json_object"))
+    cut_short, broken, whole = (Answer(VOCABULARY, sampling) for _ in range(3))
     feed(cut_short, '{"a": ')
     feed(broken, '{"a": ')
     feed(whole, '{"a": 1}')
@@ -109,9 +131,9 @@ def test_json_that_is_not_complete_is_an_error_only_when_it_claims_to_be() -> No
 
 
 def test_json_that_a_stop_string_cut_short_is_what_was_asked_for() -> None:
-    answer = Answer(VOCABULARY, AnswerRules(stop=("1",), form=read_form(ResponseFormat("json_object"))))
+    answer = Answer(VOCABULARY, SamplingParams(stop=("1",), response_format=ResponseFormat("json_object")))
 
     deltas = feed(answer, '{"a": 1')
 
     assert text_of(deltas) == '{"a": '
-    assert answer.finish("stop") is None
+    assert answer.finish("stop") == Delta("")

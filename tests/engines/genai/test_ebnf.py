@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sightline.engines.genai.ebnf import any_object, grammar_of
+from sightline.core import ResponseFormat
+from sightline.engines.genai.ebnf import answer_grammar, grammar_of
 from sightline.errors import InvalidRequest
 
 
@@ -60,7 +61,19 @@ def test_values_that_branch_too_deep_are_refused() -> None:
 
 
 def test_the_grammar_of_any_object_begins_with_one() -> None:
-    assert any_object().startswith("root ::= object\n")
+    grammar = answer_grammar(ResponseFormat("json_object"))
+
+    assert grammar is not None
+    assert grammar.startswith("root ::= object\n")
+
+
+def test_plain_text_has_no_grammar() -> None:
+    assert answer_grammar(ResponseFormat()) is None
+
+
+def test_json_schema_without_a_schema_is_refused() -> None:
+    with pytest.raises(InvalidRequest):
+        answer_grammar(ResponseFormat("json_schema"))
 
 
 def test_an_object_is_open_that_says_nothing_of_its_properties() -> None:

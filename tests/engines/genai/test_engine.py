@@ -17,8 +17,10 @@ from openvino import Tensor
 from tests.engines.genai.conftest import FOLDER, Bench, collect, text_of
 
 from sightline.core import Delta, ResponseFormat, SamplingParams, TextPart
-from sightline.engines.genai import GenAIEngine, Limits, create
-from sightline.engines.genai.loading import Loaded, load
+from sightline.engines.catalogue import check
+from sightline.engines.genai import create
+from sightline.engines.genai.engine import GenAIEngine
+from sightline.engines.genai.loading import Limits, Loaded, load
 from sightline.engines.genai.model import read_model
 from sightline.engines.genai.sampling import generation_config
 from sightline.errors import (
@@ -29,6 +31,7 @@ from sightline.errors import (
     InvalidRequest,
     UnsupportedParameter,
 )
+from support.requests import chat
 
 pytestmark = pytest.mark.engine
 
@@ -124,8 +127,10 @@ def test_logprobs_name_every_token_of_the_text(bench: Bench) -> None:
 
 
 def test_alternatives_to_a_token_are_refused_by_name(bench: Bench) -> None:
+    request = chat("What is this?", model=bench.info.id, logprobs=True, top_logprobs=3)
+
     with pytest.raises(UnsupportedParameter) as caught:
-        bench.answer(bench.request(logprobs=True, top_logprobs=3))
+        check(request, bench.info)
 
     assert caught.value.param == "top_logprobs"
 
@@ -246,10 +251,10 @@ def long(bench: Bench) -> AsyncGenerator[Delta, None]:
 def test_leaving_in_decode_frees_the_slot_within_one_step(bench: Bench) -> None:
     async def scene() -> tuple[int, int]:
         await leave_after(long(bench), 3)
-        left_at = bench.engine.steps
+        left_at = bench.steps
         while bench.engine.load().running:
             await asyncio.sleep(0)
-        return bench.engine.steps - left_at, bench.engine.load().running
+        return bench.steps - left_at, bench.engine.load().running
 
     steps, running = bench.run(scene())
 
@@ -268,11 +273,11 @@ def test_leaving_in_the_queue_or_in_prefill_frees_the_place(bench: Bench) -> Non
             task.cancel()
         await asyncio.gather(*waiting, *others, return_exceptions=True)
         assert bench.engine.load().waiting == 0
-        before = bench.engine.steps
+        before = bench.steps
         while bench.engine.load().running:
             await asyncio.sleep(0)
         # The one under way when the last left, and the one that lets all sixteen go.
-        assert bench.engine.steps - before <= 2
+        assert bench.steps - before <= 2
         assert bench.engine.load() == (0, 0)
 
     bench.run(scene())
@@ -317,7 +322,7 @@ def test_no_text_becomes_a_control_token_or_an_image(bench: Bench, text: str) ->
 def test_the_pipeline_counts_as_we_do(bench: Bench, second: Loaded, text: str) -> None:
     request = bench.request(text, images=2)
     prompt = second.writer.write(request.messages, [1, 1])
-    config = generation_config(SamplingParams(), max_tokens=1, eos_ids=frozenset({1}), form=None)
+    config = generation_config(SamplingParams(), max_tokens=1, eos_ids=frozenset({1}))
     images = [Tensor(picture[np.newaxis]) for picture in second.vision.encode([image[0] for image in request.images])]
 
     handle = second.pipeline.add_request(0, prompt.tagged, images, config)

@@ -15,7 +15,7 @@ def test_pictures_that_wait_together_are_encoded_together_and_stay_with_their_re
     vision = Vision()
 
     async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
-        jobs = [job("0", pictures=[1]), job("1", pictures=[2, 3]), job("2"), job("3", pictures=[4])]
+        jobs = [job("0", images=[1]), job("1", images=[2, 3]), job("2"), job("3", images=[4])]
         for one in jobs:
             engine_loop.submit(one)
 
@@ -34,7 +34,7 @@ def test_views_of_one_request_beyond_a_batch_wait_for_the_next_step() -> None:
     vision = Vision()
 
     async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
-        jobs = [job("0", pictures=[1, 2, 3, 4, 5, 6, 7]), job("1", pictures=[8])]
+        jobs = [job("0", images=[1, 2, 3, 4, 5, 6, 7]), job("1", images=[8])]
         for one in jobs:
             engine_loop.submit(one)
 
@@ -51,14 +51,14 @@ def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
     vision = Vision()
 
     async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
-        running, left = job(length=10_000), job(pictures=[1])
+        running, left = job(length=10_000), job(images=[1])
         engine_loop.submit(running)
         await running.events.get()
         engine_loop.submit(left)
         await running.events.get()
         engine_loop.cancel(left)
         engine_loop.cancel(running)
-        last = job(pictures=[2])
+        last = job(images=[2])
         engine_loop.submit(last)
 
         assert await outcome(last) == "aaa"
@@ -70,7 +70,7 @@ def test_pictures_of_more_requests_than_may_run_wait_unencoded() -> None:
 
 def test_a_request_with_more_pictures_than_a_batch_is_encoded_all_the_same() -> None:
     async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
-        wide = job(pictures=[1, 2, 3, 4])
+        wide = job(images=[1, 2, 3, 4])
         engine_loop.submit(wide)
 
         assert await outcome(wide) == "aaa"
@@ -84,7 +84,7 @@ def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
 
     async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         vision.fails = True
-        bad, text = job("bad picture", pictures=[1]), job("text")
+        bad, text = job("bad picture", images=[1]), job("text")
         engine_loop.submit(bad)
         engine_loop.submit(text)
         error = await outcome(bad)
@@ -93,7 +93,7 @@ def test_pictures_that_cannot_be_encoded_fail_their_requests_alone() -> None:
         assert await outcome(text) == "aaa"
 
         vision.fails = False
-        later = job("later", pictures=[2])
+        later = job("later", images=[2])
         engine_loop.submit(later)
         assert await outcome(later) == "aaa"
         assert pipeline.added == ["text", "later"]
@@ -106,8 +106,8 @@ def test_a_picture_is_encoded_once_for_all_requests_of_its_sender() -> None:
 
     async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
         cached = []
-        for pictures in ([1], [1], [2, 1, 3], [3, 2]):
-            one = job(pictures=pictures)
+        for images in ([1], [1], [2, 1, 3], [3, 2]):
+            one = job(images=images)
             engine_loop.submit(one)
             cached.append(await cached_tokens(one))
 
@@ -123,7 +123,7 @@ def test_a_picture_that_waits_twice_is_encoded_once_and_none_of_it_counts_as_cac
     vision = Vision()
 
     async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:
-        twins = [job(length=500), job(pictures=[1, 1]), job(pictures=[1])]
+        twins = [job(length=500), job(images=[1, 1]), job(images=[1])]
         for one in twins:
             engine_loop.submit(one)
 
@@ -140,7 +140,7 @@ def test_what_one_key_sent_makes_no_request_of_another_faster() -> None:
 
     async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         for owner in ("one", "other", ""):
-            asked = job(pictures=[1], owner=owner)
+            asked = job(images=[1], owner=owner)
             engine_loop.submit(asked)
             assert await cached_tokens(asked) == 0
 
@@ -154,11 +154,11 @@ def test_without_room_for_features_every_picture_is_encoded() -> None:
 
     async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         for _ in range(2):
-            asked = job(pictures=[1])
+            asked = job(images=[1])
             engine_loop.submit(asked)
             assert await cached_tokens(asked) == 0
 
-    run(scene, vision=vision, features=EncoderCache(0))
+    run(scene, vision=vision, encoder_cache=EncoderCache(0))
 
     assert vision.batches == [[1], [1]]
 
@@ -168,12 +168,12 @@ def test_pictures_that_fail_are_not_kept() -> None:
 
     async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
         vision.fails = True
-        bad = job(pictures=[1])
+        bad = job(images=[1])
         engine_loop.submit(bad)
         assert isinstance(await outcome(bad), EngineError)
 
         vision.fails = False
-        again = job(pictures=[1])
+        again = job(images=[1])
         engine_loop.submit(again)
         assert await cached_tokens(again) == 0
 

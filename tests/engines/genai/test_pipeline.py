@@ -6,7 +6,6 @@ import pytest
 from tests.engines.genai.fake import Pipeline, job, outcome, run
 
 from sightline.core import Delta
-from sightline.engines.genai import job as jobs
 from sightline.engines.genai.pipeline import FORGET_EVERY, Capacity, EngineLoop
 from sightline.errors import EngineError, EngineUnavailable
 
@@ -21,28 +20,6 @@ def test_a_request_that_the_pipeline_refuses_hurts_no_other() -> None:
         assert (first, last) == ("aaa", "aaa")
         assert isinstance(bad, EngineError)
         assert "secret" not in bad.message
-
-    run(scene)
-
-
-@pytest.mark.parametrize(
-    ("stream", "apart_s", "pieces"),
-    [(True, 99.0, ["a", "a", "a", ""]), (False, 99.0, ["aaa"]), (False, 0.0, ["a", "a", "a", ""])],
-)
-def test_an_answer_that_nobody_reads_before_its_end_is_one_piece(
-    monkeypatch: pytest.MonkeyPatch, stream: bool, apart_s: float, pieces: list[str]
-) -> None:
-    """Or a few: one that takes long shows that it goes on."""
-    monkeypatch.setattr(jobs, "PIECES_APART_S", apart_s)
-
-    async def scene(engine_loop: EngineLoop, _: Pipeline) -> None:
-        asked = job(stream=stream)
-        engine_loop.submit(asked)
-        deltas = [await asked.events.get()]
-        while isinstance(deltas[-1], Delta) and deltas[-1].finish_reason is None:
-            deltas.append(await asked.events.get())
-
-        assert [delta.text for delta in deltas if isinstance(delta, Delta)] == pieces
 
     run(scene)
 
@@ -153,7 +130,7 @@ def test_prompts_are_forgotten_now_and_then() -> None:
     run(scene)
 
 
-def test_a_first_piece_is_passed_on_before_the_next_step() -> None:
+def test_a_piece_is_passed_on_before_the_next_step() -> None:
     """A step holds the interpreter lock; whoever reads must have had its turn by then."""
 
     async def scene(engine_loop: EngineLoop, pipeline: Pipeline) -> None:

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from sightline.core import ResponseFormat
 from sightline.engines.genai.ebnf import grammar_of
-from sightline.engines.genai.grammar import read_form
 from sightline.engines.genai.schema import PARAM, read_schema
 from sightline.errors import MOST_PROBLEMS, InvalidRequest
 
@@ -156,15 +154,15 @@ def test_every_fault_is_named_once() -> None:
 
     assert {problem.param for problem in caught.value.details} == {PARAM}
     assert [problem.message.removeprefix("the schema's ").partition(" ")[0] for problem in caught.value.details] == [
-        "required",
-        "$defs.d",
         "$defs.g.properties",
+        "properties.e",
+        "required",
         "properties.a.pattern",
         "properties.a.format",
         "properties.b.minItems",
         "properties.b.items.type",
         "properties.c.anyOf[0].$ref",
-        "properties.e",
+        "$defs.d",
     ]
 
 
@@ -193,30 +191,6 @@ def test_depth_and_size_are_bounded() -> None:
 
     assert "32 levels" in refuse(deep)
     assert "2,000 parts" in refuse(wide)
-
-
-def test_plain_text_has_no_form() -> None:
-    assert read_form(ResponseFormat()) is None
-
-
-def test_an_answer_that_is_not_whole_is_not_accepted() -> None:
-    form = read_form(ResponseFormat("json_object"))
-
-    assert form is not None
-    assert form.accepts('{"a": [1]}')
-    assert not form.accepts('{"a": [1')
-
-
-def test_json_schema_without_a_schema_is_refused() -> None:
-    with pytest.raises(InvalidRequest):
-        read_form(ResponseFormat("json_schema"))
-
-
-def test_a_whole_answer_of_a_schema_is_accepted() -> None:
-    form = read_form(ResponseFormat("json_schema", json.dumps(SHAPES)))
-
-    assert form is not None
-    assert form.accepts('{"shape": "square"}')
 
 
 def chained(parts: int, part: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 from tests.engines.genai.conftest import FOLDER, Bench
 
-from sightline.core import SamplingParams
 from sightline.engines.genai.model import read_model
 from sightline.engines.genai.model_patches import patched_folder
 from sightline.engines.genai.template import Prompt
@@ -46,16 +45,6 @@ def test_a_text_that_cannot_fit_is_refused_before_its_tokens_are_counted(bench: 
         bench.answer(bench.request("hello world, what is this? " * 37_000))
 
     assert counted == []
-
-
-def test_the_tokens_of_a_prompt_are_counted_once_for_all_its_answers(bench: Bench, counted: list[Prompt]) -> None:
-    request = bench.request("Of how many?", images=0)
-    bench.count(request)
-    bench.answer(replace(request, sampling=SamplingParams(max_tokens=1)))
-
-    assert len(counted) == 1
-    assert bench.count(replace(request, owner="another")) == bench.count(request)
-    assert len(counted) == 3, "no owner's request makes another's faster"
 
 
 def test_a_text_of_the_longest_pieces_is_counted_before_it_is_refused(bench: Bench) -> None:

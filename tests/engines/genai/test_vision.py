@@ -73,10 +73,6 @@ def test_every_level_of_every_colour_is_what_working_it_out_gives() -> None:
     assert np.array_equal(taken[0], expected.transpose(0, 3, 1, 2))
 
 
-def test_no_pictures_need_no_model() -> None:
-    assert VisionEncoder(lambda _: pytest.fail("it ran"), SETTINGS).encode([]) == []
-
-
 @pytest.mark.parametrize(("seconds", "most"), [(0.0, MOST_AT_ONCE), (BATCH_S / 2.5, 2), (BATCH_S * 100, 1)])
 def test_a_batch_takes_no_longer_than_running_answers_may_wait(
     seconds: float, most: int, monkeypatch: pytest.MonkeyPatch

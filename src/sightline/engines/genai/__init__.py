@@ -5,17 +5,11 @@ Importing the package loads no runtime: what counts a request's tokens before it
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sightline.engines.genai.engine import GenAIEngine
-    from sightline.engines.genai.loading import Limits
-
-__all__ = ["GenAIEngine", "Limits", "create"]
-
-_PLACES = {"GenAIEngine": "sightline.engines.genai.engine", "Limits": "sightline.engines.genai.loading"}
 
 
 def create(path: str, model_id: str | None = None, **limits: str | int | float | bool) -> GenAIEngine:
@@ -24,9 +18,3 @@ def create(path: str, model_id: str | None = None, **limits: str | int | float |
     from sightline.engines.genai.loading import Limits
 
     return GenAIEngine(Path(path), model_id=model_id, limits=Limits(**limits))  # type: ignore[arg-type]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PLACES:
-        return getattr(import_module(_PLACES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

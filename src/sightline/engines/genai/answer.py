@@ -9,12 +9,13 @@ as OpenAI and vLLM count.
 
 from __future__ import annotations
 
+import codecs
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sightline.core import Delta, FinishReason, TokenLogprob
-from sightline.engines.genai.grammar import AnswerForm
-from sightline.engines.genai.text import StopMatcher, TextStream
+from sightline.core import Delta, FinishReason, SamplingParams, TokenLogprob
+from sightline.engines.stop_strings import StopMatcher
 from sightline.errors import EngineError
 
 PAD_RUN = 8
@@ -30,29 +31,23 @@ class Vocabulary:
     pad_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRules:
-    """What one request asks of its answer's text."""
-
-    stop: tuple[str, ...] = ()
-    logprobs: bool = False
-    form: AnswerForm | None = None
-
-
 class Answer:
     """The text of one answer so far, and whether it is finished."""
 
-    def __init__(self, vocabulary: Vocabulary, rules: AnswerRules) -> None:
+    def __init__(self, vocabulary: Vocabulary, sampling: SamplingParams) -> None:
         self.completion_tokens = 0
         self.finish_reason: FinishReason | None = None
         self._vocabulary = vocabulary
-        self._rules = rules
-        self._stream = TextStream(vocabulary.pieces)
-        self._matcher = StopMatcher(rules.stop)
+        self._logprobs = sampling.logprobs
+        self._is_json = sampling.response_format.type != "text"
+        # One character may be spread over several tokens; bytes that never become one are replaced by U+FFFD.
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._stop_matcher = StopMatcher(sampling.stop)
         self._text: list[str] = []
         self._made_characters = 0
         self._sent_characters = 0
         self._unsent: list[tuple[int, TokenLogprob]] = []
+        """Log-probabilities of tokens whose text is held back, each with the place where that begins."""
         self._pads = 0
 
     def feed(self, token_ids: Sequence[int], logprobs: Sequence[float]) -> Delta | None:
@@ -61,54 +56,42 @@ class Answer:
         Raises:
             EngineError: the model has nothing left but padding, so the answer cannot be completed.
         """
-        sent: list[str] = []
+        sent = ""
         for token_id, logprob in zip(token_ids, logprobs, strict=True):
             self.completion_tokens += 1
             self._watch_padding(token_id)
-            sent.append(self._add(token_id, logprob))
-            if self.finish_reason is not None:
+            sent += self._add(token_id, logprob)
+            if self._stop_matcher.stopped:
+                self.finish_reason = "stop"
                 break
-        return self._delta("".join(sent))
+        self._text.append(sent)
+        self._sent_characters += len(sent)
+        ready = tuple([entry for start, entry in self._unsent if start < self._sent_characters])
+        self._unsent = self._unsent[len(ready) :]
+        return Delta(sent, logprobs=ready) if sent or ready else None
 
-    def finish(self, reason: FinishReason) -> Delta | None:
+    def finish(self, reason: FinishReason) -> Delta:
         """End the answer: release what was held back.
 
         Raises:
-            EngineError: the answer should be JSON of a form, is complete by the model's own account, and is not.
+            EngineError: the answer should be JSON, is complete by the model's own account, and is not.
         """
-        rest = ""
-        met_stop_string = self.finish_reason is not None
-        if not met_stop_string:
-            cut = self._matcher.feed(self._stream.flush())
-            rest = cut.text if cut.stopped else cut.text + self._matcher.flush()
-            self._sent_characters += len(rest)
+        if self.finish_reason is not None:
+            return Delta("")  # at a stop string: all that stands before it was sent
         self.finish_reason = reason
-        delta = self._delta(rest, is_last=True)
-        form = None if met_stop_string or reason == "length" else self._rules.form
-        if form is not None and not form.accepts("".join(self._text)):
+        rest = self._stop_matcher.feed(self._decoder.decode(b"", final=True)) + self._stop_matcher.flush()
+        if self._is_json and reason != "length" and not _is_json("".join([*self._text, rest])):
             raise EngineError("the model's answer is not JSON of the requested form; try again or simplify the schema")
-        return delta
+        return Delta(rest, logprobs=tuple([entry for _, entry in self._unsent]))
 
     def _add(self, token_id: int, logprob: float) -> str:
-        text = self._stream.feed(token_id)
-        if self._rules.logprobs and token_id not in self._vocabulary.eos_ids:
-            self._unsent.append((self._made_characters, _token_logprob(self._vocabulary.pieces[token_id], logprob)))
+        piece = self._vocabulary.pieces[token_id]
+        if self._logprobs and token_id not in self._vocabulary.eos_ids:
+            entry = TokenLogprob(piece.decode("utf-8", errors="replace"), logprob, tuple(piece))
+            self._unsent.append((self._made_characters, entry))
+        text = self._decoder.decode(piece)
         self._made_characters += len(text)
-        cut = self._matcher.feed(text)
-        self._sent_characters += len(cut.text)
-        if cut.stopped:
-            self.finish_reason = "stop"
-        return cut.text
-
-    def _delta(self, text: str, *, is_last: bool = False) -> Delta | None:
-        """Wrap `text` with the log-probabilities of the tokens that it shows."""
-        if self._rules.form is not None:
-            self._text.append(text)
-        ready = [entry for start, entry in self._unsent if start < self._sent_characters or is_last]
-        self._unsent = [item for item in self._unsent if item[0] >= self._sent_characters and not is_last]
-        if self.finish_reason is not None and not is_last:
-            self._unsent = []
-        return Delta(text, logprobs=tuple(ready)) if text or ready else None
+        return self._stop_matcher.feed(text)
 
     def _watch_padding(self, token_id: int) -> None:
         self._pads = self._pads + 1 if token_id == self._vocabulary.pad_id else 0
@@ -117,5 +100,9 @@ class Answer:
             raise EngineError("the model could not go on with its answer; try again, or simplify the response format")
 
 
-def _token_logprob(piece: bytes, logprob: float) -> TokenLogprob:
-    return TokenLogprob(piece.decode("utf-8", errors="replace"), logprob, tuple(piece))
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

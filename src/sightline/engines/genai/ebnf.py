@@ -1,8 +1,8 @@
-"""A checked JSON schema to the grammar that holds an answer to it.
+"""The form an answer must have to the grammar that holds it to that.
 
-In: a schema that `schema.read_schema` has passed. Out: EBNF text for the pipeline. Written here rather than left to
-the pipeline's own converter: that one puts property names into the grammar unescaped, gives up on schemas it
-has accepted, and does so in the middle of a step, where every running request would be lost.
+In: `core.ResponseFormat`, or a schema that `schema.read_schema` has passed. Out: EBNF text for the pipeline. Written
+here rather than left to the pipeline's own converter: that one puts property names into the grammar unescaped, gives up
+on schemas it has accepted, and does so in the middle of a step, where every running request would be lost.
 
 Source: https://xgrammar.mlc.ai/docs/xgrammar_features/ebnf_grammar_spec.html; RFC 8259.
 """
@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Collection
 from os.path import commonprefix
 
-from sightline.engines.genai.schema import PARAM, Schema, is_any_object, resolve, rule_key, types_of
+from sightline.core import ResponseFormat
+from sightline.engines.genai.schema import PARAM, Schema, is_any_object, read_schema, resolve, rule_key, types_of
 from sightline.errors import InvalidRequest
 
 MAX_BRANCHES = 64
@@ -36,9 +37,19 @@ array ::= "[" ws ( value ( "," ws value )* )? ws "]"
 """
 
 
-def any_object() -> str:
-    """Return the grammar of any JSON object."""
-    return "root ::= object" + _COMMON
+def answer_grammar(wanted: ResponseFormat) -> str | None:
+    """Return the grammar of the form that `wanted` asks for; None for plain text.
+
+    Raises:
+        InvalidRequest: the schema is missing, malformed or outside the supported part.
+    """
+    if wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return "root ::= object" + _COMMON
+    if wanted.schema is None:
+        raise InvalidRequest("json_schema needs a schema", param=PARAM)
+    return grammar_of(read_schema(wanted.schema))
 
 
 def grammar_of(schema: Schema) -> str:

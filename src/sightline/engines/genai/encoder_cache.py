@@ -1,4 +1,4 @@
-"""What the vision encoder made of the pictures of the last requests, bounded in bytes.
+"""What the vision encoder made of the images of the last requests, bounded in bytes.
 
 The key holds the full digest of the prepared pixels and their shape, and whose request it was: two askers never share
 an entry, so that nobody can learn by a faster answer what another has sent. A cache lives as long as the model that

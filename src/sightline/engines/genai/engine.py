@@ -14,34 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.core import (
-    Delta,
-    GenerateRequest,
-    ImagePart,
-    Message,
-    ModelInfo,
-    Pixels,
-    SamplingParams,
-    TextPart,
-    Usage,
-)
+from sightline.core import Delta, GenerateRequest, ImagePart, Message, ModelInfo, SamplingParams, TextPart, Usage
 from sightline.engines.base import Deltas, GeneratorDeltas
 from sightline.engines.context import max_new_tokens
-from sightline.engines.genai.answer import Answer, AnswerRules
+from sightline.engines.genai.answer import Answer
 from sightline.engines.genai.encoder_cache import EncoderCache
-from sightline.engines.genai.grammar import read_form
-from sightline.engines.genai.job import Event, Job, Work
+from sightline.engines.genai.job import Job
 from sightline.engines.genai.loading import Limits, Loaded, load
 from sightline.engines.genai.model import Model, read_model
 from sightline.engines.genai.pipeline import EngineLoop, Load
-from sightline.engines.genai.sampling import check_supported, generation_config
-from sightline.engines.genai.template import Prompt
-from sightline.errors import (
-    EngineError,
-    EngineOverloaded,
-    EngineUnavailable,
-    ServiceError,
-)
+from sightline.engines.genai.sampling import generation_config
+from sightline.errors import EngineError, EngineOverloaded, EngineUnavailable, ServiceError
 
 WARM_UP_TOKENS = 4
 
@@ -53,20 +36,17 @@ class GenAIEngine:
         self._path = path
         self._model_id = model_id
         self._limits = limits or Limits()
-        self._model: Model | None = None
         self._loaded: Loaded | None = None
         self._engine_loop: EngineLoop | None = None
         self._is_warm = False
-        self._last: tuple[tuple[str, Sequence[Message], list[int]], tuple[Prompt, int]] | None = None
 
     async def start(self) -> None:
         """Load the model and answer a warm-up request; see `Engine.start`."""
-        self._model = read_model(self._path, model_id=self._model_id, max_context=self._limits.max_context)
-        self._loaded = await asyncio.to_thread(load, self._model, self._limits)
-        loaded = self._loaded
+        model = read_model(self._path, model_id=self._model_id, max_context=self._limits.max_context)
+        self._loaded = loaded = await asyncio.to_thread(load, model, self._limits)
         encoder_cache = EncoderCache(self._limits.encoder_cache_bytes)
         self._engine_loop = EngineLoop(loaded.pipeline, loaded.vision, loaded.capacity, encoder_cache)
-        async for _ in self._answers(_warm_up(self._model)):
+        async for _ in self._answers(_warm_up(model)):
             pass
         self._is_warm = True
 
@@ -75,28 +55,21 @@ class GenAIEngine:
         self._is_warm = False
         if self._engine_loop is not None:
             await self._engine_loop.stop()
-        self._engine_loop = None
-        self._loaded = self._last = None
+        self._engine_loop = self._loaded = None
 
     def models(self) -> Sequence[ModelInfo]:
         """The one model, while it can answer; none once a step of the pipeline has failed."""
-        if self._model is None or self._engine_loop is None or not (self._is_warm and self._engine_loop.is_alive):
+        if self._loaded is None or self._engine_loop is None or not (self._is_warm and self._engine_loop.is_alive):
             return ()
-        return (self._model.info,)
+        return (self._loaded.model.info,)
 
     def load(self) -> Load:
         """Return how many requests run and wait at this moment."""
         return self._engine_loop.load() if self._engine_loop is not None else Load(0, 0)
 
-    @property
-    def steps(self) -> int:
-        """How many steps the pipeline has begun."""
-        return self._engine_loop.steps if self._engine_loop is not None else 0
-
     async def count(self, request: GenerateRequest) -> Usage:
         """Count a request's prompt; see `Engine.count`."""
-        work = self._job(request).work
-        return Usage(work.prompt_tokens, 0, work.image_tokens)
+        return self._job(request).usage
 
     def generate(self, request: GenerateRequest) -> Deltas:
         """Answer one request; see `Engine.generate`."""
@@ -129,40 +102,31 @@ class GenAIEngine:
 
     def _job(self, request: GenerateRequest) -> Job:
         """Check a request and write it down for the pipeline."""
-        model, loaded = self._ready()
-        sampling = request.sampling
-        check_supported(sampling)
-        form = read_form(sampling.response_format)
-        pictures = [view for image in request.images for view in image]
-        _check_pictures(pictures, model.image.size_px)
-        image_tokens = model.image.tokens * len(pictures)
+        loaded = self._loaded
+        if loaded is None:
+            raise EngineUnavailable("the model is not running", retry_after_s=2)
+        model, sampling = loaded.model, request.sampling
+        views = [view for image in request.images for view in image]
+        size_px = model.image.size_px
+        if any(view.shape != (size_px, size_px, 3) or view.dtype != np.uint8 for view in views):
+            raise EngineError("an image reached the model at the wrong size")
+        image_tokens = model.image.tokens * len(views)
         if request.image_tokens != image_tokens:
             raise EngineError("the images of the request take another number of tokens than was promised")
         max_new_tokens(_fewest_tokens(loaded, request), sampling, model.info.context_length, is_least=True)
-        prompt, prompt_tokens = self._written(loaded, request)
+        prompt = loaded.writer.write(request.messages, [len(image) for image in request.images])
+        prompt_tokens = loaded.counter.count(prompt)
         max_tokens = max_new_tokens(prompt_tokens, sampling, model.info.context_length)
-        work = Work(
+        return Job(
             prompt=prompt.tagged,
-            config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids, form=form),
+            config=generation_config(sampling, max_tokens=max_tokens, eos_ids=model.eos_ids),
             prompt_tokens=prompt_tokens,
             image_tokens=image_tokens,
             max_tokens=max_tokens,
+            answer=Answer(loaded.vocabulary, sampling),
+            views=views,
+            owner=request.owner,
         )
-        rules = AnswerRules(stop=sampling.stop, logprobs=sampling.logprobs, form=form)
-        answer = Answer(loaded.vocabulary, rules)
-        return Job(work, answer, asyncio.Queue[Event](), pictures, request.owner, request.stream)
-
-    def _written(self, loaded: Loaded, request: GenerateRequest) -> tuple[Prompt, int]:
-        """Return the prompt and its tokens: of the `n` answers to one request, which come together, written once."""
-        asked = (request.owner, request.messages, [len(image) for image in request.images])
-        if self._last is None or self._last[0] != asked:
-            self._last = (asked, _write(loaded, request))
-        return self._last[1]
-
-    def _ready(self) -> tuple[Model, Loaded]:
-        if self._model is None or self._loaded is None:
-            raise EngineUnavailable("the model is not running", retry_after_s=2)
-        return self._model, self._loaded
 
 
 def _fewest_tokens(loaded: Loaded, request: GenerateRequest) -> int:
@@ -174,17 +138,6 @@ def _fewest_tokens(loaded: Loaded, request: GenerateRequest) -> int:
     texts = [part.text for message in request.messages for part in message.parts if isinstance(part, TextPart)]
     size_bytes = sum([len(text.strip().encode(errors="replace")) for text in texts])
     return request.image_tokens + size_bytes // loaded.longest_bytes
-
-
-def _write(loaded: Loaded, request: GenerateRequest) -> tuple[Prompt, int]:
-    """Return the prompt and its tokens; every view of every image of the request stands in it once."""
-    prompt = loaded.writer.write(request.messages, [len(image) for image in request.images])
-    return prompt, loaded.counter.count(prompt)
-
-
-def _check_pictures(pictures: Sequence[Pixels], size_px: int) -> None:
-    if any(pixels.shape != (size_px, size_px, 3) or pixels.dtype != np.uint8 for pixels in pictures):
-        raise EngineError("a picture reached the model at the wrong size")
 
 
 def _warm_up(model: Model) -> GenerateRequest:

@@ -27,7 +27,7 @@ class Limits:
     `max_context` caps the model's own context length, in tokens, since a prompt is computed in one step and held
     whole in the cache. `max_running` and `max_queued` count requests; beyond them requests wait and are refused.
     `cache_gb` bounds the key-value cache, in GiB; less is taken where less is enough for `max_running` requests.
-    `encoder_cache_bytes` is for what the vision encoder made of the pictures of past requests.
+    `encoder_cache_bytes` is for what the vision encoder made of the images of past requests.
     `prefix_caching` keeps keys and values of prompts' beginnings in that cache, for all keys together: who may ask can
     tell by the time to the first token whether a prompt began like another's. It is for services whose keys trust
     each other.
@@ -51,6 +51,7 @@ class Loaded:
     No token stands for more than `longest_bytes` of a text.
     """
 
+    model: Model
     pipeline: ContinuousBatchingPipeline
     capacity: Capacity
     vision: VisionEncoder
@@ -84,7 +85,7 @@ def load(model: Model, limits: Limits) -> Loaded:
     except PIPELINE_FAILURES as error:
         raise ConfigError(f"{model.path}: OpenVINO cannot load this model on {limits.device}") from error
     longest_bytes = max(map(len, vocabulary.pieces))
-    return Loaded(pipeline, capacity, vision, writer, counter, vocabulary, longest_bytes)
+    return Loaded(model, pipeline, capacity, vision, writer, counter, vocabulary, longest_bytes)
 
 
 def plan(model: Model, limits: Limits) -> Capacity:

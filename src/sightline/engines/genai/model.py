@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.core import ImageEncoding, ModelInfo, PanAndScan
-from sightline.engines.genai.template import FAMILIES, Family
+from sightline.engines.genai.template import FAMILIES, Gemma3
 from sightline.errors import ConfigError
 from sightline.ids import MOST_CHARACTERS, is_name
 
@@ -63,7 +63,7 @@ class Model:
 
     path: Path
     info: ModelInfo
-    family: Family
+    family: Gemma3
     controls: Mapping[str, int]
     eos_ids: frozenset[int]
     pad_id: int
@@ -78,7 +78,7 @@ class Model:
 
     @property
     def image(self) -> ImageEncoding:
-        """How a picture becomes tokens; every family here takes pictures."""
+        """How an image becomes tokens; every family here takes images."""
         assert self.info.image is not None
         return self.info.image
 
@@ -120,7 +120,7 @@ def _card(path: Path, model_id: str | None, max_context: int) -> dict[str, Any]:
     return card
 
 
-def _assemble(path: Path, config: dict[str, Any], family: Family, card: dict[str, Any]) -> Model:
+def _assemble(path: Path, config: dict[str, Any], family: Gemma3, card: dict[str, Any]) -> Model:
     text = _TEXT_DEFAULTS | config["text_config"]
     tokenizer = _read_json(path / "tokenizer.json")
     generation = _read_json(path / "generation_config.json") if (path / "generation_config.json").is_file() else {}
@@ -189,7 +189,7 @@ def _vocabulary_size(text: dict[str, Any], tokenizer: dict[str, Any]) -> int:
     return max(int(text.get("vocab_size", 0)), int(largest) + 1)
 
 
-def _controls(tokenizer: dict[str, Any], family: Family) -> dict[str, int]:
+def _controls(tokenizer: dict[str, Any], family: Gemma3) -> dict[str, int]:
     """Every spelling that the tokenizer reads as a control token, whatever else may stand around it."""
     return {
         str(token["content"]): int(token["id"])

@@ -1,4 +1,4 @@
-"""The thread that steps the pipeline: looks at pictures and admits requests between steps, carries tokens out.
+"""The thread that steps the pipeline: encodes images and admits requests between steps, carries tokens out.
 
 In: `Job`s from the event loop. Out: events on each job's queue, delivered in one wake-up a step. Deliberately knows
 nothing of messages, templates or models.
@@ -24,7 +24,7 @@ import numpy as np
 from openvino import Tensor
 from openvino_genai import GenerationFinishReason, GenerationStatus
 
-from sightline.core import Delta, Pixels
+from sightline.core import Pixels
 from sightline.engines.genai.encoder_cache import EncoderCache, FeatureKey
 from sightline.engines.genai.job import Event, Job
 from sightline.engines.genai.vision import VisionEncoder, tag
@@ -39,12 +39,10 @@ log = get_logger(__name__)
 
 PIPELINE_FAILURES = (RuntimeError, ValueError, IndexError, MemoryError, OverflowError)
 """What OpenVINO GenAI raises: std::exception and its children as pybind11 translates them."""
-ADMISSION_S = 0.02
-"""Admissions stop for this step once they have taken so long: running answers wait meanwhile."""
 FORGET_EVERY = 64
 """Requests after which the pipeline is made to forget their prompts."""
 HEARING_S = 0.002
-"""The longest that the next step waits until the event loop has passed on an answer's first or last piece."""
+"""The longest that the next step waits until the event loop has passed on what came of the last one."""
 BLOCK_TOKENS = 32
 """Tokens a block of the cache holds, on a CPU."""
 
@@ -77,14 +75,14 @@ class EngineLoop:
         pipeline: openvino_genai.ContinuousBatchingPipeline,
         vision: VisionEncoder,
         capacity: Capacity,
-        features: EncoderCache,
+        encoder_cache: EncoderCache,
     ) -> None:
         self.steps = 0
         self.is_alive = True
         self._pipeline = pipeline
         self._vision = vision
         self._capacity = capacity
-        self._features = features
+        self._encoder_cache = encoder_cache
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Job] = deque()
         self._wake = threading.Event()
@@ -94,7 +92,6 @@ class EngineLoop:
         self._leaving: list[Job] = []
         """Given up while they ran: the pipeline has their slots and blocks until the next step has ended."""
         self._outbox: list[tuple[asyncio.Queue[Event], Event]] = []
-        self._is_urgent = False
         self._entered = 0
         self._thread = threading.Thread(target=self._run, name="genai-steps", daemon=True)
         self._thread.start()
@@ -132,7 +129,7 @@ class EngineLoop:
             while not self._stopping:
                 self._wait_for_work()
                 self._drop_cancelled()
-                self._look()
+                self._encode_waiting()
                 self._admit()
                 self._step()
                 self._deliver()
@@ -176,67 +173,57 @@ class EngineLoop:
         if any(job.cancelled for job in self._waiting):
             self._waiting = deque(job for job in self._waiting if not job.cancelled)
 
-    def _look(self) -> None:
-        """Encode pictures of the first waiting jobs, as one batch; of no more jobs than slots are free.
+    def _encode_waiting(self) -> None:
+        """Encode views of the first waiting jobs, as one batch; of no more jobs than slots are free.
 
         A view that is held or comes twice is not encoded again. What is beyond a batch, be it the rest of one job's
         many views, is left for after the next step.
         """
         slots = self._capacity.running - len(self._running)
-        lookers = [job for job in islice(self._waiting, slots) if not job.is_seen]
+        jobs = [job for job in islice(self._waiting, slots) if not job.is_encoded]
         began_s = time.perf_counter()
         batch: dict[FeatureKey, Pixels] = {}
-        for job in lookers:
-            self._recall(job)
-            for at, key in job.unseen().items():
-                if key in batch or len(batch) < self._vision.most_at_once:
-                    batch[key] = job.pictures[at]
+        for job in jobs:
+            for key, view in zip(job.keys, job.views, strict=True):
+                if key in job.features:
+                    continue
+                features = self._encoder_cache.get(key)
+                if features is not None:
+                    job.features[key] = features
+                    job.known += job.keys.count(key)
+                elif key in batch or len(batch) < self._vision.most_at_once:
+                    batch[key] = view
         if batch:
-            self._encode(batch, lookers)
-        for job in lookers:
+            self._encode(batch, jobs)
+        for job in jobs:
             job.encoding_s += time.perf_counter() - began_s
 
-    def _recall(self, job: Job) -> None:
-        """Give a job what is still held of views that its owner has sent before."""
-        for at, key in job.unseen().items():
-            features = self._features.get(key)
-            if features is not None:
-                job.features[at] = features
-                job.known += 1
-
     def _encode(self, batch: dict[FeatureKey, Pixels], jobs: Sequence[Job]) -> None:
-        """Encode a batch, keep what comes of it, and give each of the waiting jobs its part."""
+        """Encode a batch, keep what comes of it, and give each of the waiting jobs its part; a failure ends them."""
         try:
             packed = self._vision.encode(list(batch.values()))
         except RuntimeError as error:
             log.warning("pictures_refused_by_vision_model", error=type(error).__name__)
-            self._refuse([job for job in jobs if not batch.keys().isdisjoint(job.unseen().values())])
+            for job in jobs:
+                if not batch.keys().isdisjoint(job.keys):
+                    self._waiting.remove(job)
+                    self._send(job, EngineError("the model could not look at the image"))
             return
         fresh: dict[FeatureKey, Tensor] = {}
         for key, features in zip(batch, packed, strict=True):
             tag(features, key.sha256)
             fresh[key] = Tensor(features[np.newaxis])
-            self._features.put(key, fresh[key])
+            self._encoder_cache.put(key, fresh[key])
         for job in jobs:
-            job.features |= {at: fresh[key] for at, key in job.unseen().items() if key in fresh}
-
-    def _refuse(self, jobs: Sequence[Job]) -> None:
-        """End waiting jobs whose pictures the vision model has failed on."""
-        self._waiting = deque(job for job in self._waiting if job not in jobs)
-        for job in jobs:
-            self._send(job, EngineError("the model could not look at the picture"))
+            job.features |= {key: fresh[key] for key in job.keys if key in fresh}
 
     def _admit(self) -> None:
-        """Move waiting jobs into the pipeline, in order, as far as slots, cache and this step's time allow."""
-        began_s = time.perf_counter()
+        """Move waiting jobs into the pipeline, in order, as far as slots, cache and one step's tokens allow."""
         fresh_tokens = 0
-        while self._waiting and time.perf_counter() - began_s < ADMISSION_S:
-            job = self._waiting[0]
-            if not (job.is_seen and self._fits(job, fresh_tokens)):
-                return
-            self._waiting.popleft()
+        while self._waiting and self._waiting[0].is_encoded and self._fits(self._waiting[0], fresh_tokens):
+            job = self._waiting.popleft()
             self._enter(job)
-            fresh_tokens += job.work.prompt_tokens
+            fresh_tokens += job.prompt_tokens
 
     def _fits(self, job: Job, fresh_tokens: int) -> bool:
         holding = [*self._running, *self._leaving]
@@ -244,14 +231,14 @@ class EngineLoop:
         return (
             len(holding) < self._capacity.running
             and used + _blocks(job) <= self._capacity.blocks
-            and fresh_tokens + job.work.prompt_tokens + len(self._running) <= self._capacity.step_tokens
+            and fresh_tokens + job.prompt_tokens + len(self._running) <= self._capacity.step_tokens
         )
 
     def _enter(self, job: Job) -> None:
         job.admitted_s = time.perf_counter()
-        work = job.work
+        images = [job.features[key] for key in job.keys]
         try:
-            handle = self._pipeline.add_request(self._entered, work.prompt, job.images, work.config)
+            handle = self._pipeline.add_request(self._entered, job.prompt, images, job.config)
         except PIPELINE_FAILURES as error:
             log.warning("request_refused_by_pipeline", error=type(error).__name__)
             self._send(job, EngineError("the model could not take this request"))
@@ -279,7 +266,9 @@ class EngineLoop:
         reason = None
         while handle.can_read():
             for output in handle.read().values():
-                self._pass_on(job, job.add(output.generated_ids, output.generated_log_probs))
+                delta = job.add(output.generated_ids, output.generated_log_probs)
+                if delta is not None:
+                    self._send(job, delta)
                 reason = output.finish_reason
         if job.answer.finish_reason is not None:
             self._finish(job, job.close("stop"))
@@ -296,29 +285,20 @@ class EngineLoop:
         handle.cancel()
         self._send(job, last)
 
-    def _pass_on(self, job: Job, delta: Delta | None) -> None:
-        if delta is not None:
-            self._send(job, delta)
-
     def _send(self, job: Job, event: Event) -> None:
-        if job.cancelled:
-            return
-        self._outbox.append((job.events, event))
-        is_last = isinstance(event, ServiceError) or event.finish_reason is not None
-        if is_last or (job.stream and not job.has_spoken):
-            job.has_spoken = self._is_urgent = True
+        if not job.cancelled:
+            self._outbox.append((job.events, event))
 
     def _deliver(self) -> None:
         if not self._outbox:
             return
         outbox, self._outbox = self._outbox, []
-        is_urgent, self._is_urgent = self._is_urgent, False
         # Once the loop is closed nobody is left to hear.
         if self._loop.is_closed():
             return
         heard = threading.Event()
         self._loop.call_soon_threadsafe(_hand_over, outbox, self._loop, heard)
-        if is_urgent and self._running:
+        if self._running:
             # The next step holds the interpreter lock, by which the loop would lose the race to send this first.
             heard.wait(HEARING_S)
 
@@ -344,4 +324,4 @@ def _forget_prompts(pipeline: openvino_genai.ContinuousBatchingPipeline) -> None
 
 def _blocks(job: Job) -> int:
     """Return the blocks a job may come to hold: its prompt and its longest answer, the last block begun."""
-    return (job.work.prompt_tokens + job.work.max_tokens) // BLOCK_TOKENS + 1
+    return (job.prompt_tokens + job.max_tokens) // BLOCK_TOKENS + 1

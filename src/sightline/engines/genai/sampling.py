@@ -1,4 +1,4 @@
-"""`core.SamplingParams` to the pipeline's generation settings, and what of them cannot be honoured."""
+"""`core.SamplingParams` to the pipeline's generation settings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import random
 from openvino_genai import GenerationConfig, StructuredOutputConfig
 
 from sightline.core import SamplingParams
-from sightline.engines.genai.grammar import AnswerForm
-from sightline.errors import UnsupportedParameter
+from sightline.engines.genai.ebnf import answer_grammar
 
 SEEDS = 2**32
 """The pipeline's random generator takes 32 bits of seed; a longer one is folded to that."""
@@ -16,26 +15,14 @@ _LEAST_TEMPERATURE = 1e-6  # the pipeline divides by it in 32 bits
 _LEAST_TOP_P = 1e-6
 
 
-def check_supported(sampling: SamplingParams) -> None:
-    """Refuse what the pipeline lacks.
-
-    Raises:
-        UnsupportedParameter: alternatives to the chosen token (`top_logprobs`) were asked for.
-    """
-    if sampling.top_logprobs > 0:
-        raise UnsupportedParameter(
-            "this model gives the log-probability of the chosen token only; leave top_logprobs out or set it to 0",
-            param="top_logprobs",
-        )
-
-
-def generation_config(
-    sampling: SamplingParams, *, max_tokens: int, eos_ids: frozenset[int], form: AnswerForm | None
-) -> GenerationConfig:
+def generation_config(sampling: SamplingParams, *, max_tokens: int, eos_ids: frozenset[int]) -> GenerationConfig:
     """Return the pipeline's settings for one request.
 
     Temperature 0 is greedy, and so is what is as good as 0. Without a seed each request draws its own. Stop strings are
     matched by us, on text.
+
+    Raises:
+        InvalidRequest: the answer's schema is missing, malformed or outside the supported part.
     """
     config = GenerationConfig()
     config.apply_chat_template = False
@@ -52,6 +39,7 @@ def generation_config(
     config.presence_penalty = sampling.presence_penalty
     # With it the pipeline reports the model's own probabilities, before penalties, temperature and grammar.
     config.logprobs = int(sampling.logprobs)
-    if form is not None:
-        config.structured_output_config = StructuredOutputConfig(grammar=form.grammar)
+    grammar = answer_grammar(sampling.response_format)
+    if grammar is not None:
+        config.structured_output_config = StructuredOutputConfig(grammar=grammar)
     return config

@@ -11,7 +11,7 @@ Source: https://platform.openai.com/docs/guides/structured-outputs; https://json
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +31,6 @@ MAX_REPEATED = 2_000
 """Items and characters that bounds count, together: the grammar engine writes each out, and every answer waits."""
 MAX_OPTIONAL = 500
 """Properties of one object that may be missing: the grammar engine's time grows with their square."""
-MAX_MAGNITUDE = 2**53
 
 Schema = dict[str, Any]
 
@@ -47,16 +46,10 @@ _KEYWORDS = {
     "boolean": frozenset(),
     "null": frozenset(),
 }
-_OF_INTEGERS = frozenset({"minimum", "maximum"})
-"""Which numbers have as well, and this service lacks."""
 _ALL_TYPED = frozenset().union(*_KEYWORDS.values())
 _REPEATING = (("minItems", "maxItems"), ("minLength", "maxLength"))
-_BOUNDS = (*_REPEATING, ("minimum", "maximum"))
-_LIMITS = {
-    **dict.fromkeys(("minItems", "maxItems"), MAX_COUNT),
-    **dict.fromkeys(("minLength", "maxLength"), MAX_LENGTH),
-    **dict.fromkeys(("minimum", "maximum"), MAX_MAGNITUDE),
-}
+_BOUNDS = {_REPEATING[0]: (0, MAX_COUNT), _REPEATING[1]: (0, MAX_LENGTH), ("minimum", "maximum"): (-(2**53), 2**53)}
+"""The least and the greatest value that each pair may have."""
 
 
 def read_schema(text: str) -> Schema:
@@ -82,24 +75,29 @@ class _Enough(Exception):
 
 
 class _Checker:
-    """Walks one schema; every fault says where."""
+    """Looks at one schema and all parts of it; every fault says where."""
 
     def __init__(self, root: object) -> None:
         self._root = root
         self._faults: list[InvalidRequest] = []
-        self._nodes = self._spelled = self._repeated = 0
+        self._schemas: dict[int, tuple[Schema, str]] = {}
+        """By identity: every schema of the document, and where it stands."""
+        self._leads_to: dict[int, list[int]] = {}
+        """From a schema that consumes no text itself, by `$ref` or `anyOf`, to those that may stand for it."""
+        self._spelled = self._repeated = 0
         self._counted: set[str | int] = set()
-        self._seen: set[int] = set()
-        self._pointed_to: list[tuple[Schema, str]] = []
-        self._beyond: dict[int, int] = {}
-        """Of schemas that were followed: how many more lie on the longest way from there."""
 
     def check(self) -> None:
         with suppress(_Enough):
-            self._schema(self._root, "", depth=0)
-            for target, place in self._pointed_to:
-                if id(target) not in self._seen:  # something else of the document, which nothing has looked at
-                    self._note(_invalid(f"{place}.$ref", "must point to a schema"))
+            self._collect(self._root, "", depth=0)
+            for schema, place in self._schemas.values():
+                try:
+                    self._keywords(schema, place)
+                    self._values(schema, place)
+                    self._reference(schema, place)
+                except InvalidRequest as fault:
+                    self._note(fault)
+            self._ways()
         if self._faults:
             raise InvalidRequest.together(self._faults)
 
@@ -108,23 +106,17 @@ class _Checker:
         if len(self._faults) >= MOST_PROBLEMS:
             raise _Enough
 
-    def _schema(self, schema: object, place: str, *, depth: int) -> None:
-        self._nodes += 1
+    def _collect(self, schema: object, place: str, *, depth: int) -> None:
         if not isinstance(schema, dict):
             self._note(_invalid(place, "must be a JSON object"))
             return
-        self._seen.add(id(schema))
-        if self._nodes > MAX_NODES or depth > MAX_DEPTH:
+        if len(self._schemas) >= MAX_NODES or depth > MAX_DEPTH:
             self._note(_invalid(place, f"goes beyond {MAX_NODES:,} parts or {MAX_DEPTH} levels"))
             raise _Enough
-        try:
-            for look in (self._keywords, self._values, self._reference):
-                look(schema, place)
-        except InvalidRequest as fault:
-            self._note(fault)
+        self._schemas[id(schema)] = (schema, place)
         try:
             for child, child_place in _children(schema, place):
-                self._schema(child, child_place, depth=depth + 1)
+                self._collect(child, child_place, depth=depth + 1)
         except InvalidRequest as fault:
             self._note(fault)
 
@@ -134,7 +126,7 @@ class _Checker:
         faults: list[InvalidRequest] = []
         for keyword in schema:
             if keyword not in allowed:
-                if keyword in _ALL_TYPED and not (keyword in _OF_INTEGERS and "number" in types):
+                if keyword in _ALL_TYPED and not (keyword in _KEYWORDS["integer"] and "number" in types):
                     faults.append(_invalid(f"{place}.{keyword}", "needs a type that has it"))
                 else:
                     faults.append(_unsupported(f"{place}.{keyword}", "is not supported"))
@@ -146,12 +138,17 @@ class _Checker:
 
     def _values(self, schema: Schema, place: str) -> None:
         if "enum" in schema:
-            _check_enum(schema["enum"], place)
+            values = schema["enum"]
+            if not isinstance(values, list) or not 0 < len(values) <= MAX_COUNT or not all(map(_is_scalar, values)):
+                raise _invalid(f"{place}.enum", f"must list 1 to {MAX_COUNT:,} strings, numbers, true, false or null")
         if "const" in schema and not _is_scalar(schema["const"]):
             raise _invalid(f"{place}.const", "must be a string, number, true, false or null")
-        for low, high in _BOUNDS:
-            lowest, highest = (_whole(schema, word, place) for word in (low, high))
-            if lowest is not None and highest is not None and lowest > highest:
+        for (low, high), limits in _BOUNDS.items():
+            for word in (low, high):
+                if word in schema and not _is_whole(schema[word], *limits):
+                    least, greatest = limits
+                    raise _invalid(f"{place}.{word}", f"must be a whole number from {least:,} to {greatest:,}")
+            if low in schema and high in schema and schema[low] > schema[high]:
                 raise _invalid(f"{place}.{low}", f"is greater than {high}")
         _check_range(schema, place)
         _check_allowed(schema, place)
@@ -182,7 +179,7 @@ class _Checker:
         if not isinstance(properties, dict):
             return  # which `_children` says
         required = schema.get("required", [])
-        if not isinstance(required, list) or not all(name in properties for name in map(_hashable, required)):
+        if not isinstance(required, list) or not all(isinstance(name, str) and name in properties for name in required):
             raise _invalid(f"{place}.required", "must list names that stand in properties")
         if schema.get("additionalProperties", False) is not False:
             raise _invalid(f"{place}.additionalProperties", "must be false")
@@ -194,36 +191,25 @@ class _Checker:
                 "required, and let those be null",
             )
 
-    def _reference(self, schema: Schema, place: str, above: tuple[int, ...] = ()) -> int:
-        """Follow `$ref` and `anyOf` to what consumes text: no way through them is long or leads round in a circle.
-
-        Each schema is followed once; returns how many lie beyond this one. A fault is named once, where it is found.
-        """
-        if id(schema) in above:
-            raise self._misled(above, place, "leads round in a circle")
-        beyond = self._beyond.get(id(schema), 0)
-        if len(above) + beyond > MAX_DEPTH:
-            raise self._misled(above, place, f"leads through more than {MAX_DEPTH} references and choices")
-        if id(schema) in self._beyond:
-            return beyond
-        targets = schema.get("anyOf", [])
+    def _reference(self, schema: Schema, place: str) -> None:
         if "$ref" in schema:
-            try:
-                targets = [resolve(self._root, schema["$ref"], place)]
-            except InvalidRequest:
-                if above:
-                    return 0  # looked at by itself, it is named where it stands
-                raise
-            self._pointed_to.append((targets[0], place))
-        for target in targets if isinstance(targets, list) else []:
-            if isinstance(target, dict):
-                beyond = max(beyond, 1 + self._reference(target, place, (*above, id(schema))))
-        self._beyond[id(schema)] = beyond
-        return beyond
+            target = id(resolve(self._root, schema["$ref"], place))
+            if target not in self._schemas:  # something else of the document, which nothing has looked at
+                raise _invalid(f"{place}.$ref", "must point to a schema")
+            self._leads_to[id(schema)] = [target]
+        elif isinstance(schema.get("anyOf"), list):
+            self._leads_to[id(schema)] = [id(choice) for choice in schema["anyOf"]]
 
-    def _misled(self, above: tuple[int, ...], place: str, problem: str) -> InvalidRequest:
-        self._beyond.update(dict.fromkeys(above, 0))
-        return _invalid(place, problem)
+    def _ways(self) -> None:
+        """Refuse ways through `$ref` and `anyOf` that lead to no text, or not soon. Names the first schema on one."""
+        reached = set(self._leads_to)
+        for _ in range(MAX_DEPTH + 1):
+            reached = {target for schema in reached for target in self._leads_to.get(schema, ())}
+        for schema, (_, place) in self._schemas.items():
+            if schema in reached:
+                problem = f"leads round in a circle, or through more than {MAX_DEPTH} references and choices"
+                self._note(_invalid(place, problem))
+                return
 
 
 def _check_range(schema: Schema, place: str) -> None:
@@ -235,17 +221,12 @@ def _check_range(schema: Schema, place: str) -> None:
         raise _unsupported(f"{place}.minimum", "must be 0 or 1 where there is no maximum")
 
 
-def _check_enum(values: object, place: str) -> None:
-    if not isinstance(values, list) or not 0 < len(values) <= MAX_COUNT or not all(map(_is_scalar, values)):
-        raise _invalid(f"{place}.enum", f"must list 1 to {MAX_COUNT:,} strings, numbers, true, false or null")
-
-
 def _check_allowed(schema: Schema, place: str) -> None:
     """Refuse listed values that the type or the bounds beside them do not allow: the list alone would be held to."""
     types = types_of(schema, place)
     listed = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else []
     for value in listed if types else []:
-        if not any(CHECKS[name](value, schema) for name in types):
+        if not any(_is_allowed(value, name, schema) for name in types):
             raise _invalid(f"{place}.{'enum' if 'enum' in schema else 'const'}", "has a value that its type does not")
 
 
@@ -316,23 +297,12 @@ def resolve(root: object, target: object, place: str = "") -> Schema:
     return found
 
 
-def _whole(schema: Schema, word: str, place: str) -> int | None:
-    value = schema.get(word)
-    if value is None and word not in schema:
-        return None
-    limit = _LIMITS[word]
-    lowest = -limit if word in ("minimum", "maximum") else 0
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= limit:
-        raise _invalid(f"{place}.{word}", f"must be a whole number from {lowest:,} to {limit:,}")
-    return value
+def _is_whole(value: object, least: int, greatest: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= greatest
 
 
 def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
-
-
-def _hashable(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _invalid(place: str, problem: str) -> InvalidRequest:
@@ -347,32 +317,12 @@ def _where(place: str) -> str:
     return f"the schema's {place.removeprefix('.')}" if place else "the schema"
 
 
-def _is_object(value: object, schema: Schema) -> bool:
-    return isinstance(value, dict) and all(name in value for name in schema.get("required", []))
-
-
-def _is_array(value: object, schema: Schema) -> bool:
-    return isinstance(value, list) and schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
-
-
-def _is_string(value: object, schema: Schema) -> bool:
-    return isinstance(value, str) and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
-
-
-def _is_integer(value: object, schema: Schema) -> bool:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if not whole or isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
-
-
-CHECKS: dict[str, Callable[[object, Schema], bool]] = {
-    "object": _is_object,
-    "array": _is_array,
-    "string": _is_string,
-    "integer": _is_integer,
-    "number": lambda value, _schema: isinstance(value, int | float) and not isinstance(value, bool),
-    "boolean": lambda value, _schema: isinstance(value, bool),
-    "null": lambda value, _schema: value is None,
-}
-"""Of each type, whether a value is of it and within the bounds beside it."""
+def _is_allowed(value: str | float | bool | None, name: str, schema: Schema) -> bool:
+    """Say whether a value, which is a scalar, is of the type `name` and within the bounds beside it."""
+    if value is None or isinstance(value, bool):
+        return name == ("null" if value is None else "boolean")
+    if isinstance(value, str):
+        return name == "string" and schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value))
+    if name == "integer" and value == int(value):
+        return bool(schema.get("minimum", value) <= value <= schema.get("maximum", value))
+    return name == "number"

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol
 
 from sightline.core import ImagePart, Message, Part, TextPart
 from sightline.engines.special_tokens import SpecialTokenEscaper
@@ -39,40 +38,22 @@ Piece = Control | ImageSlot | str
 """A piece of a prompt; a string is text, of the template or the sender, in which nothing is special."""
 
 
-class Family(Protocol):
-    """How one family of models writes a conversation and an image."""
-
-    model_type: str
-    """`model_type` in config.json."""
-    controls: frozenset[str]
-    """Spellings that this family gives a meaning, beside those its tokenizer lists."""
-
-    def conversation(self, messages: Sequence[Message]) -> list[Piece | ImagePart]:
-        """Return the prompt up to where the model is to answer, without the token that begins every prompt."""
-        ...
-
-    def views(self, places: Sequence[ImageSlot]) -> list[Piece]:
-        """Return how the views of one image stand in the prompt: the whole first, then its closer views."""
-        ...
-
-    def image(self, tokens: int) -> list[Piece]:
-        """Return what the pipeline writes in a view's place, for a view of `tokens` tokens."""
-        ...
-
-
 class Gemma3:
     """Gemma 3: `<start_of_turn>role … <end_of_turn>`, system text in front of the first user turn.
 
-    Closer views are introduced by the sentence of Transformers' Gemma3Processor.
+    The sentence about crops is that of Transformers' Gemma3Processor.
     """
 
-    model_type = "gemma3"
     controls = frozenset(
         {"<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"}
     )
+    """Spellings that the family gives a meaning, beside those its tokenizer lists."""
 
     def conversation(self, messages: Sequence[Message]) -> list[Piece | ImagePart]:
-        """Write the turns; neighbours of one role become one turn, since the model knows only alternating ones."""
+        """Write the turns up to where the model is to answer, without the token that begins every prompt.
+
+        Neighbours of one role become one turn, since the model knows only alternating ones.
+        """
         pieces: list[Piece | ImagePart] = []
         for role, contents in _turns(messages):
             pieces += [Control("<start_of_turn>"), f"{role}\n"]
@@ -83,23 +64,23 @@ class Gemma3:
         return [*pieces, Control("<start_of_turn>"), "model\n"]
 
     def views(self, places: Sequence[ImageSlot]) -> list[Piece]:
-        """Return the whole picture, and where there are crops a sentence about them around it."""
+        """Return how the views of one image stand in the prompt: the whole, then its crops in a sentence about them."""
         whole, *crops = places
         if not crops:
             return [whole]
-        pieces: list[Piece] = ["Here is the original image ", whole]
-        pieces.append(" and here are some crops to help you see better")
+        pieces: list[Piece] = ["Here is the original image ", whole, " and here are some crops to help you see better"]
         for crop in crops:
             pieces += [" ", crop]
         return pieces
 
     def image(self, tokens: int) -> list[Piece]:
-        """Return begin, `tokens` soft tokens and end, set off by blank lines."""
+        """Return what the pipeline writes in a view's place: `tokens` soft tokens, set off by blank lines."""
         soft: list[Piece] = [Control("<image_soft_token>")] * tokens
         return ["\n\n", Control("<start_of_image>"), *soft, Control("<end_of_image>"), "\n\n"]
 
 
-FAMILIES: dict[str, Family] = {family.model_type: family for family in (Gemma3(),)}
+FAMILIES = {"gemma3": Gemma3()}
+"""By `model_type` in config.json."""
 
 
 def _turns(messages: Sequence[Message]) -> list[tuple[str, list[Sequence[Part]]]]:
@@ -128,10 +109,10 @@ class Prompt:
 class PromptWriter:
     """Writes prompts for one model: its family's template, its tokenizer's control tokens, its tokens a view."""
 
-    def __init__(self, family: Family, spellings: Iterable[str], *, image_tokens: int, opening: str) -> None:
+    def __init__(self, family: Gemma3, spellings: Iterable[str], *, image_tokens: int, opening: str) -> None:
         self._family = family
         self._neutralise = SpecialTokenEscaper({*spellings, *family.controls, *_PIPELINE_TAGS})
-        self._image = family.image(image_tokens) if image_tokens else []
+        self._image = family.image(image_tokens)
         self._opening: list[Piece] = [Control(opening)] if opening else []
 
     def write(self, messages: Sequence[Message], views: Sequence[int]) -> Prompt:

@@ -1,12 +1,12 @@
-"""Pictures to what the language model sees, beside the pipeline instead of inside it.
+"""Images to what the language model sees, beside the pipeline instead of inside it.
 
-In: pixels at the model's size. Out: the vision tower's features, packed into pictures that the pipeline unpacks
-again. The pipeline's own encoder runs within `add_request`, one picture at a time. Here the pictures of all requests
+In: pixels at the model's size. Out: the vision tower's features, packed into images that the pipeline unpacks
+again. The pipeline's own encoder runs within `add_request`, one image at a time. Here the images of all requests
 that wait are encoded as one batch between two steps (never beside one: two computations that share a core's threads
 take three times as long as one after the other), and the pipeline's encoder is replaced by `unpacking_model`. Answers
 are the same to the last bit of every log-probability.
 
-A packed picture has one row a token and one more, one column a feature: 24 bits in red, green and blue, a fixed-point
+A packed image has one row a token and one more, one column a feature: 24 bits in red, green and blue, a fixed-point
 number. The first pixel of the last row holds their common exponent.
 """
 
@@ -26,7 +26,7 @@ from sightline.engines.genai.model import Model
 
 VISION_MODEL = "openvino_vision_embeddings_model.xml"
 MOST_AT_ONCE = 8
-"""Pictures of one batch; more gain nothing and delay the first of them."""
+"""Images of one batch; more gain nothing and delay the first of them."""
 BATCH_S = 0.03
 """What a batch may take: running answers wait meanwhile."""
 TAG_STRIDE, TAG_VALUES = 50, 10
@@ -38,17 +38,15 @@ Infer = Callable[[Floats], Floats]
 
 
 class VisionEncoder:
-    """Encodes batches of pictures, and says how many make a batch: as many as `BATCH_S` allows, at least one."""
+    """Encodes batches of images, and says how many make a batch: as many as `BATCH_S` allows, at least one."""
 
     def __init__(self, infer: Infer, model: Model) -> None:
         self.most_at_once = 1
         self._infer = infer
-        mean, std = (np.asarray(values, np.float32)[:, np.newaxis] for values in (model.pixel_mean, model.pixel_std))
-        # What each of a colour's 256 levels is to the model: looked up in an eighth of the time of working it out.
-        self._levels = (np.arange(256, dtype=np.float32) / np.float32(255) - mean) / std
+        self._mean, self._std = (np.asarray(values, np.float32) for values in (model.pixel_mean, model.pixel_std))
 
     def warm_up(self, size_px: int) -> None:
-        """Measure one picture, then run every size of batch: the first of a size takes several times as long."""
+        """Measure one image, then run every size of batch: the first of a size takes several times as long."""
         blank = np.zeros((size_px, size_px, 3), np.uint8)
         self.encode([blank])
         began_s = time.perf_counter()
@@ -57,23 +55,15 @@ class VisionEncoder:
         for count in range(2, self.most_at_once + 1):
             self.encode([blank] * count)
 
-    def encode(self, pictures: Sequence[Pixels]) -> list[Pixels]:
-        """Return the packed features of `pictures`, each (size, size, 3).
+    def encode(self, images: Sequence[Pixels]) -> list[Pixels]:
+        """Return the packed features of `images`, each (size, size, 3).
 
         Raises:
             RuntimeError: OpenVINO failed on the batch, or made something of it that is no number.
         """
-        if not pictures:
-            return []
-        return [pack(features) for features in self._infer(self._prepare(pictures))]
-
-    def _prepare(self, pictures: Sequence[Pixels]) -> Floats:
-        """Return what the vision model takes, shape (pictures, 3, height, width)."""
-        prepared = np.empty((len(pictures), 3, *pictures[0].shape[:2]), np.float32)
-        for picture, planes in zip(pictures, prepared, strict=True):
-            for colour, levels in enumerate(self._levels):
-                np.take(levels, picture[:, :, colour], out=planes[colour], mode="clip")
-        return prepared
+        normalised = (np.stack(images).astype(np.float32) / np.float32(255) - self._mean) / self._std
+        channels_first = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+        return [pack(features) for features in self._infer(channels_first)]
 
 
 def load_encoder(model: Model, device: str, arithmetic: dict[str, str]) -> VisionEncoder:
@@ -85,10 +75,10 @@ def load_encoder(model: Model, device: str, arithmetic: dict[str, str]) -> Visio
 
 
 def tag(packed: Pixels, sha256: bytes) -> None:
-    """Change packed features by 2^-22 of the largest so that they tell which picture they are of. Mutates `packed`.
+    """Change packed features by 2^-22 of the largest so that they tell which image they are of. Mutates `packed`.
 
     With `prefix_caching` OpenVINO GenAI finds a prompt's beginning by a hash over `TAG_VALUES` of every `TAG_STRIDE`th
-    value of each embedding: two pictures that differ by little might else be one to it.
+    value of each embedding: two images that differ by little might else be one to it.
     """
     values = packed[:-1, ::TAG_STRIDE, 2][:, :TAG_VALUES]
     noise = np.frombuffer(hashlib.shake_256(sha256).digest(values.size), np.uint8).reshape(values.shape)
@@ -96,7 +86,7 @@ def tag(packed: Pixels, sha256: bytes) -> None:
 
 
 def pack(features: Floats) -> Pixels:
-    """Pack features (tokens, width) into a picture (tokens + 1, width, 3), exact to 2^-23 of the largest.
+    """Pack features (tokens, width) into an image (tokens + 1, width, 3), exact to 2^-23 of the largest.
 
     Raises:
         RuntimeError: one of them is infinite or no number, as narrow arithmetic may leave it.
@@ -104,33 +94,33 @@ def pack(features: Floats) -> Pixels:
     tokens, width = features.shape
     largest = float(np.abs(features).max())
     if not np.isfinite(largest):
-        raise RuntimeError(f"the largest feature of a picture is {largest}")
+        raise RuntimeError(f"the largest feature of an image is {largest}")
     exponent = int(np.ceil(np.log2(max(largest, 2.0**-_EXPONENT_OFFSET)))) + 1
     fixed = np.rint(features.astype(np.float64) * 2.0 ** (23 - exponent)) + _HALF
     numbers = np.clip(fixed, 0, 2 * _HALF - 1).astype(np.uint32)
-    picture = np.zeros((tokens + 1, width, 3), np.uint8)
+    packed = np.zeros((tokens + 1, width, 3), np.uint8)
     for channel, shift in enumerate((16, 8, 0)):
-        picture[:tokens, :, channel] = (numbers >> shift) & 255
-    picture[tokens, 0, 2] = exponent + _EXPONENT_OFFSET
-    return picture
+        packed[:tokens, :, channel] = (numbers >> shift) & 255
+    packed[tokens, 0, 2] = exponent + _EXPONENT_OFFSET
+    return packed
 
 
 def unpacking_model(tokens: int, width: int) -> openvino.Model:
-    """Return the model that the pipeline runs in the vision model's place: packed picture to features.
+    """Return the model that the pipeline runs in the vision model's place: packed image to features.
 
-    It takes what the pipeline makes of a picture's bytes with mean 0 and deviation 1: (1, 3, tokens + 1, width), from
+    It takes what the pipeline makes of an image's bytes with mean 0 and deviation 1: (1, 3, tokens + 1, width), from
     0 to 1. To be run in 32-bit floating point.
     """
-    picture = op.parameter([1, 3, tokens + 1, width], np.float32, name="pixel_values")
-    picture.output(0).set_names({"pixel_values"})
-    channels = op.round(op.multiply(picture, _number(255)), "half_to_even")
+    packed = op.parameter([1, 3, tokens + 1, width], np.float32, name="pixel_values")
+    packed.output(0).set_names({"pixel_values"})
+    channels = op.round(op.multiply(packed, _number(255)), "half_to_even")
     weights = op.constant(np.array([65536, 256, 1], np.float32).reshape(1, 3, 1, 1))
     numbers = op.reduce_sum(op.multiply(channels, weights), op.constant(np.array([1])), False)
     fixed = op.slice(numbers, [0], [tokens], [1], [1])
     exponent = op.slice(op.slice(numbers, [tokens], [tokens + 1], [1], [1]), [0], [1], [1], [2])
     scale = op.power(_number(2), op.subtract(exponent, _number(_EXPONENT_OFFSET + 23)))
     features = op.multiply(op.subtract(fixed, _number(_HALF)), scale)
-    model = openvino.Model([op.result(features)], [picture], "unpack_features")
+    model = openvino.Model([op.result(features)], [packed], "unpack_features")
     model.outputs[0].set_names({"last_hidden_state"})
     return model
 

@@ -22,30 +22,13 @@ import numpy as np
 from msgspec.structs import replace
 
 from pagetext import Reader, WeightsError
-from pagetext.ocr import Chart, Row
-from sightline.core import (
-    Delta,
-    EngineTimings,
-    GenerateRequest,
-    ModelInfo,
-    Pixels,
-    SamplingParams,
-    Usage,
-    documented_estimate,
-)
+from pagetext.ocr import Chart, Row, RowText
+from sightline.core import Delta, EngineTimings, GenerateRequest, ModelInfo, Pixels, Usage, documented_estimate
 from sightline.engines.base import Deltas, GeneratorDeltas
-from sightline.engines.pagetext.model import INFO, MODEL_ID, WITHOUT_PICTURES
+from sightline.engines.context import max_new_tokens
+from sightline.engines.pagetext.model import INFO, WITHOUT_PICTURES
 from sightline.engines.pagetext.output import OutputBuffer
-from sightline.errors import (
-    ConfigError,
-    ContextLengthExceeded,
-    EngineError,
-    EngineUnavailable,
-    InvalidRequest,
-    ModelNotFound,
-    TooManyImages,
-    UnsupportedParameter,
-)
+from sightline.errors import ConfigError, EngineError, EngineUnavailable, InvalidRequest
 
 _WARM_UP = "Sightline 2026"
 _ROWS_PER_THREAD = 2
@@ -105,12 +88,13 @@ class TranscriptionEngine:
         return (INFO,) if self._reader is not None else ()
 
     async def count(self, request: GenerateRequest) -> Usage:
-        """Count the pictures by the documented estimate; the prompt's words count nothing."""
-        _check(request)
+        """Count the images by the documented estimate; the prompt's words count nothing."""
+        if not request.images:
+            raise InvalidRequest(WITHOUT_PICTURES, param="messages")
         image_tokens = sum(documented_estimate(page.shape[1], page.shape[0]) for page in _pages(request))
         if request.image_tokens != image_tokens:
-            raise EngineError("the pictures that reached the transcriber are not those of the receipt")
-        _check_length(image_tokens, request.sampling)
+            raise EngineError("the images that reached the transcriber are not those of the receipt")
+        max_new_tokens(image_tokens, request.sampling, INFO.context_length)
         return Usage(image_tokens, 0, image_tokens=image_tokens)
 
     def generate(self, request: GenerateRequest) -> Deltas:
@@ -152,14 +136,14 @@ class TranscriptionEngine:
 
     async def _in_turn(self, rows: Sequence[Row | Chart], clock: _Clock) -> AsyncGenerator[str, None]:
         """Yield the texts of rows in order while the next ones are being read."""
-        waiting: deque[asyncio.Future[str]] = deque()
+        waiting: deque[asyncio.Future[RowText]] = deque()
         try:
             for row in rows:
-                waiting.append(self._submit(_read_row, row, clock))
-                if len(waiting) == _ROWS_PER_THREAD * self._threads and (text := await waiting.popleft()):
+                waiting.append(self._submit(Reader.read_row, row, clock))
+                if len(waiting) == _ROWS_PER_THREAD * self._threads and (text := (await waiting.popleft()).text):
                     yield text
             while waiting:
-                if text := await waiting.popleft():
+                if text := (await waiting.popleft()).text:
                     yield text
         finally:
             for job in waiting:
@@ -185,51 +169,13 @@ class TranscriptionEngine:
             reader = Reader.load(threads=self._threads, precision=self._precision)
         except WeightsError as failure:
             raise ConfigError(str(failure)) from failure
-        picture = np.full((120, 480, 3), 255, np.uint8)
-        cv2.putText(picture, _WARM_UP, (30, 75), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
-        if "".join(reader.page(picture).text.split()) != "".join(_WARM_UP.split()):
+        image = np.full((120, 480, 3), 255, np.uint8)
+        cv2.putText(image, _WARM_UP, (30, 75), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
+        if "".join(reader.page(image).text.split()) != "".join(_WARM_UP.split()):
             raise ConfigError("the transcriber misreads its warm-up line; reinstall rapidocr 3.10 and openvino")
         return reader
-
-
-def _read_row(reader: Reader, row: Row | Chart) -> str:
-    return reader.read_row(row).text
-
-
-def _check(request: GenerateRequest) -> None:
-    if request.model != MODEL_ID:
-        raise ModelNotFound(f"the transcriber has one model, {MODEL_ID}", param="model")
-    if not request.images:
-        raise InvalidRequest(WITHOUT_PICTURES, param="messages")
-    if len(request.images) > INFO.max_images:
-        raise TooManyImages(
-            f"{len(request.images)} images, this model takes {INFO.max_images}; send fewer", param="messages"
-        )
-    sampling = request.sampling
-    lacking = {
-        "response_format": sampling.response_format.type != "text",
-        "logprobs": sampling.logprobs,
-        "top_logprobs": sampling.top_logprobs > 0,
-        "frequency_penalty": sampling.frequency_penalty != 0,
-        "presence_penalty": sampling.presence_penalty != 0,
-    }
-    for name, asked in lacking.items():
-        if asked:
-            raise UnsupportedParameter(
-                f"{MODEL_ID} transcribes pictures and has no {name}; leave it out or choose another model", param=name
-            )
 
 
 def _pages(request: GenerateRequest) -> list[Pixels]:
     """The pictures themselves: a page is always one view."""
     return [image[0] for image in request.images]
-
-
-def _check_length(image_tokens: int, sampling: SamplingParams) -> None:
-    asked = image_tokens + (sampling.max_tokens or 0)
-    if asked > INFO.context_length:
-        raise ContextLengthExceeded(
-            f"{image_tokens} image tokens and {sampling.limit_name} {sampling.max_tokens} are {asked} together, "
-            f"the limit is {INFO.context_length}; ask for fewer",
-            param=sampling.limit_name,
-        )
