@@ -125,7 +125,7 @@ def test_each_is_answered_dully(service: Running, key: str, name: str) -> None:
 
     with RawClient(service.url) as client:
         client.send(sent.replace(b"KEY", key.encode()))
-        received, took_s = client.until_closed()
+        received = client.until_closed()
 
     got = answers(received)
     for status, body in got:
@@ -133,8 +133,7 @@ def test_each_is_answered_dully(service: Running, key: str, name: str) -> None:
         if status != 200:
             assert_error_body(body, status, body["error"]["code"])
     short = [(status, body["error"]["code"] if status != 200 else None) for status, body in got]
-    assert short[: len(expected)] == expected, (received[:300], took_s)
-    assert took_s < 8
+    assert short[: len(expected)] == expected, received[:300]
 
 
 def test_log_has_no_trace_and_no_line_of_the_library(service: Running) -> None:
@@ -150,7 +149,7 @@ def test_body_behind_an_offer_of_another_protocol_may_come_later(service: Runnin
         for at in range(0, len(BODY), 9):
             time.sleep(0.02)
             client.send(BODY[at : at + 9])
-        received, _ = client.until_closed()
+        received = client.until_closed()
 
     assert [status for status, _ in answers(received)] == [200]
 
@@ -160,7 +159,7 @@ def test_client_that_expects_100_is_told_to_go_on(service: Running, key: str) ->
         client.send(head(key, f"content-length: {len(BODY)}", "expect: 100-continue", "connection: close"))
         told = client.socket.recv(100)
         client.send(BODY)
-        received, _ = client.until_closed()
+        received = client.until_closed()
 
     assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert answers(received)[0][0] == 200
@@ -169,7 +168,7 @@ def test_client_that_expects_100_is_told_to_go_on(service: Running, key: str) ->
 def test_client_that_expects_100_is_refused_before_it_sends(service: Running) -> None:
     with RawClient(service.url) as client:
         client.send(head("sk-sl-wrong", "content-length: 900000", "expect: 100-continue", "connection: close"))
-        received, _ = client.until_closed()
+        received = client.until_closed()
 
     assert answers(received)[0][0] == 401
     assert b"100 Continue" not in received
@@ -195,7 +194,7 @@ def test_client_that_leaves_with_a_request_in_waiting_frees_its_place(
         service.wait_for(f'"path":"{CHAT}","status":{200 if stream else 499}', timeout_s=20)
         with RawClient(service.url) as client:
             client.send(head(key, f"content-length: {len(BODY)}", "connection: close") + BODY)
-            received, _ = client.until_closed()
+            received = client.until_closed()
 
     assert answers(received)[0][0] == 200
 
@@ -207,7 +206,7 @@ def test_connection_goes_on_behind_a_body_that_was_refused_unread(service: Runni
         client.socket.settimeout(5)
         client.socket.sendall(head("sk-sl-" + "x" * 40, f"content-length: {size_bytes}") + b"x" * size_bytes)
         client.socket.sendall(GET + CLOSE + b"\r\n")
-        received, _ = client.until_closed()
+        received = client.until_closed()
 
     assert [status for status, _ in answers(received)] == [401, 401]
 
@@ -222,7 +221,7 @@ def test_client_that_sends_no_more_has_its_answer_beside_other_requests(service:
             with RawClient(service.url) as client:
                 client.send(GET + b"\r\n")
                 client.socket.shutdown(socket.SHUT_WR)
-                got += [status for status, _ in answers(client.until_closed()[0])]
+                got += [status for status, _ in answers(client.until_closed())]
 
     assert got == [401] * 20
 
@@ -230,7 +229,7 @@ def test_client_that_sends_no_more_has_its_answer_beside_other_requests(service:
 def test_bad_chunk_where_100_is_expected_is_refused_without_a_trace(service: Running, key: str) -> None:
     with RawClient(service.url) as client:
         client.send(head(key, "transfer-encoding: chunked", "expect: 100-continue") + b"zz\r\n")
-        received, _ = client.until_closed()
+        received = client.until_closed()
 
     time.sleep(0.2)  # until it is written
     assert [status for status, _ in answers(received)] == [400]

@@ -70,11 +70,11 @@ def test_stop_lets_running_requests_finish_and_takes_no_more(tmp_path: Path, sto
 
 
 def test_second_signal_does_not_wait(tmp_path: Path) -> None:
-    with Running(tmp_path, step_s=5) as service:
+    with Running(tmp_path, step_s=1) as service:
         key = key_of(service)
         headers = {"authorization": f"Bearer {key}"}
         with httpx2.stream(
-            "POST", f"{service.url}/v1/chat/completions", json=chat("x y", stream=True), headers=headers, timeout=30
+            "POST", f"{service.url}/v1/chat/completions", json=chat("word " * 90, stream=True), headers=headers, timeout=30
         ):
             service.process.send_signal(signal.SIGINT)
             service.process.send_signal(signal.SIGTERM)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -50,97 +51,28 @@ def ask(service: Running, key: str) -> httpx2.Response:
     return httpx2.post(f"{service.url}/v1/chat/completions", json=chat("hello"), headers=headers, timeout=30)
 
 
-def drip(client: RawClient, data: bytes, every_s: float = 0.2) -> float:
-    """Send a byte at a time until the other side closes; gives the seconds until then."""
-    began = time.monotonic()
-    for byte in data:
-        if client.is_closed():
-            return time.monotonic() - began
-        client.send(bytes([byte]))
-        time.sleep(every_s)
-    raise AssertionError("it was not closed")
-
-
-def test_silent_connection_is_closed(service: Running) -> None:
-    with RawClient(service.url) as client:
-        received, took_s = client.until_closed()
-
-    assert received == b""
-    assert 0.9 < took_s < 3
-
-
-@pytest.mark.parametrize("sent", [b"G", b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx: y"])
-def test_half_a_head_is_closed_with_a_word(service: Running, sent: bytes) -> None:
-    with RawClient(service.url) as client:
+def sent_and_closed(url: str, sent: bytes) -> bytes:
+    """Send the beginning of a request; what comes until the other side closes."""
+    with RawClient(url) as client:
         client.send(sent)
-        received, took_s = client.until_closed()
-
-    [(status, body)] = answers(received)
-    assert_error_body(body, status, "request_timeout")
-    assert status == 408
-    assert 0.9 < took_s < 3
+        return client.until_closed()
 
 
-def test_byte_of_a_head_now_and_then_does_not_help(service: Running, key: str) -> None:
-    with RawClient(service.url) as client:
-        assert drip(client, head(key)) < 4
+def test_who_stops_in_the_middle_is_answered_and_closed(service: Running, key: str) -> None:
+    """When is tested on a clock that jumps: `tests/server/test_connection.py`."""
+    begun = head(key, "content-length: 1000000")
+    heads = [b"G", b"GET /v1/models HTTP/1.1\r\nhost: x\r\nx: y"]
+    bodies = [begun + part for part in (b"", b"x", BODY[:-1], b" " * 900_000)]
+    with ThreadPoolExecutor(8) as threads:
+        silent = threads.submit(sent_and_closed, service.url, b"")
+        stopped = [threads.submit(sent_and_closed, service.url, sent) for sent in (*heads, *bodies)]
 
-
-def test_line_breaks_between_requests_do_not_help(service: Running) -> None:
-    with RawClient(service.url) as client:
-        client.send(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
-        client.socket.recv(1000)
-        assert drip(client, b"\r\n" * 30) < 4
-
-
-def test_idle_connection_is_closed_and_one_in_use_is_not(service: Running) -> None:
-    with RawClient(service.url) as client:
-        for _ in range(8):
-            client.send(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
-            answer = b""
-            while not answer.endswith(b"}"):
-                answer += client.socket.recv(1000)
-            assert b" 200 " in answer
-            time.sleep(0.25)
-        received, took_s = client.until_closed()
-
-    assert received == b""
-    assert took_s < 2
-
-
-@pytest.mark.parametrize("sent", [b"", b"x", BODY[:-1], b" " * 900_000])
-def test_half_a_body_is_answered_408_and_closed(service: Running, key: str, sent: bytes) -> None:
-    with RawClient(service.url) as client:
-        client.send(head(key, "content-length: 1000000") + sent)
-        received, took_s = client.until_closed()
-
-    [(status, body)] = answers(received)
-    assert_error_body(body, status, "request_timeout")
-    assert status == 408
-    assert b"connection: close" in received
-    assert 1.8 < took_s < 5
-
-
-@pytest.mark.parametrize("secret", ["right", "wrong"])
-def test_byte_of_a_body_now_and_then_does_not_help(service: Running, key: str, secret: str) -> None:
-    """With a wrong key the answer is long there: nobody reads the body, and still it must end."""
-    with RawClient(service.url) as client:
-        client.send(head(key if secret == "right" else "sk-sl-no", "content-length: 1000000"))
-        assert drip(client, b" " * 100) < 7
-
-
-def test_connection_answered_before_its_body_was_whole_is_idle_then(service: Running) -> None:
-    with RawClient(service.url) as client:
-        client.send(head("sk-sl-no", "content-length: 5"))
-        answer = b""
-        while not answer.endswith(b"}}"):
-            answer += client.socket.recv(1000)
-        assert b" 401 " in answer
-        client.send(b"hello")
-        received, took_s = client.until_closed()
-
-    assert received == b""
-    assert took_s < 2
+    assert silent.result() == b""
+    for one in stopped:
+        [(status, body)] = answers(one.result())
+        assert_error_body(body, status, "request_timeout")
+        assert status == 408
+        assert b"connection: close" in one.result()
 
 
 def test_reader_that_stops_loses_its_stream_and_its_place(tmp_path: Path) -> None:
@@ -154,12 +86,9 @@ def test_reader_that_stops_loses_its_stream_and_its_place(tmp_path: Path) -> Non
             assert client.socket.recv(10)
             with MemoryWatch(service.process.pid) as watch:
                 while_stalled = ask(service, key)
-                began = time.monotonic()
                 wait_for(lambda: ask(service, key).status_code == 200)
-                took_s = time.monotonic() - began
 
     assert while_stalled.status_code == 503
-    assert took_s < 15
     assert watch.growth_bytes < 20_000_000
 
 
@@ -168,10 +97,7 @@ def test_answer_that_nobody_reads_does_not_stay(service: Running, key: str) -> N
     with RawClient(service.url, receive_buffer_bytes=4096) as client:
         for _ in range(300):
             client.send(b"GET /v1/none HTTP/1.1\r\nhost: x\r\n\r\n" * 5)
-        began = time.monotonic()
-        wait_for(lambda: client.is_closed(), 20)
-
-    assert time.monotonic() - began < 10
+        wait_for(lambda: client.is_closed())
 
 
 def test_connection_too_many_is_refused_and_others_go_on(service: Running, key: str) -> None:
@@ -179,7 +105,7 @@ def test_connection_too_many_is_refused_and_others_go_on(service: Running, key: 
         before.get("/v1/models")
         crowd = [RawClient(service.url) for _ in range(60)]
         during = before.get("/v1/models")
-        received, took_s = crowd[-1].until_closed()
+        received = crowd[-1].until_closed()
         for one in crowd:
             one.socket.close()
 
@@ -187,7 +113,6 @@ def test_connection_too_many_is_refused_and_others_go_on(service: Running, key: 
     assert_error_body(body, status, "overloaded")
     assert status == 503
     assert b"retry-after: 1\r\n" in received
-    assert took_s < 1
     assert during.status_code == 200
     wait_for(lambda: ask(service, key).status_code == 200)
 

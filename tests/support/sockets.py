@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import time
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ class RawClient:
         self.socket = socket.socket()
         if receive_buffer_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.socket.connect((where.hostname, where.port))
 
     def __enter__(self) -> RawClient:
@@ -33,13 +32,13 @@ class RawClient:
         with contextlib.suppress(ConnectionError):
             self.socket.sendall(data)
 
-    def until_closed(self) -> tuple[bytes, float]:
-        """All that comes until the other side closes, and after how many seconds that was."""
-        began, data = time.monotonic(), b""
+    def until_closed(self) -> bytes:
+        """All that comes until the other side closes."""
+        data = b""
         with contextlib.suppress(ConnectionError):
             while piece := self.socket.recv(65_536):
                 data += piece
-        return data, time.monotonic() - began
+        return data
 
     def is_closed(self) -> bool:
         """Whether the other side has closed, with what it wrote thrown away."""
