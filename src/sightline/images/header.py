@@ -9,7 +9,6 @@ Sources: PNG 3rd edition section 5; GIF89a; ITU-T T.81 annex B; RFC 9649 (WebP).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -70,13 +69,9 @@ def read_header(data: bytes) -> Header | None:
     Raises:
         Broken: one of the four, cut short or inconsistent.
     """
-    for magic, read in _READERS:
-        if data.startswith(magic):
-            return _read(data, read) if read is not _webp or data[8:12] == b"WEBP" else None
-    return None
-
-
-def _read(data: bytes, read: Callable[[bytes], Header]) -> Header:
+    read = next((read for magic, read in _READERS if data.startswith(magic)), None)
+    if read is None or (read is _webp and data[8:12] != b"WEBP"):
+        return None
     try:
         header = read(data)
     except (struct.error, IndexError) as error:
