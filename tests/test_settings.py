@@ -19,7 +19,8 @@ from sightline.settings import (
     Settings,
     engine_spec,
     engine_specs,
-    load_settings,
+    merge_settings,
+    read_file,
     settings_of,
     upstream_pool,
 )
@@ -28,11 +29,11 @@ from sightline.settings import (
 def load(tmp_path: Path, toml: str = "", flags: dict[str, Any] | None = None, **environ: str) -> Settings:
     file = tmp_path / "settings.toml"
     file.write_text(toml, encoding="utf-8")
-    return load_settings(flags or {}, file=file, environ=environ)
+    return merge_settings(read_file(file), flags or {}, environ=environ)
 
 
 def test_it_starts_with_nothing_at_all() -> None:
-    assert load_settings({}, environ={}) == Settings()
+    assert merge_settings({}, {}, environ={}) == Settings()
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
 )
 def test_value_without_sense_is_refused(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=name):
-        load_settings({name: value}, environ={})
+        merge_settings({}, {name: value}, environ={})
 
 
 @pytest.mark.parametrize("price", ["-0.1", "1.0000001", "nan", "a dollar"])
@@ -146,7 +147,7 @@ def test_unknown_setting_is_refused_with_the_nearest_name(tmp_path: Path, toml: 
 
 def test_unknown_variable_of_the_environment_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match=r"SIGHTLINE_SERVER_PROT: .* did you mean SIGHTLINE_SERVER_PORT"):
-        load_settings({}, environ={"SIGHTLINE_SERVER_PROT": "1", "SIGHTLINE_BASE_URL": "http://127.0.0.1:8000/v1"})
+        merge_settings({}, {}, environ={"SIGHTLINE_SERVER_PROT": "1", "SIGHTLINE_BASE_URL": "http://127.0.0.1:8000/v1"})
 
 
 def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_no_settings() -> None:
@@ -155,9 +156,9 @@ def test_variables_that_kubernetes_sets_for_a_service_of_our_name_are_no_setting
     ours |= {"SIGHTLINE_PORT": "tcp://10.0.0.7:8000", "SIGHTLINE_PORT_8000_TCP_ADDR": "10.0.0.7"}
     heads = {"SIGHTLINE_HEAD_SVC_SERVICE_HOST": "10.0.0.8", "SIGHTLINE_HEAD_SVC_PORT_6379_TCP": "tcp://10.0.0.8:6379"}
 
-    assert load_settings({}, environ=ours | heads) == Settings()
+    assert merge_settings({}, {}, environ=ours | heads) == Settings()
     with pytest.raises(ConfigError, match=r"SIGHTLINE_SEVER_PORT: .* did you mean SIGHTLINE_SERVER_PORT"):
-        load_settings({}, environ=ours | heads | {"SIGHTLINE_SEVER_PORT": "1"})
+        merge_settings({}, {}, environ=ours | heads | {"SIGHTLINE_SEVER_PORT": "1"})
 
 
 def test_what_is_no_setting_is_said_in_plain_words() -> None:
@@ -176,12 +177,12 @@ def test_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes) -> No
     file.write_bytes(content)
 
     with pytest.raises(ConfigError, match=r"broken\.toml cannot be read"):
-        load_settings({}, file=file, environ={})
+        merge_settings(read_file(file), {}, environ={})
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml cannot be read"):
-        load_settings({}, file=tmp_path / "none.toml", environ={})
+        merge_settings(read_file(tmp_path / "none.toml"), {}, environ={})
 
 
 def test_model_may_be_an_id_that_comes_along_or_a_folder(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_model_may_be_an_id_that_comes_along_or_a_folder(tmp_path: Path) -> None
     assert engine_spec(TRANSCRIBER) == EngineSpec("transcribe")
     assert engine_spec(bundled).options["model_id"] == bundled
     assert engine_spec(str(tmp_path)) == EngineSpec("genai", {"path": str(tmp_path.resolve())})
-    assert [spec.kind for spec in engine_specs(load_settings({}, environ={}))] == ["genai", "transcribe"]
+    assert [spec.kind for spec in engine_specs(merge_settings({}, {}, environ={}))] == ["genai", "transcribe"]
 
 
 def test_other_model_is_refused_with_those_there_are() -> None:
@@ -218,9 +219,9 @@ def test_limits_by_which_no_body_can_be_held_are_refused() -> None:
     with pytest.raises(
         ConfigError, match=r"server\.max_buffered_bytes: 50,331,648 .* \(100,000,000\); allow 114,285,715"
     ):
-        load_settings({"server.max_body_bytes": 100_000_000}, environ={})
+        merge_settings({}, {"server.max_body_bytes": 100_000_000}, environ={})
 
-    load_settings({"server.max_body_bytes": 100_000_000, "server.max_buffered_bytes": 114_285_715}, environ={})
+    merge_settings({}, {"server.max_body_bytes": 100_000_000, "server.max_buffered_bytes": 114_285_715}, environ={})
 
 
 @pytest.mark.parametrize(("limits", "running"), [({}, 16), ({"max_running": 64}, 64)])

@@ -227,21 +227,10 @@ class Settings:
         return self.redis.get_secret_value() if self.redis else ""
 
 
-def load_settings(
-    flags: Mapping[str, Any], *, file: Path | None = None, environ: Mapping[str, str] = os.environ
-) -> Settings:
-    """Merge defaults, `file`, `environ` and `flags` (dotted names; None means not given).
-
-    Raises:
-        ConfigError: every problem, one a line, each with the name of its setting.
-    """
-    return merge_settings(read_file(file) if file else {}, flags, environ=environ)
-
-
 def merge_settings(
     tree: dict[str, Any], flags: Mapping[str, Any], *, environ: Mapping[str, str] = os.environ
 ) -> Settings:
-    """As `load_settings`, over what a settings file would say; `tree` is not changed.
+    """Merge defaults, `tree` (what a settings file says), `environ` and `flags` (dotted names; None means not given).
 
     Raises:
         ConfigError: every problem, one a line, each with the name of its setting.
@@ -370,8 +359,10 @@ def _reads(spec: EngineSpec) -> bool:
         return False
 
 
-def read_file(file: Path) -> dict[str, Any]:
-    """Read a settings file as a tree of names, unchecked; one that is no TOML is a `ConfigError`."""
+def read_file(file: Path | None) -> dict[str, Any]:
+    """Read a settings file, if there is one, as a tree of names, unchecked; one that is no TOML is a `ConfigError`."""
+    if file is None:
+        return {}
     try:
         return tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

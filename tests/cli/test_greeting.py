@@ -12,7 +12,7 @@ import pytest
 from sightline.auth.keys import ApiKey, Keys
 from sightline.cli.greeting import greet_first
 from sightline.errors import StoreUnavailable
-from sightline.settings import load_settings, merge_settings
+from sightline.settings import merge_settings
 from sightline.store.database import Database
 from support.databases import KINDS
 
@@ -25,7 +25,7 @@ def test_a_database_that_fails_keeps_nobody_from_being_told_the_address(
 
     monkeypatch.setattr(Keys, "all", fail)
 
-    greet_first(load_settings({"data": tmp_path}, environ={}), 8001)
+    greet_first(merge_settings({}, {"data": tmp_path}, environ={}), 8001)
 
     told = capsys.readouterr().err
     assert "The database does not answer." in told
@@ -59,7 +59,7 @@ def test_the_usual_folder_needs_no_flag(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    greet_first(load_settings({}, environ={}), 8001)
+    greet_first(merge_settings({}, {}, environ={}), 8001)
 
     told = capsys.readouterr().err
     assert "keys create NAME)" in told
@@ -71,7 +71,7 @@ def test_of_two_first_starts_at_once_one_makes_a_key(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = request.getfixturevalue("empty_postgres") if kind == "postgres" else None
-    settings = load_settings({"data": tmp_path, "database": url}, environ={})
+    settings = merge_settings({}, {"data": tmp_path, "database": url}, environ={})
     look, have_looked = Keys.all, Barrier(2, timeout=10)
 
     def look_together(keys: Keys) -> list[ApiKey]:

@@ -19,7 +19,7 @@ from sightline.auth.keys import Keys
 from sightline.cli import terminal
 from sightline.cli.main import app
 from sightline.metering.quota import period_of
-from sightline.settings import load_settings
+from sightline.settings import merge_settings
 from sightline.store.database import Database
 from sightline.store.tables import key_spend
 from support.databases import KINDS
@@ -217,7 +217,7 @@ def test_password_of_a_database_is_never_shown(run: Run, url: str, command: tupl
     assert result.exit_code == 1, result.exception
     assert result.stderr.startswith("error: ")
     assert "ter2" not in result.output
-    assert "ter2" not in repr(load_settings({"database": url}))
+    assert "ter2" not in repr(merge_settings({}, {"database": url}))
 
 
 @pytest.mark.parametrize("command", [("list",), ("revoke", "key_1")])

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sightline.images.header import MOST_SCANS, Broken, Header, _scan_starts, name_format, read_header
+from sightline.images.header import MOST_SCANS, Broken, Header, name_format, read_header
 from support import bombs
 from support.pictures import FORMATS, encoded, picture, png_header, quarters
 
@@ -290,10 +290,3 @@ def test_damage_anywhere_gives_a_header_or_broken(kind: str, data: st.DataObject
         return
 
     assert header is None or (header.width >= 1 and header.height >= 1)
-
-
-@given(st.lists(st.sampled_from([0xFF, 0xDA, 0x00, 0x01]), max_size=40).map(bytes), st.integers(0, 40))
-def test_quick_count_of_scans_is_that_of_the_pairs(data: bytes, at: int) -> None:
-    at = min(at, len(data))
-
-    assert _scan_starts(data, at) == data.count(b"\xff\xda", at)

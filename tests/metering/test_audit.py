@@ -134,13 +134,6 @@ async def test_each_damage_is_named(
     assert any(sentence.format(row=COMPLETED) in one for one in found), found
 
 
-async def test_a_row_that_is_there_twice_is_named(running: Ledger, any_database: Database, liveness: Liveness) -> None:
-    statements = ("ALTER TABLE ledger RENAME TO old", "CREATE TABLE ledger AS SELECT * FROM old")
-    damage(any_database, *statements, f"INSERT INTO ledger SELECT * FROM old WHERE id = '{COMPLETED}'")
-
-    assert f"Row {COMPLETED} is there 2 times." in check(any_database, liveness).discrepancies
-
-
 async def test_all_discrepancies_of_all_rows_are_named(
     running: Ledger, any_database: Database, liveness: Liveness
 ) -> None:

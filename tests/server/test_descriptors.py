@@ -10,10 +10,10 @@ import pytest
 SCRIPT = """
 import resource, sys
 from sightline.server.descriptors import with_room_for_connections
-from sightline.settings import load_settings
+from sightline.settings import merge_settings
 soft, hard, wanted = map(int, sys.argv[1:])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-settings = with_room_for_connections(load_settings({"server.max_connections": wanted}, environ={}))
+settings = with_room_for_connections(merge_settings({}, {"server.max_connections": wanted}, environ={}))
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], settings.server.max_connections)
 """
 

@@ -12,7 +12,7 @@ import pybase64
 import pytest
 
 from sightline import estimate
-from sightline.settings import BUNDLED, Settings, load_settings
+from sightline.settings import BUNDLED, Settings, merge_settings, read_file
 from sightline.testing.live_server import LiveServer
 from vectors.table import FOLDER, read
 
@@ -30,7 +30,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def settings(config: Path) -> Settings:
-    return load_settings({}, file=config)
+    return merge_settings(read_file(config), {})
 
 
 @pytest.fixture(scope="module")

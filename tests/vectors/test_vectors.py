@@ -52,7 +52,7 @@ def test_receipt_tells_what_was_done(entry: dict[str, Any]) -> None:
     image = EncodedImage(data, entry["declared_type"], header.type, header.width, header.height, "auto", "", "", False)
 
     decoded = decode(data, header.type, _AS_STORED)
-    receipt = write_receipt(image, decoded, _AS_STORED, sha256="", cache_hit=False)
+    receipt = write_receipt(image, decoded, _AS_STORED)
 
     assert list(receipt.actions) == entry["actions"]
 

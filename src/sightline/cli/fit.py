@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -49,14 +48,14 @@ def fit(
     table = Table(box=None, pad_edge=False)
     for name in ("image", "before", "after", "written to"):
         table.add_column(name, overflow="fold")
-    targets = _Targets(images, out_folder)
+    taken = {path.resolve() for path in images}
     failures = 0
-    for path in _tracked(images):
+    for path in track(images, "Fitting …", console=err, transient=True, disable=len(images) < _BAR_FROM):
         try:
             fitted = fit_picture(
                 path, images=per_request, model=model, limits=settings.images, body_bytes=_body_bytes(settings)
             )
-            written = targets.write(path, fitted)
+            written = _write(path, fitted, out_folder, taken)
         except ConfigError as error:
             fail(str(error))
         except OSError as error:
@@ -78,35 +77,19 @@ def _body_bytes(settings: Settings) -> int:
     return CLIENT_BODY_BYTES if told == ServerSettings().max_body_bytes else told
 
 
-class _Targets:
-    """Where results go: never onto an input, never twice to one place."""
-
-    def __init__(self, inputs: Iterable[Path], folder: Path | None) -> None:
-        self._taken = {path.resolve() for path in inputs}
-        self._folder = folder
-
-    def write(self, path: Path, fitted: Fitted) -> Path | None:
-        """Write one result; None where it stays where it is."""
-        if not fitted.is_changed and self._folder is None:
-            return None
-        folder = self._folder or path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        target = self._free(folder, path.stem, _EXTENSIONS[fitted.type])
-        target.write_bytes(fitted.data)
-        return target
-
-    def _free(self, folder: Path, stem: str, extension: str) -> Path:
-        target, number = folder / f"{stem}.fit{extension}", 2
-        while target.resolve() in self._taken:
-            target, number = folder / f"{stem}.fit-{number}{extension}", number + 1
-        self._taken.add(target.resolve())
-        return target
-
-
-def _tracked(images: list[Path]) -> Iterable[Path]:
-    if len(images) < _BAR_FROM:
-        return images
-    return track(images, "Fitting …", console=err, transient=True)
+def _write(path: Path, fitted: Fitted, folder: Path | None, taken: set[Path]) -> Path | None:
+    """Write a result to no place that is `taken`, which it then is as well; None where it stays where it is."""
+    if not fitted.is_changed and folder is None:
+        return None
+    folder = folder or path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    extension = _EXTENSIONS[fitted.type]
+    target, number = folder / f"{path.stem}.fit{extension}", 2
+    while target.resolve() in taken:
+        target, number = folder / f"{path.stem}.fit-{number}{extension}", number + 1
+    taken.add(target.resolve())
+    target.write_bytes(fitted.data)
+    return target
 
 
 def _before(fitted: Fitted) -> str:

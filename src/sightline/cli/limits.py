@@ -21,5 +21,5 @@ def read_limits(config: Path | None) -> Settings:
         ConfigError: every problem of the file, one a line.
     """
     # A sender need not have the keys that upstreams take, which the service's environment alone may hold.
-    told = {name: value for name, value in read_file(config).items() if name not in _RUNNING} if config else {}
+    told = {name: value for name, value in read_file(config).items() if name not in _RUNNING}
     return merge_settings(told, {})

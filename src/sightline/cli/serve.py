@@ -103,7 +103,7 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 
 def _settings(config: Path | None, flags: Mapping[str, Any], models: list[str], upstreams: list[str]) -> Settings:
     """What runs by the command line runs instead of what the file says, which then need not be in order either."""
-    tree = read_file(config) if config else {}
+    tree = read_file(config)
     for name, given in (("engines", models), ("upstreams", upstreams)):
         if given:
             tree.pop(name, None)

@@ -48,7 +48,7 @@ def open_database(
 def _find(data: Path | None, url: str | None, config: Path | None, *, migrate: bool, make: bool) -> Database:
     try:
         # No more than these: the rest may want keys of upstreams that the service's environment alone has.
-        told = {name: value for name, value in read_file(config).items() if name in _STORE} if config else {}
+        told = {name: value for name, value in read_file(config).items() if name in _STORE}
         settings = merge_settings(told, {"data": data, "database": url})
         folder = settings.data.expanduser()
         is_there = settings.database_url or folder.is_file() or (folder / "sightline.db").exists()

@@ -21,7 +21,7 @@ from sightline.client.image_file import (
     write_body,
 )
 from sightline.client.models import KnownModel, known_models
-from sightline.core import ChatRequest, Detail, Usage, documented_estimate
+from sightline.core import Detail, Usage, documented_estimate
 from sightline.engines.catalogue import check
 from sightline.errors import InvalidRequest, RequestTooLarge
 from sightline.images.source import open_image
@@ -138,8 +138,12 @@ def estimate_image(
     if header is None:
         return ImageEstimate(name, len(data), problem=problem)
     # Only a page is seen in its own shape, and only then is it worth finding out which side is up.
-    is_turned = any(model.image.kind == "page" for model in models) and _is_lying(data, header.type)
-    width, height = (header.height, header.width) if is_turned else (header.width, header.height)
+    width, height = header.width, header.height
+    if any(model.image.kind == "page" for model in models):
+        from sightline.images.decode import is_lying  # loads libvips, which counting for other models need not wait for
+
+        if is_lying(data, header.type):
+            width, height = height, width
     return ImageEstimate(
         name=name,
         bytes=len(data),
@@ -155,8 +159,11 @@ def estimate_image(
 def estimate_request(messages: Sequence[dict[str, Any]], model: KnownModel, settings: Settings) -> RequestEstimate:
     """Estimate a request in OpenAI's shape for one model."""
     model_id = model.info.id
+    body = write_body(model_id, messages)
     try:
-        request = _parse(write_body(model_id, messages), settings)
+        if len(body) >= settings.server.max_body_bytes:
+            raise RequestTooLarge.by(f"{len(body):,}", settings.server.max_body_bytes)
+        request = parse_chat(body, partial(open_image, limits=settings.images))
         check(request, model.info)
         tokens = model.input_tokens(request)
     except InvalidRequest as error:
@@ -177,12 +184,6 @@ def _problem(data: bytes, settings: Settings) -> str | None:
     return None
 
 
-def _is_lying(data: bytes, image_type: str) -> bool:
-    from sightline.images.decode import is_lying  # loads libvips, which counting for other models need not wait for
-
-    return is_lying(data, image_type)
-
-
 def _in_model(model: KnownModel, seen: Views, settings: Settings) -> ImageTokens:
     cost = Prices(settings.prices).cost(model.info.id, Usage(seen.tokens, 0, seen.tokens))
     return ImageTokens(
@@ -194,9 +195,3 @@ def _in_model(model: KnownModel, seen: Views, settings: Settings) -> ImageTokens
         detail=seen.detail,
         views=seen.count,
     )
-
-
-def _parse(body: bytes, settings: Settings) -> ChatRequest:
-    if len(body) >= settings.server.max_body_bytes:
-        raise RequestTooLarge.by(f"{len(body):,}", settings.server.max_body_bytes)
-    return parse_chat(body, partial(open_image, limits=settings.images))

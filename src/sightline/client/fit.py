@@ -35,7 +35,7 @@ _ANY_SIZE = ImageLimits(
 )
 _USUAL = ImageLimits()
 _QUESTION_BYTES = 4_000
-_BEST, _WORST = 95, 70
+_QUALITIES = (95, 90, 85, 80, 75, 70)
 # A picture too large at the worst quality becomes smaller by at least and at most so much before the next try.
 _LEAST_STEP, _LARGEST_STEP = 0.95, 0.5
 _HOPELESS = 3  # a PNG so many times too large does not fit as lossless WebP either
@@ -154,19 +154,11 @@ def _kind(before: EncodedImage) -> str:
 
 
 def _search(picture: Image.Image, kind: str, most_bytes: int) -> tuple[int, bytes]:
-    """The best quality that fits, by halving; the worst one where none does."""
-    low, high = _WORST, _BEST
-    quality, data = high, _write(picture, kind, quality=high)
-    if len(data) <= most_bytes:
-        return quality, data
-    quality, data = low, _write(picture, kind, quality=low)
-    while high - low > 1 and len(data) <= most_bytes:
-        middle = (low + high) // 2
-        attempt = _write(picture, kind, quality=middle)
-        if len(attempt) <= most_bytes:
-            low, quality, data = middle, middle, attempt
-        else:
-            high = middle
+    """The best quality that fits; the worst one where none does."""
+    for quality in _QUALITIES:
+        data = _write(picture, kind, quality=quality)
+        if len(data) <= most_bytes:
+            break
     return quality, data
 
 

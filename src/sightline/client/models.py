@@ -90,13 +90,10 @@ class KnownModel:
 
 def known_models(names: Sequence[str] = ()) -> list[KnownModel]:
     """The models of these names; those that run unless others are named, if none is given."""
-    return [_known_model(name) for name in names or DEFAULT_MODELS]
+    return [_read_once(name) for name in names or DEFAULT_MODELS]
 
 
-@lru_cache(maxsize=8)
-def _known_model(name: str) -> KnownModel:
-    """Read once in a process, since senders count one picture after the other."""
-    return KnownModel(name)
+_read_once = lru_cache(maxsize=8)(KnownModel)  # senders count one picture after the other
 
 
 def _load_tools(model: Model) -> tuple[PromptWriter, TokenCounter]:

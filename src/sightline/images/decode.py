@@ -15,7 +15,6 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -38,8 +37,6 @@ _SRGB_NAMES = (b"sRGB", b"\x00s\x00R\x00G\x00B")
 _PROBE = np.array([[0, 0, 0], [55, 55, 55], [128, 64, 32], [40, 200, 90], [230, 20, 160], [255, 255, 255]], np.uint8)
 _AS_GOOD_AS_EQUAL = 3
 """By so much of 255 the usual profiles of sRGB differ from one another."""
-_LARGEST_KEPT_PROFILE_BYTES = 16_384
-"""What is known of a profile is kept with its bytes: those of cameras and screens have a few thousand."""
 _PROFILE_SPACES = {"cmyk": b"CMYK", "b-w": b"GRAY", "grey16": b"GRAY"}
 # Reduced by more than this, pixels are averaged first: the filter's rounded weights would darken the picture.
 _MOST_BY_FILTER = 4
@@ -298,11 +295,6 @@ def _converted(image: pyvips.Image) -> pyvips.Image:
 
 
 def _is_srgb(profile: bytes) -> bool:
-    """Whether a profile is that of sRGB, by name and by what it does."""
-    return _kept_probe(profile) if len(profile) <= _LARGEST_KEPT_PROFILE_BYTES else _probe(profile)
-
-
-def _probe(profile: bytes) -> bool:
     """Whether a profile calls itself sRGB and changes no colour: some that have the name have another curve."""
     if not any(name in profile for name in _SRGB_NAMES):
         return False
@@ -313,9 +305,6 @@ def _probe(profile: bytes) -> bool:
     except pyvips.Error:
         return True  # its name is all that can be read of it
     return bool(np.abs(seen[0].astype(int) - _PROBE).max() <= _AS_GOOD_AS_EQUAL)
-
-
-_kept_probe = lru_cache(maxsize=32)(_probe)
 
 
 def _with_usual_gamma(image: pyvips.Image, gamma: int) -> pyvips.Image:

@@ -9,24 +9,19 @@ Sources: PNG 3rd edition section 5; GIF89a; ITU-T T.81 annex B; RFC 9649 (WebP).
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 _WIDE_PX = 8_192
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_NO_MARKERS = frozenset({0x00, 0x01, 0xFF, *range(0xD0, 0xD8)})  # a stuffed byte, TEM, a fill byte, restarts
+_BEGINS_SEGMENT = np.ones(256, np.bool_)
+_BEGINS_SEGMENT[[0x00, 0x01, 0xFF, *range(0xD0, 0xD8)]] = False  # a stuffed byte, TEM, a fill byte, restarts
 _SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-_WORD = np.dtype("<u2")
-_START_OF_SCAN = 0xDAFF  # the pair as a little-endian word
 _SIZE, _FRAME = struct.Struct(">H"), struct.Struct(">HHB")
 _MOST_GIF_BLOCKS = 5_000  # before the first frame; a whole body of full ones are 4,096
-# Walked before the size, and again after it; files of cameras have some twenty, a JPEG of 100 scans at most 600.
-_MOST_JPEG_SEGMENTS = 600
-_MOST_PLAIN_SCANS = 20
+_MOST_JPEG_SEGMENTS = 600  # files of cameras have some twenty, a JPEG of 100 scans at most so many
 MOST_SCANS = 10_000  # told apart
 
 _OTHERS = (
@@ -52,7 +47,7 @@ _OTHERS = (
 class Header(msgspec.Struct, frozen=True):
     """Format (`png`, `jpeg`, `webp`, `gif`), stored size in pixels, and the number of JPEG scans, up to 10,001.
 
-    `scans` is never too low; of a JPEG of more than 20 scans and 600 segments it may be too high.
+    `scans` is never too low; of a JPEG of more than 600 segments it may be too high.
     `kept_bytes` is what a decoder has to keep of a picture whose rows are complete only at its end (interlaced,
     progressive), or very wide; 0 for one that comes row by row.
     """
@@ -74,13 +69,9 @@ def read_header(data: bytes) -> Header | None:
     Raises:
         Broken: one of the four, cut short or inconsistent.
     """
-    for magic, read in _READERS:
-        if data.startswith(magic):
-            return _read(data, read) if read is not _webp or data[8:12] == b"WEBP" else None
-    return None
-
-
-def _read(data: bytes, read: Callable[[bytes], Header]) -> Header:
+    read = next((read for magic, read in _READERS if data.startswith(magic)), None)
+    if read is None or (read is _webp and data[8:12] != b"WEBP"):
+        return None
     try:
         header = read(data)
     except (struct.error, IndexError) as error:
@@ -171,79 +162,25 @@ def gif_frame(data: bytes) -> tuple[int, int, int, int]:
 
 
 def _jpeg(data: bytes) -> Header:
-    markers = _Markers(data)
-    at = 2
+    bytes_ = np.frombuffer(data, np.uint8)
+    # All at once: a search for each would go through a long run of fill bytes a byte at a time.
+    markers = np.flatnonzero(bytes_[2:-1] == 0xFF) + 3
+    markers = markers[_BEGINS_SEGMENT[bytes_[markers]]]
+    frame, scans = None, 0
     for _ in range(_MOST_JPEG_SEGMENTS):
-        at = markers.find(at)
-        if data[at] in _JPEG_SIZES:
-            height, width, channels = _FRAME.unpack_from(data, at + 4)
-            scans = _scans(data, markers, at + 1)
-            # Coefficients of two bytes, kept until the last scan.
-            kept = width * height * channels * 2 if scans > 1 else 0
-            return Header("jpeg", width, height, scans, kept)
-        at += 1 + _SIZE.unpack_from(data, at + 1)[0]
-    raise Broken
-
-
-def _scans(data: bytes, markers: _Markers, at: int) -> int:
-    """Count start-of-scan markers. The quick count is never too low, so only a high one is done again exactly.
-
-    Segments beyond those that are walked are counted the quick way once more.
-    """
-    if (count := _scan_starts(data, at)) <= _MOST_PLAIN_SCANS:
-        return count
-    count = 0
-    for _ in range(_MOST_JPEG_SEGMENTS):
-        try:
-            at = markers.find(at)
-            length = _SIZE.unpack_from(data, at + 1)[0]
-        except (struct.error, IndexError):
-            return count
-        if data[at] == _END_OF_IMAGE:
-            return count
-        count += data[at] == _SCAN
-        at += 1 + length
-    return min(count + _scan_starts(data, at), MOST_SCANS + 1)
-
-
-def _scan_starts(data: bytes, at: int) -> int:
-    """Count the pairs of bytes that may start a scan: as words from `at` on, and from the byte after it.
-
-    `bytes.count` would take ten times as long, as long as all else that a request needs.
-    """
-    count = 0
-    for start in (at, at + 1):
-        if start < len(data):
-            words = np.frombuffer(data, _WORD, (len(data) - start) // 2, start)
-            count += int(np.count_nonzero(words == _START_OF_SCAN))
-    return count
-
-
-class _Markers:
-    """Finds the markers of a JPEG that begin a segment: 0xFF and a byte that is none of `_NO_MARKERS`."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._places: npt.NDArray[np.intp] | None = None
-
-    def find(self, at: int) -> int:
-        """Return where the second byte of the next marker from `at` on stands.
-
-        Raises:
-            IndexError: there is none.
-        """
-        if self._data[at] == 0xFF and self._data[at + 1] not in _NO_MARKERS:
-            return at + 1
-        if self._places is None:
-            self._places = self._find_all()
-        return int(self._places[self._places.searchsorted(at)]) + 1
-
-    def _find_all(self) -> npt.NDArray[np.intp]:
-        """All at once, since a search for each would go through a long run of fill bytes a byte at a time."""
-        bytes_ = np.frombuffer(self._data, np.uint8)
-        second = bytes_[1:]
-        is_marker = (bytes_[:-1] == 0xFF) & (second > 1) & (second != 0xFF) & ((second < 0xD0) | (second > 0xD7))
-        return np.flatnonzero(is_marker)
+        if not len(markers) or data[at := int(markers[0])] == _END_OF_IMAGE:
+            markers = markers[:0]
+            break
+        if frame is None and data[at] in _JPEG_SIZES:
+            frame = _FRAME.unpack_from(data, at + 4)
+        scans += data[at] == _SCAN
+        markers = markers[markers.searchsorted(at + 2 + _SIZE.unpack_from(data, at + 1)[0]) :]
+    if frame is None:
+        raise Broken
+    scans = min(scans + int(np.count_nonzero(bytes_[markers] == _SCAN)), MOST_SCANS + 1)
+    height, width, channels = frame
+    # Coefficients of two bytes, kept until the last scan.
+    return Header("jpeg", width, height, scans, width * height * channels * 2 if scans > 1 else 0)
 
 
 def _webp(data: bytes) -> Header:

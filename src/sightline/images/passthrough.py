@@ -9,8 +9,10 @@ Source: ITU-T T.81 annex B; PNG 3rd edition, section 11; EXIF 2.32 section 4.6.
 from __future__ import annotations
 
 import struct
+from itertools import islice
 
 from sightline.images.orientation import UPRIGHT
+from sightline.images.png import chunks
 
 _SHORTEST_SIDE_PX = 28
 _LARGEST_RATIO = 130
@@ -18,7 +20,6 @@ _LARGEST_RATIO = 130
 _MOST_SEGMENTS = 200
 _MOST_CHUNKS = 2_000
 _MOST_TAGS = 200
-_MOST_TRIES = 8
 _ORIENTATION = 0x0112
 _BASELINE, _PROGRESSIVE, _START_OF_SCAN = 0xC0, 0xC2, 0xDA
 # Those that have a length. Behind a fill byte or one without, decoders go on where this would not: and read there, say,
@@ -58,7 +59,7 @@ def _is_plain_jpeg(data: bytes) -> bool:
         end = at + 2 + struct.unpack_from(">H", data, at + 2)[0]
         body = data[at + 4 : end]
         if marker == _START_OF_SCAN:
-            return has_frame and _has_end(data, end)
+            return has_frame and data.rfind(_END, end) > 0
         if marker in (_BASELINE, _PROGRESSIVE):
             if has_frame or not _is_plain_frame(body):
                 return False
@@ -70,22 +71,6 @@ def _is_plain_jpeg(data: bytes) -> bool:
             has_exif = has_exif or is_exif
         at = end
     return False
-
-
-def _has_end(data: bytes, start: int) -> bool:
-    """Whether the marker of a JPEG's end stands somewhere from `start` on.
-
-    Looked for from behind, where it stands: in front of it any 256th byte is an 0xFF to stop at. By its second byte
-    alone at first, for padding behind it is gone through a hundred times faster so.
-    """
-    at = len(data)
-    for _ in range(_MOST_TRIES):
-        at = data.rfind(_END[1:], start, at)
-        if at <= start:
-            return False
-        if data[at - 1] == _END[0]:
-            return True
-    return data.rfind(_END, start, at) > 0
 
 
 def _is_plain_frame(body: bytes) -> bool:
@@ -124,21 +109,18 @@ def _orientation(tiff: bytes) -> int:
 
 def _is_plain_png(data: bytes) -> bool:
     depth, colours, _, _, interlaced = struct.unpack_from(">BBBBB", data, 24)
-    if depth != 8 or colours not in (0, 2) or interlaced:
+    if depth != 8 or colours not in (0, 2) or interlaced or data[8:16] != _HEADER:
         return False
-    if data[8:16] != _HEADER:
-        return False
-    at, before, has_pixels = 33, b"IHDR", False
-    for _ in range(_MOST_CHUNKS):
-        length, name = struct.unpack_from(">I4s", data, at)
+    before, has_pixels = b"IHDR", False
+    for name, start, end in islice(chunks(data), 1, _MOST_CHUNKS):
+        body = data[start + 8 : end - 4]
         if name == b"IEND":
-            return len(data) >= at + 12
+            return len(data) >= end
         if name == b"gAMA":
-            if data[at + 8 : at + 12] != _USUAL_GAMMA:
+            if body != _USUAL_GAMMA:
                 return False
         elif name == b"tEXt":
-            start, end = at + 8, at + 8 + length
-            if data.find(_XMP_TURN, start, end) >= 0 or data.find(_RAW_EXIF, start, end) >= 0:
+            if _XMP_TURN in body or _RAW_EXIF in body:
                 return False
         elif name == b"IDAT":
             if has_pixels and before != b"IDAT":
@@ -146,5 +128,5 @@ def _is_plain_png(data: bytes) -> bool:
             has_pixels = True
         elif name not in _HARMLESS:
             return False
-        at, before = at + 12 + length, name
+        before = name
     return False

@@ -22,7 +22,7 @@ def without_ancillary(data: bytes) -> bytes:
     """Keep what makes the picture, and a colour profile of at most 1 MiB; nothing else is ever inflated."""
     kept = []
     profiles = 0
-    for name, start, end in _chunks(data):
+    for name, start, end in chunks(data):
         profiles += name == b"iCCP"  # the first alone counts; a thousand would each have to be inflated
         if name in _KEPT or (name == b"iCCP" and profiles == 1 and _is_small_profile(data[start + 8 : end - 4])):
             kept.append((name, data[start:end]))
@@ -37,7 +37,7 @@ def gamma(data: bytes) -> int | None:
     None for sRGB's, as nearly all have it, and where something else in the file says what its colours are.
     """
     said = None
-    for name, start, end in _chunks(data):
+    for name, start, end in chunks(data):
         if name in _SAYS_MORE:
             return None
         if name == b"gAMA" and end - start == 16:
@@ -51,7 +51,7 @@ def gamma(data: bytes) -> int | None:
 
 def count_frames(data: bytes) -> int:
     """Count the frames that an animated PNG announces; 1 for a still picture."""
-    for name, start, _ in _chunks(data):
+    for name, start, _ in chunks(data):
         if name == b"acTL":
             return max(1, int.from_bytes(data[start + 8 : start + 12], "big"))
         if name == b"IDAT":
@@ -59,7 +59,8 @@ def count_frames(data: bytes) -> int:
     return 1
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of each chunk; the last one may reach beyond a file that was cut short."""
     start = _SIGNATURE_BYTES
     while start + 8 <= len(data):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")

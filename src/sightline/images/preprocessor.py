@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -16,8 +16,7 @@ from sightline.images.pool import ImagePool
 from sightline.images.receipt import ImageReceipt, write_receipt
 from sightline.images.tokens import Views, views
 
-_AS_SENT = ("forwarded as sent",)
-_RESIZED = (*_AS_SENT, "resized")
+_AS_SENT = "forwarded as sent"
 
 
 class PreparedImage(msgspec.Struct, frozen=True, eq=False):
@@ -25,13 +24,6 @@ class PreparedImage(msgspec.Struct, frozen=True, eq=False):
 
     shown: ViewPixels | ImageFile
     receipt: ImageReceipt
-
-
-class _New(msgspec.Struct, frozen=True, eq=False):
-    """An image that has to be decoded."""
-
-    image: EncodedImage
-    key: CacheKey
 
 
 class Preprocessor:
@@ -51,71 +43,51 @@ class Preprocessor:
         Raises:
             InvalidRequest: some of them do not decode; of several, `details` lists each.
         """
-        known = [self._known(image, encoding, owner) for image in images]
-        decodes = [
-            self._decoded(one, encoding, number)
-            for number, one in enumerate(known, start=first)
-            if isinstance(one, _New)
-        ]
-        decoded = iter(await _each(decodes))
-        return [next(decoded) if isinstance(one, _New) else one for one in known]
+        prepared: list[PreparedImage] = []
+        refusals: list[InvalidRequest] = []
+        each = (self._prepare(image, encoding, owner, number) for number, image in enumerate(images, start=first))
+        for found in await asyncio.gather(*each, return_exceptions=True):
+            if isinstance(found, InvalidRequest):
+                refusals.append(found)
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                prepared.append(found)
+        if refusals:
+            raise InvalidRequest.together(refusals)
+        return prepared
 
-    def _known(self, image: EncodedImage, encoding: ImageEncoding, owner: str) -> PreparedImage | _New:
-        """What is seen of an image that need not be decoded; most wait for nothing and are not worth a task."""
+    async def _prepare(self, image: EncodedImage, encoding: ImageEncoding, owner: str, number: int) -> PreparedImage:
         seen = views(encoding, image.width, image.height, image.detail)
-        key = CacheKey(image.sha256, encoding, seen.detail, owner)
         if encoding.forwarded and image.is_passthrough_safe:
-            decoded = _as_it_came(image, seen)
-            return PreparedImage(_file(image, decoded, key), write_receipt(image, decoded, encoding, sha256=key.sha256))
+            return _prepared(image, _as_it_came(image, seen), encoding)
+        key = CacheKey(image.sha256, encoding, seen.detail, owner)
         held = self._cache.get(key)
-        return _New(image, key) if held is None else _seen(image, held, key, is_hit=True)
-
-    async def _decoded(self, new: _New, encoding: ImageEncoding, number: int) -> PreparedImage:
-        decoded = await self._pool.decode(new.image, encoding, number)
-        seen = _seen(new.image, decoded, new.key)
-        self._cache.put(new.key, decoded)  # only now: what cannot be shown would fail again from the cache
-        return seen
+        decoded = held or await self._pool.decode(image, encoding, number)
+        prepared = _prepared(image, decoded, encoding, cache_hit=held is not None)
+        self._cache.put(key, decoded)  # only now: what cannot be shown would fail again from the cache
+        return prepared
 
 
-async def _each(decodes: Sequence[Coroutine[None, None, PreparedImage]]) -> list[PreparedImage]:
-    """What comes of all of them, side by side.
-
-    Raises:
-        InvalidRequest: some do not decode; of several, `details` lists each.
-    """
-    if len(decodes) < 2:
-        return [await one for one in decodes]
-    seen: list[PreparedImage] = []
-    refusals: list[InvalidRequest] = []
-    for found in await asyncio.gather(*decodes, return_exceptions=True):
-        if isinstance(found, InvalidRequest):
-            refusals.append(found)
-        elif isinstance(found, BaseException):
-            raise found
-        else:
-            seen.append(found)
-    if refusals:
-        raise InvalidRequest.together(refusals)
-    return seen
-
-
-def _seen(image: EncodedImage, decoded: Decoded, key: CacheKey, *, is_hit: bool = False) -> PreparedImage:
-    shown = _file(image, decoded, key) if key.encoding.forwarded else _pixels(decoded)
-    return PreparedImage(shown, write_receipt(image, decoded, key.encoding, sha256=key.sha256, cache_hit=is_hit))
+def _prepared(
+    image: EncodedImage, decoded: Decoded, encoding: ImageEncoding, *, cache_hit: bool = False
+) -> PreparedImage:
+    shown = _file(image, decoded) if encoding.forwarded else _pixels(decoded)
+    return PreparedImage(shown, write_receipt(image, decoded, encoding, cache_hit=cache_hit))
 
 
 def _pixels(decoded: Decoded) -> ViewPixels:
     return np.frombuffer(decoded.data, np.uint8).reshape(decoded.views, decoded.height, decoded.width, 3)
 
 
-def _file(image: EncodedImage, decoded: Decoded, key: CacheKey) -> ImageFile:
+def _file(image: EncodedImage, decoded: Decoded) -> ImageFile:
     assert decoded.file_type is not None
-    return ImageFile(
-        decoded.file_type, decoded.data, key.sha256, image.detail, image.base64 if decoded.data is image.data else None
-    )
+    payload = image.base64 if decoded.data is image.data else None
+    return ImageFile(decoded.file_type, decoded.data, image.sha256, image.detail, payload)
 
 
 def _as_it_came(image: EncodedImage, seen: Views) -> Decoded:
     width, height = seen.whole.width, seen.whole.height
-    is_resized = width != image.width or height != image.height
-    return Decoded(image.data, width, height, _RESIZED if is_resized else _AS_SENT, seen.count, image.type)
+    is_resized = (width, height) != (image.width, image.height)
+    actions = (_AS_SENT, "resized") if is_resized else (_AS_SENT,)
+    return Decoded(image.data, width, height, actions, seen.count, image.type)

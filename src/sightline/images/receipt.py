@@ -57,7 +57,7 @@ class ImageReceipt(msgspec.Struct, frozen=True):
 
 
 def write_receipt(
-    image: EncodedImage, decoded: Decoded, encoding: ImageEncoding, *, sha256: str, cache_hit: bool = False
+    image: EncodedImage, decoded: Decoded, encoding: ImageEncoding, *, cache_hit: bool = False
 ) -> ImageReceipt:
     """Write down one image: as it was sent, as it was decoded, as the model counts it."""
     actions = decoded.actions
@@ -65,7 +65,7 @@ def write_receipt(
         actions = (f"labelled {image.declared_type or 'nothing'}, is image/{image.type}", *actions)
     seen = views(encoding, image.width, image.height, image.detail)
     return ImageReceipt(
-        sha256=sha256,
+        sha256=image.sha256,
         declared_type=image.declared_type,
         type=f"image/{image.type}",
         bytes=len(image.data),

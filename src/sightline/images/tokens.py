@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple
 
 from sightline.core import Detail, ImageEncoding, PanAndScan, documented_estimate
@@ -35,33 +34,29 @@ class View:
     tokens: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Views:
-    """All looks that a model takes at one picture: the whole, then crops, from left to right or top to bottom.
-
-    A picture is looked up several times a request, and `views` keeps them: what is worked out is worked out once.
-    """
+    """All looks that a model takes at one picture: the whole, then crops, from left to right or top to bottom."""
 
     whole: View
     crops: tuple[View, ...] = ()
 
-    @cached_property
+    @property
     def count(self) -> int:
         """How many they are."""
         return 1 + len(self.crops)
 
-    @cached_property
+    @property
     def tokens(self) -> int:
         """Exact tokens of all of them."""
         return self.whole.tokens + sum(crop.tokens for crop in self.crops)
 
-    @cached_property
+    @property
     def detail(self) -> Literal["low", "high"]:
         """What was taken, whatever was asked: `high` where there are closer views."""
         return "high" if self.crops else "low"
 
 
-@lru_cache(maxsize=4096)
 def views(encoding: ImageEncoding, width: int, height: int, detail: Detail) -> Views:
     """Say how a model with this encoding sees a picture of `width` × `height` (orientation applied).
 

@@ -115,7 +115,7 @@ def _look(connection: Connection) -> tuple[Audit, set[int]]:
         func.sum(_cost).label("nanos"),
     ).group_by(_row.outcome)
     outcomes = connection.execute(sums.order_by(_row.outcome)).all()
-    found = (*_impossible(connection), *_doubled(connection), *_sums(connection), *_orphans(connection))
+    found = (*_impossible(connection), *_sums(connection), *_orphans(connection))
     audit = Audit(
         sum(row.rows for row in outcomes),
         {row.outcome: row.rows for row in outcomes},
@@ -142,12 +142,6 @@ def _impossible(connection: Connection) -> Iterator[str]:
         for flag, (_, words) in zip(row[1:], IMPOSSIBLE, strict=True):
             if flag:
                 yield f"Row {row.id} {words}."
-
-
-def _doubled(connection: Connection) -> Iterator[str]:
-    query = select(_row.id, func.count().label("times")).group_by(_row.id).having(func.count() > 1)
-    for row in connection.execute(query.order_by(_row.id)):
-        yield f"Row {row.id} is there {row.times} times."
 
 
 def _sums(connection: Connection) -> Iterator[str]:

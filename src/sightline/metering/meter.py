@@ -43,7 +43,5 @@ class Meter:
         if not self._usages:
             return Usage(0, 0)
         first = next(iter(self._usages.values()))
-        if len(self._usages) == 1:
-            return first
         completion_tokens = sum(usage.completion_tokens for usage in self._usages.values())
         return Usage(first.prompt_tokens, completion_tokens, first.image_tokens, first.cached_tokens)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from decimal import Decimal
 
 import msgspec
 
@@ -36,7 +35,6 @@ class Prices:
 
     def __init__(self, prices: Mapping[str, PriceSettings]) -> None:
         self._prices = prices
-        self._rates = {model: (_rate(price.prompt), _rate(price.completion)) for model, price in prices.items()}
 
     def of(self, model: str) -> PriceSettings:
         """The price of `model`, in US dollars a token."""
@@ -44,17 +42,14 @@ class Prices:
 
     def cost(self, model: str, usage: Usage) -> Cost:
         """What `usage` of `model` costs."""
-        prompt, completion = self._rates.get(model, (0, 0))
-        return Cost(math.ceil(prompt * usage.prompt_tokens), math.ceil(completion * usage.completion_tokens))
+        price = self.of(model)
+        return Cost(
+            math.ceil(price.prompt * NANOS * usage.prompt_tokens),
+            math.ceil(price.completion * NANOS * usage.completion_tokens),
+        )
 
 
 def dollars(nanos: int) -> str:
     """Write nano-dollars as dollars, without an exponent and without zeros at the end: `0.000123`."""
     whole, rest = divmod(nanos, NANOS)
     return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
-
-
-def _rate(price: Decimal) -> Decimal | int:
-    """A price in nano-dollars a token; nearly always whole, and then quicker to count with."""
-    nanos = price * NANOS
-    return int(nanos) if nanos == nanos.to_integral_value() else nanos

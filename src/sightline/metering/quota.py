@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from functools import lru_cache
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, select
 
@@ -40,9 +39,4 @@ def spent_by(connection: Connection, limits: Mapping[str, SpendingLimit], now: d
 
 def period_of(period: Period, time: datetime) -> str:
     """Return the name of the period that `time` falls in: a day or month of UTC, or `total`."""
-    return _period_of(period, (time if time.tzinfo is UTC else time.astimezone(UTC)).date())
-
-
-@lru_cache(maxsize=64)
-def _period_of(period: Period, day: date) -> str:
-    return day.strftime(_FORMATS[period])
+    return time.astimezone(UTC).strftime(_FORMATS[period])

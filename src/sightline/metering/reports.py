@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, String, case, func, literal, select, tuple_
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy import ColumnElement, Connection, String, case, func, literal, literal_column, select, tuple_
 
 from sightline.errors import InvalidRequest
 from sightline.ids import first_id
@@ -94,28 +92,11 @@ class Page(Generic[T]):
     next: str | None
 
 
-class utc_day(GenericFunction[str]):
-    """The day of UTC that a time is in, as 2026-11-21."""
-
-    type = String()
-    inherit_cache = True
-
-
-@compiles(utc_day, "sqlite")
-def _sqlite_day(element: Any, compiler: Any, **options: Any) -> str:
-    return f"substr({compiler.process(element.clauses, **options)}, 1, 10)"
-
-
-@compiles(utc_day, "postgresql")
-def _postgres_day(element: Any, compiler: Any, **options: Any) -> str:
-    return f"to_char({compiler.process(element.clauses, **options)} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
-
-
-_GROUPS: dict[Group, ColumnElement[str]] = {
-    "day": utc_day(ledger.c.created_at),
-    "key": ledger.c.key_id,
-    "model": ledger.c.model,
+_DAY = {
+    "sqlite": literal_column("substr(ledger.created_at, 1, 10)", String),
+    "postgresql": literal_column("to_char(ledger.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD')", String),
 }
+"""The day of UTC that a row was made on, as 2026-11-21, by dialect."""
 _LINE = (
     *(ledger.c[name] for name in ("id", "request_id", "created_at", "ended_at", "key_id")),
     api_keys.c.name.label("key_name"),
@@ -135,7 +116,8 @@ def totals(
         InvalidRequest: `after` is no cursor of such totals.
     """
     set_statement_timeout(connection, _TIMEOUT_S)
-    groups = [_GROUPS[name] for name in by]
+    columns = {"day": _DAY[connection.dialect.name], "key": ledger.c.key_id, "model": ledger.c.model}
+    groups = [columns[name] for name in by]
     sums = (ledger.c.prompt_tokens, ledger.c.completion_tokens, ledger.c.image_tokens)
     failed = case((ledger.c.outcome.in_(("failed", "interrupted")), 1), else_=0)
     query = select(
