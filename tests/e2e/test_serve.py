@@ -74,7 +74,11 @@ def test_second_signal_does_not_wait(tmp_path: Path) -> None:
         key = key_of(service)
         headers = {"authorization": f"Bearer {key}"}
         with httpx2.stream(
-            "POST", f"{service.url}/v1/chat/completions", json=chat("word " * 90, stream=True), headers=headers, timeout=30
+            "POST",
+            f"{service.url}/v1/chat/completions",
+            json=chat("word " * 90, stream=True),
+            headers=headers,
+            timeout=30,
         ):
             service.process.send_signal(signal.SIGINT)
             service.process.send_signal(signal.SIGTERM)
