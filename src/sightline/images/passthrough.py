@@ -113,14 +113,13 @@ def _is_plain_png(data: bytes) -> bool:
         return False
     before, has_pixels = b"IHDR", False
     for name, start, end in islice(chunks(data), 1, _MOST_CHUNKS):
-        body = data[start + 8 : end - 4]
         if name == b"IEND":
             return len(data) >= end
         if name == b"gAMA":
-            if body != _USUAL_GAMMA:
+            if data[start + 8 : end - 4] != _USUAL_GAMMA:
                 return False
         elif name == b"tEXt":
-            if _XMP_TURN in body or _RAW_EXIF in body:
+            if data.find(_XMP_TURN, start + 8, end - 4) >= 0 or data.find(_RAW_EXIF, start + 8, end - 4) >= 0:
                 return False
         elif name == b"IDAT":
             if has_pixels and before != b"IDAT":
