@@ -6,7 +6,7 @@ adds to it, and reserved only where the limit still covers it, so that processes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, tuple_
@@ -50,30 +50,39 @@ class BalanceStore:
         if self._locks and len(accounts) > 1:
             connection.execute(_LOCK, {"accounts": list(accounts)}).all()
 
-    def reserve(self, connection: Connection, account: Account, entry: Entry) -> None:
-        """Reserve what a request may cost.
-
-        Raises:
-            QuotaExceeded: the limit does not cover it.
-        """
-        assert entry.limit is not None
-        wanted, limit = entry.estimated_nanos, entry.limit
-        row = _row(account, wanted, 0) | {"limit": limit.nanos}
-        # One that is over the limit by itself would open an account, which no limit guards.
-        if wanted <= limit.nanos and connection.execute(self._reserve, row).first() is not None:
-            return
-        spent = connection.execute(_TOTAL, {"key_id": account[0], "period": account[1]}).scalar() or 0
-        raise QuotaExceeded(
-            f"The key's spending limit is ${dollars(limit.nanos)} ({limit.period}), ${dollars(spent)} of it "
-            f"is spent or set aside, and this request may cost ${dollars(wanted)}. Ask for fewer tokens "
-            "(max_completion_tokens) or for a higher limit."
-        )
+    def reserve(self, connection: Connection, account: Account, entries: Sequence[Entry]) -> dict[str, QuotaExceeded]:
+        """Reserve what requests of one account may cost; the refusals, by row. They are handled in order."""
+        if self._is_covered(connection, account, entries):
+            return {}
+        if len(entries) == 1:
+            return {entries[0].id: self._refusal(connection, account, entries[0])}
+        refused: dict[str, QuotaExceeded] = {}
+        for entry in entries:
+            refused |= self.reserve(connection, account, [entry])
+        return refused
 
     def add(self, connection: Connection, changes: Mapping[Account, tuple[int, int]]) -> None:
         """Add to what is reserved and settled of accounts, whatever their limits say."""
         rows = [_row(account, *changes[account]) for account in sorted(changes)]
         if rows:
             connection.execute(self._add, rows)
+
+    def _is_covered(self, connection: Connection, account: Account, entries: Sequence[Entry]) -> bool:
+        nanos = sum(entry.estimated_nanos for entry in entries)
+        limit = min(entry.limit.nanos for entry in entries if entry.limit is not None)
+        if nanos > limit:
+            return False
+        return connection.execute(self._reserve, _row(account, nanos, 0) | {"limit": limit}).first() is not None
+
+    def _refusal(self, connection: Connection, account: Account, entry: Entry) -> QuotaExceeded:
+        limit = entry.limit
+        assert limit is not None
+        spent = connection.execute(_TOTAL, {"key_id": account[0], "period": account[1]}).scalar() or 0
+        return QuotaExceeded(
+            f"The key's spending limit is ${dollars(limit.nanos)} ({limit.period}), ${dollars(spent)} of it "
+            f"is spent or set aside, and this request may cost ${dollars(entry.estimated_nanos)}. Ask for fewer tokens "
+            "(max_completion_tokens) or for a higher limit."
+        )
 
 
 def _row(account: Account, reserved_nanos: int, settled_nanos: int) -> dict[str, Any]:

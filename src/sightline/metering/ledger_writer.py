@@ -1,4 +1,4 @@
-"""Writes what many requests ask of the ledger into one transaction.
+"""Writes what many requests ask of the ledger into one transaction, with a handful of statements for all of them.
 
 Comes in: `ReserveWrite`s and `SettleWrite`s, first come first. Goes out: their rows, what their accounts have reserved
 and settled, and an `error` on each refused one. Every statement is idempotent: only a row that is new, or that is ended
@@ -7,14 +7,14 @@ now, moves a balance, so that a group may be applied again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import itemgetter
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sightline.errors import IdempotencyConflict, QuotaExceeded, StoreUnavailable
+from sightline.errors import IdempotencyConflict, StoreUnavailable
 from sightline.log import get_logger
 from sightline.metering.balance import BalanceStore
 from sightline.metering.ledger import (
@@ -35,7 +35,7 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "image_tokens", "cached_tokens"
 _RESERVED = {"outcome": "reserved", "images": [], **dict.fromkeys(_COUNTS, 0)}
 _rows = select(ledger.c.id, ledger.c.outcome, ledger.c.key_id, ledger.c.spend_period, ledger.c.estimated_nanos)
 _LOCKED = _rows.where(ledger.c.id.in_(bindparam("ids", expanding=True))).order_by(ledger.c.id).with_for_update()
-_THERE = select(ledger.c.id).where(ledger.c.id == bindparam("row_id"))
+_THERE = select(ledger.c.id).where(ledger.c.id.in_(bindparam("ids", expanding=True)))
 # Only of rows that are locked and reserved; the database's trigger refuses any other.
 _SETTLE = update(ledger).where(ledger.c.id == bindparam("row_id"))
 _kept = idempotency.c
@@ -94,21 +94,22 @@ class LedgerWriter:
 
     def _charge(self, connection: Connection, asked: Sequence[ReserveWrite]) -> dict[str, Account]:
         """Reserve on accounts what requests may cost; the accounts that were charged, by row."""
+        by_account: dict[Account, list[ReserveWrite]] = defaultdict(list)
+        for write in asked:
+            if (account := write.entry.account) is not None and write.entry.estimated_nanos:
+                by_account[account].append(write)
         charged: dict[str, Account] = {}
-        accounts = [(account, write) for write in asked if (account := write.entry.account) is not None]
-        for account, write in sorted(accounts, key=itemgetter(0)):
-            if not write.entry.estimated_nanos:
-                continue
-            try:
-                self._balances.reserve(connection, account, write.entry)
-            except QuotaExceeded as error:
+        for account in sorted(by_account):
+            writes = by_account[account]
+            refused = self._balances.reserve(connection, account, [write.entry for write in writes])
+            there = _there(connection, refused)
+            for write in writes:
                 row_id = write.entry.id
-                if connection.execute(_THERE, {"row_id": row_id}).first() is None:
-                    write.error = error
+                if row_id not in refused:
+                    charged[row_id] = account
+                elif row_id not in there:  # else an earlier try of the group was committed, and has reserved it
+                    write.error = refused[row_id]
                     connection.execute(_FORGET, {"row_id": row_id})
-                # Else an earlier try of the group was committed, and has reserved it.
-            else:
-                charged[write.entry.id] = account
         return charged
 
     def _settle(self, connection: Connection, asked: Sequence[SettleWrite]) -> None:
@@ -213,6 +214,10 @@ def _still_running() -> IdempotencyConflict:
         "The first request with this Idempotency-Key is still running; send it again when it has ended.",
         retry_after_s=1,
     )
+
+
+def _there(connection: Connection, row_ids: Mapping[str, object]) -> set[str]:
+    return set(connection.execute(_THERE, {"ids": list(row_ids)}).scalars()) if row_ids else set()
 
 
 def _ended(write: SettleWrite) -> dict[str, Any]:
