@@ -72,8 +72,8 @@ async def _measure(service: LiveServer, console: Console) -> bool:
     async with httpx2.AsyncClient(base_url=service.base_url, headers=headers, timeout=120) as client:
         sentence = await _rounds(client, console, {})
         record = await _rounds(client, console, {"response_format": RECORD})
-    _print(console, "a sentence", sentence)
-    return _print(console, "a record", record) >= PROMISED_TIMES
+    _print_batching(console, "a sentence", sentence)
+    return _print_batching(console, "a record", record) >= PROMISED_TIMES
 
 
 async def _rounds(client: httpx2.AsyncClient, console: Console, extra: dict[str, Any]) -> Rows:
@@ -93,7 +93,7 @@ async def _rounds(client: httpx2.AsyncClient, console: Console, extra: dict[str,
     return rows
 
 
-def _print(console: Console, answer: str, rows: Rows) -> float:
+def _print_batching(console: Console, answer: str, rows: Rows) -> float:
     ratios = [in_turn / at_once for at_once, _, in_turn, _ in rows]
     median = statistics.median(ratios)
     table = Table(title=f"{REQUESTS} image requests, {answer} each, {MODEL}, {BATCH_ROUNDS} rounds", box=None)
@@ -191,7 +191,7 @@ def run_page_reader(console: Console) -> bool:
         at_once_s = runner.run(_all_at_once(engine, pages))
         fast = _compare_full_page(console, runner, engine, rapid)
         runner.run(engine.stop())
-    _print(console, pages, ours, theirs)
+    _print_pages(console, pages, ours, theirs)
     console.print(f"ours takes 1/{statistics.median(ratios):.1f} of the time, median of {len(ratios)} pairs")
     console.print(f"all {len(pages)} pages at once: {len(pages) / at_once_s:.2f} pages/s")
     good = ours.wrong + ours.wrong_in_columns <= PROMISED_ERRORS * sum(len(page.text) for page in pages)
@@ -260,7 +260,7 @@ def _in_columns(page: Page) -> bool:
     return "columns" in page.name
 
 
-def _print(console: Console, pages: list[Page], ours: Tally, theirs: Tally) -> None:
+def _print_pages(console: Console, pages: list[Page], ours: Tally, theirs: Tally) -> None:
     table = Table(title=f"{len(pages)} pages, {sum(len(page.lines) for page in pages)} lines, in turn", box=None)
     for column in ("", "s/page, median", "pages/s", "lines/s", "wrong characters", "… in two columns"):
         table.add_column(column, justify="left" if not column else "right")

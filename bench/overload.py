@@ -284,7 +284,7 @@ class Flood:
         if client is None:
             client = Client(note)
             try:
-                await self._loop.create_connection(lambda: client, self._where.hostname, self._where.port)
+                await self._loop.create_connection(lambda: client, str(self._where.hostname), self._where.port or 80)
             except OSError:
                 met.statuses["no connection"] = met.statuses.get("no connection", 0) + 1
                 return
