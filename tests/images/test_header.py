@@ -90,6 +90,13 @@ def test_many_scans_are_counted_exactly(between: bytes) -> None:
     assert header.scans == 159
 
 
+@pytest.mark.parametrize("end", [b"\xff\xda", b"\xff\xda\0", b"\xff\xfe\0"])
+def test_picture_that_ends_in_the_middle_of_a_segment_has_its_size(end: bytes) -> None:
+    header = read_header(picture("jpeg", 40, 30).removesuffix(b"\xff\xd9") + end)
+
+    assert header == Header("jpeg", 40, 30, scans=1, kept_bytes=0)
+
+
 def test_scan_markers_in_a_comment_are_no_scans() -> None:
     data = picture("jpeg")
     comment = b"\xff\xfe" + struct.pack(">H", 2 + 400) + b"\xff\xda" * 200

@@ -164,7 +164,7 @@ def gif_frame(data: bytes) -> tuple[int, int, int, int]:
 def _jpeg(data: bytes) -> Header:
     bytes_ = np.frombuffer(data, np.uint8)
     # All at once: a search for each would go through a long run of fill bytes a byte at a time.
-    markers = np.flatnonzero(bytes_[2:-1] == 0xFF) + 3
+    markers = np.flatnonzero(bytes_[2:-3] == 0xFF) + 3  # such as may have a length behind them
     markers = markers[_BEGINS_SEGMENT[bytes_[markers]]]
     frame, scans = None, 0
     for _ in range(_MOST_JPEG_SEGMENTS):
