@@ -62,7 +62,7 @@ def test_comment_behind_the_last_chunk_of_a_read_is_dropped() -> None:
     ],
 )
 def test_what_is_no_chunk_is_refused(event: bytes) -> None:
-    with pytest.raises(ValueError, match=r"JSON|Expected|no chunk"):
+    with pytest.raises(ValueError, match=r"JSON|Expected|truncated"):
         EventParser().feed(b"data: {}\n\n" + event + b"\n\ndata: {}\n\ndata: [DONE]\n\n")
 
 

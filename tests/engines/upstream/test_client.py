@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from sightline.engines.upstream import client as module
-from sightline.engines.upstream.client import TRANSLATIONS, Client, ConnectError, ReadError
+from sightline.engines.upstream.client import TRANSLATIONS, Client
+from sightline.engines.upstream.failures import Failure
 from support.asgi import until
 
 pytestmark = pytest.mark.anyio
@@ -138,7 +139,7 @@ async def test_body_without_a_length_goes_to_the_end_of_the_connection(said: byt
 )
 async def test_what_is_cut_or_no_http_is_a_read_error(said: bytes) -> None:
     async with serving(said, ends=True) as (server, client):
-        with pytest.raises(ReadError):
+        with pytest.raises(Failure, match="reset"):
             await body_of(server, client)
 
 
@@ -156,13 +157,13 @@ async def test_pieces_come_as_they_arrive_and_before_it_is_said_that_they_were_c
             assert await response.read() == b"hi"
             go_on.set()
             assert await response.read() == b" ho"
-            with pytest.raises(ReadError):
+            with pytest.raises(Failure, match="reset"):
                 await response.read()
 
 
 async def test_answer_larger_than_the_limit_is_a_read_error() -> None:
     async with serving(OK + b"content-length: 1001\r\n\r\n" + b"x" * 1001) as (server, client):
-        with pytest.raises(ReadError):
+        with pytest.raises(Failure, match="reset"):
             await body_of(server, client)
         assert len(await body_of(server, client, 1001)) == 1001
 
@@ -228,7 +229,7 @@ async def test_request_that_the_server_has_begun_to_answer_is_sent_once() -> Non
 
     async with serving_by(say) as (server, client):
         assert await body_of(server, client) == b"hi"
-        with pytest.raises(ReadError):
+        with pytest.raises(Failure, match="reset"):
             await body_of(server, client)
 
     assert len(server.heads) == 2
@@ -236,7 +237,7 @@ async def test_request_that_the_server_has_begun_to_answer_is_sent_once() -> Non
 
 async def test_request_over_a_new_connection_is_sent_once() -> None:
     async with serving(b"", ends=True) as (server, client):
-        with pytest.raises(ReadError):
+        with pytest.raises(Failure, match="reset"):
             await body_of(server, client)
 
     assert len(server.heads) == 1
@@ -307,7 +308,7 @@ async def test_proxies_of_the_environment_are_used_only_where_the_settings_say_s
                 with await client.send("GET", "http://127.0.0.1:1/x") as response:
                     assert await response.body() == b"hi"
             else:
-                with pytest.raises(ConnectError):
+                with pytest.raises(Failure, match="connect_error"):
                     await client.send("GET", "http://127.0.0.1:1/x")
         finally:
             await client.close()
@@ -315,7 +316,7 @@ async def test_proxies_of_the_environment_are_used_only_where_the_settings_say_s
 
 async def test_server_that_is_not_there_cannot_be_connected() -> None:
     async with serving(PLAIN) as (_, client):
-        with pytest.raises(ConnectError):
+        with pytest.raises(Failure, match="connect_error"):
             await client.send("GET", "http://127.0.0.1:1")
 
 
@@ -325,7 +326,7 @@ async def test_server_that_speaks_no_tls_cannot_be_connected() -> None:
         writer.close()
 
     async with serving(PLAIN) as (_, client), await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
-        with pytest.raises(ConnectError):
+        with pytest.raises(Failure, match="connect_error"):
             await client.send("GET", f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
 
 
@@ -340,7 +341,7 @@ async def test_server_that_takes_no_connection_in_time_cannot_be_connected() -> 
         client = Client(None, 0.05)
         client.open()
         try:
-            with pytest.raises(ConnectError):
+            with pytest.raises(Failure, match="connect_error"):
                 await client.send("GET", f"http://127.0.0.1:{listening.getsockname()[1]}")
         finally:
             await client.close()
@@ -351,7 +352,7 @@ async def test_closing_ends_what_runs() -> None:
         asking = asyncio.create_task(body_of(server, client))
         await until(lambda: bool(server.heads))
         await client.close()
-        with pytest.raises(ReadError):
+        with pytest.raises(Failure, match="reset"):
             await asking
 
 

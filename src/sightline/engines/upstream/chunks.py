@@ -1,4 +1,4 @@
-"""What of an upstream's answers is read, and how chunks are read out of its event stream, many at once.
+"""What of an upstream's answers is read, and how chunks are read out of its event stream.
 
 Source: OpenAI's OpenAPI description; WHATWG HTML, section 9.2.
 """
@@ -14,8 +14,6 @@ from sightline.core import TokenLogprob, ToolCall
 
 _LONGEST_EVENT_BYTES = 1 << 22
 _DONE = b"[DONE]"
-_FIELD = b"data: "
-_BETWEEN = b"\n\ndata: "
 
 
 class PromptDetails(msgspec.Struct, gc=False):
@@ -33,18 +31,13 @@ class UsageBody(msgspec.Struct, gc=False):
     prompt_tokens_details: PromptDetails | None = None
 
 
-class TopToken(msgspec.Struct, gc=False):
-    """One of the likely tokens."""
+class Token(msgspec.Struct, gc=False):
+    """The chosen token with its rivals, or one of these."""
 
     token: str
     logprob: float
     bytes: tuple[int, ...] | None = None
-
-
-class Token(TopToken, gc=False):
-    """The chosen token, and its rivals."""
-
-    top_logprobs: tuple[TopToken, ...] | None = None
+    top_logprobs: tuple[Token, ...] | None = None
 
 
 class Logprobs(msgspec.Struct, gc=False):
@@ -97,12 +90,11 @@ decoder = msgspec.json.Decoder(Completion)
 
 def logprobs_of(choice: Choice) -> tuple[TokenLogprob, ...]:
     """The log-probabilities of a choice as core values."""
-    if choice.logprobs is None or not choice.logprobs.content:
-        return ()
-    return tuple(
-        TokenLogprob(token.token, token.logprob, token.bytes, tuple(_top(top) for top in token.top_logprobs or ()))
-        for token in choice.logprobs.content
-    )
+    return tuple(map(_logprob, choice.logprobs.content or ())) if choice.logprobs else ()
+
+
+def _logprob(token: Token) -> TokenLogprob:
+    return TokenLogprob(token.token, token.logprob, token.bytes, tuple(map(_logprob, token.top_logprobs or ())))
 
 
 class ToolCalls:
@@ -147,16 +139,11 @@ class ToolCalls:
         return ToolCall(ours, self._ids[ours], function.name, function.arguments or "")
 
 
-def _top(token: TopToken) -> TokenLogprob:
-    return TokenLogprob(token.token, token.logprob, token.bytes)
-
-
 class EventParser:
-    """Reads a stream of chunks as it arrives, what came at once in one go; comments and other fields are dropped."""
+    """Reads a stream of chunks as it arrives, cut anywhere; comments and other fields are dropped."""
 
     def __init__(self) -> None:
         self._rest = b""
-        self._half = b""  # of a line break in two characters
 
     def feed(self, data: bytes) -> list[Completion]:
         """Return the chunks that are complete now.
@@ -164,30 +151,12 @@ class EventParser:
         Raises:
             ValueError: an event is longer than any can be, or no chunk.
         """
-        if self._half or b"\r" in data:
-            data = self._half + data
-            self._half = b"\r" if data.endswith(b"\r") else b""
-            data = data.removesuffix(b"\r").replace(b"\r\n", b"\n")
-        whole, _, self._rest = (self._rest + data if self._rest else data).rpartition(b"\n\n")
+        events, _, self._rest = (self._rest + data).replace(b"\r\n", b"\n").rpartition(b"\n\n")
         if len(self._rest) > _LONGEST_EVENT_BYTES:
             raise ValueError("an event without end")
-        lines = _lines_of(whole)
-        if _DONE in lines or lines.startswith(b"\n") or lines.endswith(b"\n") or b"\n\n" in lines:
-            lines = b"\n".join([line for line in lines.split(b"\n") if line and line != _DONE])
-        answers = decoder.decode_lines(lines)
-        if lines and len(answers) != lines.count(b"\n") + 1:
-            raise ValueError("an event that is no chunk")
-        return answers
-
-
-def _lines_of(events: bytes) -> bytes:
-    """The data of whole events, a line each: JSON needs no line break."""
-    lines = events.replace(_BETWEEN, b"\n")
-    breaks = (len(events) - len(lines)) // (len(_BETWEEN) - 1)
-    if events.startswith(_FIELD) and lines.count(b"\n") == breaks:
-        return lines[len(_FIELD) :]  # each is one line of data and nothing else, as they nearly always are
-    return b"\n".join([_data_of(event) for event in events.split(b"\n\n")])
+        bodies = [_data_of(event) for event in events.split(b"\n\n")]
+        return [decoder.decode(body) for body in bodies if body and body != _DONE]
 
 
 def _data_of(event: bytes) -> bytes:
-    return b" ".join([line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")])
+    return b"\n".join([line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")])

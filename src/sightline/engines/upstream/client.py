@@ -1,4 +1,4 @@
-"""HTTP to the servers of one pool, on aiohttp. Its exceptions become `ConnectError` and `ReadError` here, nowhere else.
+"""HTTP to the servers of one pool, on aiohttp. Its exceptions become `Failure`s here, nowhere else.
 
 Certificates are verified, redirects are not followed, cookies are not kept, bodies are taken as they come.
 """
@@ -6,13 +6,12 @@ Certificates are verified, redirects are not followed, cookies are not kept, bod
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 
-from sightline.engines.upstream.failures import Failure
+from sightline.engines.upstream.failures import Failure, Reason
 
 MAX_BODY_BYTES = 32 << 20
 _MAX_ERROR_BYTES = 16_384
@@ -24,57 +23,25 @@ _OWN_HEADERS = ("Accept", "Accept-Encoding", "User-Agent")
 Pieces = Sequence[bytes | memoryview]
 
 
-class ConnectError(Failure):
-    """No connection could be made: the request was not sent."""
-
-    def __init__(self) -> None:
-        super().__init__("connect_error")
-
-
-class ReadError(Failure):
-    """The connection ended, or what came over it is no HTTP, before the response was whole."""
-
-    def __init__(self) -> None:
-        super().__init__("reset")
-
-
-TRANSLATIONS: dict[type[Exception], type[ConnectError] | type[ReadError]] = {
-    aiohttp.ClientConnectorError: ConnectError,  # with all that DNS and TLS have to say
-    aiohttp.ConnectionTimeoutError: ConnectError,
-    aiohttp.ServerFingerprintMismatch: ConnectError,
-    aiohttp.InvalidURL: ConnectError,
-    aiohttp.NonHttpUrlClientError: ConnectError,
-    aiohttp.RedirectClientError: ReadError,
-    aiohttp.ClientConnectionError: ReadError,
-    aiohttp.ClientPayloadError: ReadError,
-    aiohttp.ClientResponseError: ReadError,
-    aiohttp.UploadAbortedError: ReadError,
-    OSError: ReadError,
+TRANSLATIONS: dict[type[Exception], Reason] = {
+    aiohttp.ClientConnectorError: "connect_error",  # with all that DNS and TLS have to say
+    aiohttp.ConnectionTimeoutError: "connect_error",
+    aiohttp.ServerFingerprintMismatch: "connect_error",
+    aiohttp.InvalidURL: "connect_error",
+    aiohttp.NonHttpUrlClientError: "connect_error",
+    aiohttp.RedirectClientError: "reset",
+    aiohttp.ClientConnectionError: "reset",
+    aiohttp.ClientPayloadError: "reset",
+    aiohttp.ClientResponseError: "reset",
+    aiohttp.UploadAbortedError: "reset",
+    OSError: "reset",
 }
 """What each family of exceptions means; of several the first in a class's own order counts."""
 
 
 def translate(error: Exception) -> Failure:
     """Return what an exception of aiohttp means of the upstream."""
-    return next(TRANSLATIONS[kind] for kind in type(error).__mro__ if kind in TRANSLATIONS)()
-
-
-class JsonPayload(aiohttp.Payload):
-    """A JSON body in pieces, which aiohttp writes one after the other: an image of megabytes is not copied."""
-
-    def __init__(self, pieces: Pieces) -> None:
-        super().__init__(pieces, content_type="application/json")
-        self._pieces = pieces
-        self._size = sum(map(len, pieces))
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Return the body as text."""
-        return b"".join(self._pieces).decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write the body."""
-        for piece in self._pieces:
-            await writer.write(piece)
+    return Failure(next(TRANSLATIONS[kind] for kind in type(error).__mro__ if kind in TRANSLATIONS))
 
 
 class Response:
@@ -98,7 +65,7 @@ class Response:
         """Return what has arrived since the last time, as soon as there is anything; nothing at the end.
 
         Raises:
-            ReadError: the body was cut.
+            Failure: the body was cut.
         """
         try:
             return await self._response.content.readany()
@@ -109,7 +76,7 @@ class Response:
         """Return the whole body.
 
         Raises:
-            ReadError: it was cut, or is larger than `limit`.
+            Failure: it was cut, or is larger than `limit`.
         """
         pieces: list[bytes] = []
         size_bytes = 0
@@ -117,14 +84,14 @@ class Response:
             pieces.append(data)
             size_bytes += len(data)
             if size_bytes > limit:
-                raise ReadError
+                raise Failure("reset")
         return b"".join(pieces)
 
     async def error(self) -> bytes:
         """Return the beginning of the body of a refusal."""
         try:
             return (await self.read())[:_MAX_ERROR_BYTES]
-        except ReadError:
+        except Failure:
             return b""
 
 
@@ -161,35 +128,39 @@ class Client:
         """Send a request and return the response as soon as its head has come; cancelling ends the connection.
 
         Raises:
-            ConnectError, ReadError: see there.
+            Failure: no connection could be made, or it ended before the response was whole.
         """
-        data = None if body is None else JsonPayload(body)
         while True:
-            attempt = _Attempt()
+            # aiohttp sends only idempotent requests again by itself.
+            attempt, sent_at = SimpleNamespace(is_reused=False), time.monotonic()
             try:
                 return Response(
                     await self._session.request(
-                        method, url, data=data, allow_redirects=False, trace_request_ctx=attempt
+                        method,
+                        url,
+                        data=None if body is None else _each(body),
+                        headers=None if body is None else _headers(body),
+                        allow_redirects=False,
+                        trace_request_ctx=attempt,
                     )
                 )
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                if not attempt.is_stale():
-                    raise translate(error) from error
             except (aiohttp.ClientError, OSError) as error:
-                raise translate(error) from error
+                is_lost = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+                if not (is_lost and attempt.is_reused and time.monotonic() - sent_at < _STALE_S):
+                    raise translate(error) from error
 
 
-class _Attempt:
-    """One attempt to send a request; aiohttp sends only idempotent ones again by itself."""
-
-    def __init__(self) -> None:
-        self.is_reused = False
-        self._began_at = time.monotonic()
-
-    def is_stale(self) -> bool:
-        """Whether it failed because the server had closed the connection before."""
-        return self.is_reused and time.monotonic() - self._began_at < _STALE_S
+def _headers(body: Pieces) -> dict[str, str]:
+    return {"Content-Length": str(sum(map(len, body))), "Content-Type": "application/json"}
 
 
-async def _note_reuse(_: aiohttp.ClientSession, context: Any, __: aiohttp.TraceConnectionReuseconnParams) -> None:
+async def _each(body: Pieces) -> AsyncIterator[bytes | memoryview]:
+    """For aiohttp, which writes one after the other: an image of megabytes is not copied."""
+    for piece in body:
+        yield piece
+
+
+async def _note_reuse(
+    _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionReuseconnParams
+) -> None:
     context.trace_request_ctx.is_reused = True

@@ -7,10 +7,10 @@ from typing import get_args
 
 from msgspec.structs import replace
 
-from sightline.core import Delta, EngineTimings, FinishReason, ToolCall, Usage
+from sightline.core import Delta, EngineTimings, FinishReason, Usage
 from sightline.engines.upstream.chunks import Choice, EventParser, ToolCalls, UsageBody, decoder, logprobs_of
 from sightline.engines.upstream.failures import Failure
-from sightline.engines.upstream.usage_bounds import ImagesLost, UsageBounds
+from sightline.engines.upstream.usage_bounds import UsageBounds
 
 _CHARACTERS_A_TOKEN = 4
 _FINISH_REASONS: dict[str, FinishReason] = {name: name for name in get_args(FinishReason)}
@@ -21,38 +21,32 @@ class DeltaReader:
 
     def __init__(self, bounds: UsageBounds, sent_at: float) -> None:
         self._bounds = bounds
-        self._sent_at = self._first_at = sent_at
+        self._sent_at = sent_at
+        self._first_at: float | None = None
         self._text_pieces = self._call_pieces = 0
         self._calls = ToolCalls()
         self._events = EventParser()
-        self._last: Choice | None = None
+        self._finish_reason: str | None = None
         self._usage: UsageBody | None = None
-        self._has_begun = False
 
     def feed(self, data: bytes) -> list[Delta]:
-        """Take what has come of a stream; each chunk is a delta. The last waits for the usage that comes after it.
+        """Take what has come of a stream; each chunk with something in it is a delta.
 
         Raises:
-            Failure: the server says that it failed.
+            Failure: the server says that it failed, or a usage that cannot be true.
         """
-        if not self._has_begun:
-            self._has_begun, self._first_at = True, time.monotonic()
+        if self._first_at is None:
+            self._first_at = time.monotonic()
         deltas: list[Delta] = []
         for chunk in self._events.feed(data):
-            if chunk.usage is not None:
-                self._usage = chunk.usage
             if chunk.error is not None:
                 raise Failure("failed")
-            if not chunk.choices:
-                continue
-            choice, held = chunk.choices[0], self._last
-            if held is not None and _has_content(held):  # it was not the last after all
-                deltas.append(self._delta(held, None))
-                self._last = Choice(finish_reason=held.finish_reason)
-            if choice.finish_reason:  # some say "" until the end
-                self._last = choice
-            elif _has_content(choice):
-                deltas.append(self._delta(choice, chunk.usage))
+            self._usage = chunk.usage or self._usage
+            for choice in chunk.choices[:1]:
+                self._finish_reason = choice.finish_reason or self._finish_reason  # some say "" until the end
+                if choice.delta.content or choice.logprobs or choice.delta.tool_calls:
+                    # What is said with the reason is the usage of all, which `end` looks at.
+                    deltas.append(self._delta(choice, None if choice.finish_reason else chunk.usage))
         return deltas
 
     def end(self) -> Delta:
@@ -61,12 +55,9 @@ class DeltaReader:
         Raises:
             Failure: it did not say that it was over; no usage, or one that cannot be true.
         """
-        if self._last is None:
+        if not self._finish_reason:
             raise Failure("reset")
-        self._text_pieces += bool(self._last.delta.content)
-        self._call_pieces += bool(self._last.delta.tool_calls)
-        calls = self._calls.of(self._last.delta)
-        return self._finish(self._last.delta.content, calls, self._last, self._usage)
+        return self._finish(Delta("", usage=self._counted()), self._finish_reason)
 
     def whole(self, body: bytes) -> Delta:
         """Return a plain answer, which is one delta.
@@ -79,17 +70,12 @@ class DeltaReader:
             raise Failure("failed")
         if len(completion.choices) != 1:
             raise Failure("invalid_response")
-        choice = completion.choices[0]
-        self._text_pieces = int(bool(choice.message.content))
-        calls = self._calls.whole(choice.message)
-        try:
-            return self._finish(choice.message.content, calls, choice, completion.usage)
-        except Failure as failure:
-            if failure.instead is not None:
-                texts = (failure.instead.text, *(call.arguments for call in calls))
-                usage = self._bounds.counted(sum(map(len, texts)) // _CHARACTERS_A_TOKEN + 1)
-                failure.instead = replace(failure.instead, usage=usage)
-            raise
+        choice, self._usage = completion.choices[0], completion.usage
+        text, calls = choice.message.content or "", self._calls.whole(choice.message)
+        self._text_pieces = int(bool(text))
+        characters = len(text) + sum(len(call.arguments) for call in calls)
+        usage = self._bounds.counted(characters // _CHARACTERS_A_TOKEN + 1)
+        return self._finish(Delta(text, logprobs_of(choice), None, usage, tool_calls=calls), choice.finish_reason)
 
     def _delta(self, choice: Choice, reported: UsageBody | None) -> Delta:
         """The next delta, with what was used up to it. Several pieces of calls may come of one token."""
@@ -97,34 +83,22 @@ class DeltaReader:
         self._text_pieces += not calls
         self._call_pieces += bool(calls)
         usage = self._bounds.check(reported, self._text_pieces) if reported else self._counted()
+        if usage is None:
+            raise Failure("invalid_response")
         return Delta(choice.delta.content or "", logprobs_of(choice), None, usage, tool_calls=calls)
 
     def _counted(self) -> Usage:
         return self._bounds.counted(self._text_pieces + self._call_pieces)
 
-    def _finish(
-        self, text: str | None, calls: tuple[ToolCall, ...], choice: Choice, reported: UsageBody | None
-    ) -> Delta:
-        """The last delta, with the usage of all.
-
-        Raises:
-            Failure: no usage, or one that cannot be true.
-        """
-        reason = _FINISH_REASONS.get(choice.finish_reason or "")
+    def _finish(self, last: Delta, finish_reason: str | None) -> Delta:
+        """Make `last` the last delta, with the usage of all; by our own count it is the failure's `instead`."""
+        reason = _FINISH_REASONS.get(finish_reason or "")
         if reason is None:
             raise Failure("invalid_response")
-        timings = EngineTimings(0.0, self._first_at - self._sent_at, time.monotonic() - self._first_at)
-        last = Delta(text or "", logprobs_of(choice), reason, self._counted(), timings, calls)
-        if reported is None:
+        first_at = self._first_at or self._sent_at
+        timings = EngineTimings(0.0, first_at - self._sent_at, time.monotonic() - first_at)
+        last = replace(last, finish_reason=reason, timings=timings)
+        usage = self._bounds.check(self._usage, self._text_pieces) if self._usage else None
+        if usage is None:
             raise Failure("invalid_response", instead=last)
-        try:
-            return replace(last, usage=self._bounds.check(reported, self._text_pieces))
-        except ImagesLost:
-            raise
-        except Failure as failure:
-            failure.instead = last
-            raise
-
-
-def _has_content(choice: Choice) -> bool:
-    return bool(choice.delta.content or choice.logprobs or choice.delta.tool_calls)
+        return replace(last, usage=usage)

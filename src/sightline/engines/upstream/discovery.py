@@ -13,7 +13,6 @@ import msgspec
 from sightline.core import ImageEncoding, ModelInfo
 from sightline.engines.upstream.backoff import Backoff
 from sightline.engines.upstream.body import BodyWriter
-from sightline.engines.upstream.client import ReadError
 from sightline.engines.upstream.escaping import MessageEscaper
 from sightline.engines.upstream.exchange import ServedModel
 from sightline.engines.upstream.failures import Failure, KeyRefused
@@ -202,13 +201,13 @@ class Discovery:
     async def _list(self, server: Server) -> dict[str, Listed]:
         with await server.send("GET", "/v1/models") as response:
             if response.status in (401, 403):
-                raise KeyRefused
+                raise KeyRefused("failed")
             if response.status != 200:
                 raise Failure("failed")
             try:
                 return {entry.id: entry for entry in _list.decode(await response.body()).data}
             except (msgspec.DecodeError, RecursionError) as error:
-                raise ReadError from error
+                raise Failure("invalid_response") from error
 
     def _model(self, server: Server, ours: str, stated: UpstreamModel, entry: Listed) -> ServedModel | None:
         """The model as it is served here; None, and a line in the log, where it cannot be."""

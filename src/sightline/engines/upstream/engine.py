@@ -13,7 +13,7 @@ import msgspec
 from sightline.core import GenerateRequest, ModelInfo, Usage
 from sightline.engines.context import max_new_tokens
 from sightline.engines.upstream.body import written
-from sightline.engines.upstream.client import Client, ConnectError, Pieces, ReadError
+from sightline.engines.upstream.client import Client, Pieces
 from sightline.engines.upstream.exchange import ServedModel
 from sightline.engines.upstream.failures import Failure, of_status
 from sightline.engines.upstream.pool import Pool
@@ -67,10 +67,10 @@ class UpstreamEngine:
         try:
             async with asyncio.timeout(self._settings.idle_timeout_s):
                 usage = await _count(server, model, request)
-        except (ConnectError, ReadError, TimeoutError, msgspec.DecodeError, RecursionError) as error:
-            raise EngineUnavailable("The model's server cannot count at this moment.", retry_after_s=1) from error
         except Failure as failure:
             raise failure.error from failure
+        except (TimeoutError, msgspec.DecodeError, RecursionError) as error:
+            raise EngineUnavailable("The model's server cannot count at this moment.", retry_after_s=1) from error
         max_new_tokens(usage.prompt_tokens, request.sampling, model.info.context_length)
         return usage
 

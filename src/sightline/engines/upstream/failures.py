@@ -41,9 +41,6 @@ class Failure(Exception):
 class KeyRefused(Failure):
     """An upstream refuses our key: nothing a caller can mend."""
 
-    def __init__(self) -> None:
-        super().__init__("failed")
-
 
 _MESSAGES: dict[Reason, str] = {
     "connect_error": "The model's server cannot be reached. Send the request again in a moment; nothing was charged.",

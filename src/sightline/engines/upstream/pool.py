@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from sightline.core import GenerateRequest, TextPart
-from sightline.engines.upstream.client import ConnectError, ReadError
 from sightline.engines.upstream.discovery import Discovery
 from sightline.engines.upstream.failures import Failure, KeyRefused
 from sightline.engines.upstream.server import Server
@@ -181,8 +180,8 @@ class Pool:
             async with asyncio.timeout(self._settings.health_timeout_s / 2):
                 with await server.send("GET", "/v1/models") as response:
                     await response.body()
-        except (ConnectError, ReadError, TimeoutError) as error:
-            server.eject("timeout" if isinstance(error, TimeoutError) else "connect_error")
+        except (Failure, TimeoutError) as error:
+            server.eject(error.reason if isinstance(error, Failure) else "timeout")
             server.abandon_waiting()
         else:
             server.alive_at = time.monotonic()
