@@ -44,8 +44,9 @@ class EngineReplica:
             self._hear()
         self._running += 1
         try:
-            async with aclosing(answers(self._engine, message, raw, self._hear)) as said:
+            async with aclosing(answers(self._engine, message, raw)) as said:
                 async for one in said:
+                    self._hear()
                     yield encoder.encode(one)
         finally:
             self._running -= 1

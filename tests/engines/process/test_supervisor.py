@@ -15,8 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from sightline.core import Delta, Usage
-from sightline.engines.process.messages import Piece
-from sightline.engines.process.supervisor import PendingAnswer, ProcessEngine, _Deltas
+from sightline.engines.process.supervisor import PendingAnswer, ProcessEngine
 from sightline.errors import ConfigError, EngineError, EngineTimeout, EngineUnavailable
 from sightline.settings import EngineSpec
 from support.asgi import until
@@ -79,9 +78,8 @@ async def test_pieces_that_have_come_are_taken_together(engine: ProcessEngine) -
     deltas = engine.generate(request(engine.models()[0], "one two three"))
 
     first = await anext(deltas)
-    assert isinstance(deltas, _Deltas)
-    assert deltas._answer is not None
-    await until(lambda: deltas._answer.has_come)
+    assert isinstance(deltas, PendingAnswer)
+    await until(lambda: deltas.has_come)
     rest = deltas.drain_ready()
 
     assert first.text == "one"
@@ -140,25 +138,23 @@ async def test_closing_an_answer_ends_the_work_in_the_process(engine: ProcessEng
     await deltas.aclose()
 
     assert not engine._answers
-    assert engine._channel is not None
-    engine._answers[1] = late = PendingAnswer(1, engine._channel)
+    engine._answers[1] = late = PendingAnswer(engine, request(model))
     await answer(engine, request(model, "a b c d e f"))
     del engine._answers[1]
     assert len(late._events) <= 1
 
 
 async def test_what_waits_for_a_slow_reader_becomes_one_piece(engine: ProcessEngine) -> None:
-    assert engine._channel is not None
-    late = PendingAnswer(1, engine._channel)
+    late = PendingAnswer(engine, request(engine.models()[0]))
     made: list[bool] = []
-    late.on_complete = lambda: made.append(late.has_come)
+    late.on_complete(lambda: made.append(late.has_come))
     words = [f"{number} " for number in range(3000)]
 
     for word in words:
-        late.put(Piece(1, Delta(word, usage=Usage(1, 1, 0))))
+        late.put(Delta(word, usage=Usage(1, 1, 0)))
         assert len(late._events) <= 512
         assert not made
-    late.put(Piece(1, Delta("", (), "stop", Usage(1, 3000, 0))))
+    late.put(Delta("", (), "stop", Usage(1, 3000, 0)))
 
     assert made == [True]
     taken = late.drain_ready() + late.drain_ready() + late.drain_ready()
@@ -223,7 +219,7 @@ async def test_process_that_gives_nothing_is_504_for_those_that_run_and_is_repla
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_engine_that_goes_on_may_take_longer_than_it_may_be_silent(stream: bool) -> None:
-    """Of an answer that is not streamed the parent hears nothing before its end, but that the engine works."""
+    """Of an answer that is not streamed, too, the parent hears on the way."""
     engine = ProcessEngine(EngineSpec("scripted", {"step_s": 0.05}), silence_s=1.5)
     await engine.start()
     pid, words = engine.pid, "word " * 60
@@ -283,8 +279,7 @@ async def test_process_that_cannot_be_made_at_the_moment_is_tried_again(monkeypa
 async def test_child_ends_with_its_parent() -> None:
     program = """
 import asyncio, sys
-from sightline.core import Delta
-from sightline.engines.process.supervisor import PendingAnswer, ProcessEngine
+from sightline.engines.process.supervisor import ProcessEngine
 from sightline.log import configure_logging
 from sightline.settings import EngineSpec
 configure_logging()

@@ -16,7 +16,7 @@ import msgspec
 
 from sightline.engines.base import Engine
 from sightline.engines.process.channel import Channel
-from sightline.engines.process.messages import Cancel, Generate, Ready, Refused, Working, encoder, to_child
+from sightline.engines.process.messages import Cancel, Generate, Ready, Refused, encoder, to_child
 from sightline.engines.process.request_handler import answers
 from sightline.engines.registry import create
 from sightline.errors import ConfigError
@@ -37,13 +37,6 @@ class Session:
         # The service is gone: nobody is left to answer, and a model's threads may not let the interpreter end.
         self.channel = Channel(self._receive, on_close=lambda: os._exit(0))
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._has_worked = False
-
-    def report_work(self) -> None:
-        """Tell the service if the engine has given a piece of any answer since the last report: it does not hang."""
-        if self._has_worked:
-            self._has_worked = False
-            self.channel.send(encoder.encode(Working()))
 
     def _receive(self, head: bytes, raw: bytes) -> None:
         match to_child.decode(head):
@@ -56,12 +49,9 @@ class Session:
                     self._running[number].cancel()
 
     async def _answer(self, message: Generate, raw: bytes) -> None:
-        async with aclosing(answers(self.engine, message, raw, self._note_work)) as said:
+        async with aclosing(answers(self.engine, message, raw)) as said:
             async for one in said:
                 self.channel.send(encoder.encode(one))
-
-    def _note_work(self) -> None:
-        self._has_worked = True
 
 
 async def run(spec: EngineSpec, end: socket.socket) -> int:
@@ -78,7 +68,6 @@ async def run(spec: EngineSpec, end: socket.socket) -> int:
     channel.send(encoder.encode(Ready(tuple(engine.models()))))
     while engine.models():
         await asyncio.sleep(_LOOK_EVERY_S)
-        session.report_work()
     log.error("engine_cannot_go_on", kind=spec.kind)
     return 1
 

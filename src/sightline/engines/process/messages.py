@@ -55,10 +55,6 @@ class Piece(msgspec.Struct, tag=True, frozen=True):
     delta: Delta
 
 
-class Working(msgspec.Struct, tag=True, frozen=True):
-    """The engine goes on with answers of which nothing is sent before their end."""
-
-
 class Counted(msgspec.Struct, tag=True, frozen=True):
     """The count that a `Generate` with `only_count` asked for."""
 
@@ -79,7 +75,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 
 
 ToChild = Generate | Cancel
-ToParent = Ready | Refused | Piece | Working | Counted | Failed
+ToParent = Ready | Refused | Piece | Counted | Failed
 
 encoder = msgspec.msgpack.Encoder()
 to_child = msgspec.msgpack.Decoder(ToChild)

@@ -7,7 +7,7 @@ an engine raises is a message, so that nothing but messages crosses a boundary.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import numpy as np
@@ -23,26 +23,21 @@ log = get_logger(__name__)
 PACE_S = 0.25
 
 
-async def answers(
-    engine: Engine, message: Generate, raw: bytes, on_work: Callable[[], None] = lambda: None
-) -> AsyncGenerator[Piece | Counted | Failed, None]:
+async def answers(engine: Engine, message: Generate, raw: bytes) -> AsyncGenerator[Piece | Counted | Failed, None]:
     """Run one request. Closing this cancels.
 
-    Of an answer that nobody reads before its end, what came within `PACE_S` is one piece: it says what was used so far,
-    for the case that its reader leaves. `on_work` is called at every piece or count that the engine gives.
+    Of an answer that nobody reads before its end, what came within `PACE_S` is one piece: it says that the engine does
+    not hang, and what was used so far, for the case that its reader leaves.
     """
     request = unpack_request(message, raw)
     sent_s = time.monotonic()
     try:
         if message.only_count:
-            usage = await engine.count(request)
-            on_work()
-            yield Counted(message.number, usage)
+            yield Counted(message.number, await engine.count(request))
             return
         whole: list[Delta] = []
         async with aclosing(engine.generate(request)) as deltas:
             async for delta in deltas:
-                on_work()
                 whole.append(delta)
                 now_s = time.monotonic()
                 if request.stream or delta.finish_reason is not None or now_s - sent_s >= PACE_S:

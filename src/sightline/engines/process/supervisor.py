@@ -28,7 +28,6 @@ from sightline.engines.process.messages import (
     Piece,
     Ready,
     Refused,
-    Working,
     encoder,
     pack_request,
     to_parent,
@@ -40,7 +39,6 @@ from sightline.settings import EngineSpec
 
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 10.0
-_OF_A_REQUEST = (Piece, Counted, Failed)
 _LOOKS = 20  # in the time that it may be silent
 _MOST_HELD = 2 * MAX_READY
 """Pieces that wait for a reader; beyond it they become one, for each takes ten times the memory of its text."""
@@ -85,38 +83,36 @@ class ProcessEngine:
 
     async def count(self, request: GenerateRequest) -> Usage:
         """Have the child count the request's prompt."""
-        answer = self.ask(request, only_count=True)
+        answer = PendingAnswer(self, request, only_count=True)
         try:
-            counted = await answer.next()
+            usage = await answer.next()
         finally:
-            self.end(answer)
-        assert isinstance(counted, Counted)
-        return counted.usage
+            await answer.aclose()
+        assert isinstance(usage, Usage)
+        return usage
 
     def generate(self, request: GenerateRequest) -> Deltas:
         """What comes back from the child, which is sent the request when the first is asked for."""
-        return _Deltas(self, request)
+        return PendingAnswer(self, request)
 
-    def ask(self, request: GenerateRequest, *, only_count: bool) -> PendingAnswer:
-        """Send one request; what comes back is put into the answer, until `end`.
+    def ask(self, answer: PendingAnswer, request: GenerateRequest, *, only_count: bool) -> int:
+        """Send a request and return its number; what comes back is put into the answer, until `end`.
 
         Raises:
             EngineUnavailable: the child is starting.
         """
-        channel = self._channel
-        if channel is None or not self._models:
+        if self._channel is None or not self._models:
             raise self._unavailable("is starting")
         self._numbers += 1
-        answer = PendingAnswer(self._numbers, channel)
-        channel.send(encoder.encode(pack_request(answer.number, request, only_count=only_count)), request.images)
-        self._answers[answer.number] = answer
-        return answer
+        head = encoder.encode(pack_request(self._numbers, request, only_count=only_count))
+        self._channel.send(head, request.images)
+        self._answers[self._numbers] = answer
+        return self._numbers
 
-    def end(self, answer: PendingAnswer) -> None:
+    def end(self, number: int) -> None:
         """Who leaves before the child's last word on a request has it stop."""
-        del self._answers[answer.number]
-        if not answer.is_whole:
-            answer.channel.send(encoder.encode(Cancel(answer.number)))
+        if not self._answers.pop(number).is_whole and self._channel is not None:
+            self._channel.send(encoder.encode(Cancel(number)))
 
     def _unavailable(self, what: str) -> EngineUnavailable:
         message = f"The model's engine {what}. Send the request again in a moment; nothing was charged."
@@ -209,13 +205,11 @@ class ProcessEngine:
 
     def _receive(self, head: bytes, _: bytes) -> None:
         self._heard_s = time.monotonic()
-        message = to_parent.decode(head)
-        if isinstance(message, _OF_A_REQUEST):
-            answer = self._answers.get(message.number)
-            if answer is not None:
-                answer.put(unpack(message) if isinstance(message, Failed) else message)
-            return
-        match message:
+        match to_parent.decode(head):
+            case Piece(number, event) | Counted(number, event):
+                self._put(number, event)
+            case Failed(number) as failed:
+                self._put(number, unpack(failed))
             case Ready(models):
                 self._models = models
                 self._load_s = asyncio.get_running_loop().time() - self._began_s
@@ -223,107 +217,91 @@ class ProcessEngine:
                 log.info("engine_ready", kind=self.spec.kind, models=names, load_s=round(self._load_s, 2))
                 if self._started is not None and not self._started.done():
                     self._started.set_result(None)
-            case Working():
-                pass  # that it was heard is all there is to it
             case Refused(reason):
                 self._refusal = reason
 
+    def _put(self, number: int, event: Delta | Usage | ServiceError) -> None:
+        if number in self._answers:  # else its reader has left
+            self._answers[number].put(event)
+
 
 class PendingAnswer:
-    """What the child has said on one request and nobody has taken yet, for one reader.
+    """Implements `Deltas`: what the child has said on one request and its one reader has not taken yet.
 
-    It `has_come` when the child has said its last, and `is_whole` when the reader has taken that.
+    The answer `has_come` when the child has said its last, and `is_whole` when the reader has taken that. A class: the
+    event loop keeps a book on every asynchronous generator.
     """
 
-    def __init__(self, number: int, channel: Channel) -> None:
-        self.number = number
-        self.channel = channel
-        self.has_come = self.is_whole = False
-        self.on_complete: Callable[[], None] | None = None
-        self._events: deque[Piece | Counted | ServiceError] = deque()
+    def __init__(self, engine: ProcessEngine, request: GenerateRequest, *, only_count: bool = False) -> None:
+        self._engine = engine
+        self._request: GenerateRequest | None = request  # until it is sent: a slow reader is not to keep its pixels
+        self._only_count = only_count
+        self._number: int | None = None
+        self.has_come = self.is_whole = self._is_closed = False
+        self._on_complete: Callable[[], None] | None = None
+        self._events: deque[Delta | Usage | ServiceError] = deque()
         self._news: asyncio.Future[None] | None = None
 
-    def put(self, event: Piece | Counted | ServiceError) -> None:
-        """Add what has come."""
+    def put(self, event: Delta | Usage | ServiceError) -> None:
+        """Add what has come; nothing counts after the last."""
+        if self.has_come:
+            return
         if len(self._events) >= _MOST_HELD:
-            self._join()
+            self._events = deque([Delta.join([held for held in self._events if isinstance(held, Delta)])])
         self._events.append(event)
-        self.has_come = not isinstance(event, Piece) or event.delta.finish_reason is not None
-        if self.has_come and self.on_complete is not None:
-            callback, self.on_complete = self.on_complete, None
-            callback()
+        self.has_come = _is_last(event)
+        if self.has_come and self._on_complete is not None:
+            self._on_complete()
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
-    def _join(self) -> None:
-        pieces = [event.delta for event in self._events if isinstance(event, Piece)]
-        if len(pieces) == len(self._events):
-            self._events = deque([Piece(self.number, Delta.join(pieces))])
-
-    async def next(self) -> Piece | Counted:
+    async def next(self) -> Delta | Usage:
         """Take the next, or wait for it; the last one makes the answer whole.
 
         Raises:
-            ServiceError: it ended in this.
+            ServiceError: it ended in this, or the child is starting.
         """
+        if self._request is not None:
+            self._number = self._engine.ask(self, self._request, only_count=self._only_count)
+            self._request = None
         if not self._events:
             self._news = asyncio.get_running_loop().create_future()
             await self._news
         event = self._events.popleft()
-        self.is_whole = not isinstance(event, Piece) or event.delta.finish_reason is not None
+        self.is_whole = _is_last(event)
         if isinstance(event, ServiceError):
             raise event
         return event
 
-    def drain_ready(self) -> list[Delta]:
-        """Take the pieces that have come already."""
-        deltas: list[Delta] = []
-        while self._events and len(deltas) < MAX_READY and isinstance(piece := self._events[0], Piece):
-            self._events.popleft()
-            self.is_whole = piece.delta.finish_reason is not None
-            deltas.append(piece.delta)
-        return deltas
-
-
-class _Deltas:
-    """The deltas of one request. A class: the event loop keeps a book on every asynchronous generator."""
-
-    __slots__ = ("_answer", "_engine", "_is_closed", "_on_complete", "_request")
-
-    def __init__(self, engine: ProcessEngine, request: GenerateRequest) -> None:
-        self._engine = engine
-        self._request: GenerateRequest | None = request  # until it is sent: a slow reader is not to keep its pixels
-        self._answer: PendingAnswer | None = None
-        self._is_closed = False
-        self._on_complete: Callable[[], None] | None = None
-
-    def __aiter__(self) -> _Deltas:
+    def __aiter__(self) -> PendingAnswer:
         return self
 
     async def __anext__(self) -> Delta:
-        if self._is_closed:
+        if self._is_closed or self.is_whole:
             raise StopAsyncIteration
-        answer = self._answer
-        if answer is None:
-            assert self._request is not None
-            answer = self._answer = self._engine.ask(self._request, only_count=False)
-            self._request, answer.on_complete = None, self._on_complete
-        elif answer.is_whole:
-            raise StopAsyncIteration
-        piece = await answer.next()
-        assert isinstance(piece, Piece)
-        return piece.delta
+        delta = await self.next()
+        assert isinstance(delta, Delta)
+        return delta
 
     def on_complete(self, callback: Callable[[], None]) -> None:
         """See `Deltas`."""
         self._on_complete = callback
 
-    def drain_ready(self) -> Sequence[Delta]:
-        """See `Deltas`."""
-        return () if self._answer is None else self._answer.drain_ready()
+    def drain_ready(self) -> list[Delta]:
+        """Take the pieces that have come already."""
+        deltas: list[Delta] = []
+        while self._events and len(deltas) < MAX_READY and isinstance(delta := self._events[0], Delta):
+            self._events.popleft()
+            self.is_whole = _is_last(delta)
+            deltas.append(delta)
+        return deltas
 
     async def aclose(self) -> None:
         """Tell the child to stop, unless it has said its last."""
-        if self._answer is not None and not self._is_closed:
-            self._engine.end(self._answer)
+        if self._number is not None and not self._is_closed:
+            self._engine.end(self._number)
         self._is_closed = True
+
+
+def _is_last(event: Delta | Usage | ServiceError) -> bool:
+    return not isinstance(event, Delta) or event.finish_reason is not None
