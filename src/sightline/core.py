@@ -117,22 +117,20 @@ class ImageFile(_Veiled, frozen=True):
     """A picture as a file that every decoder reads alike, for a model that runs elsewhere.
 
     `type` is `png` or `jpeg`; `sha256` is of the bytes that the sender sent, which may be other ones; `detail` is what
-    the sender asked. `base64` is that of `data`, where it is there already.
+    the sender asked.
     """
 
     type: str
     data: bytes
     sha256: str
     detail: Detail
-    base64: bytes | memoryview | None = None
 
 
 class EncodedImage(_Veiled, frozen=True):
     """An image whose header was read and is within the limits; not one pixel was decoded yet.
 
     `declared_type` is the sender's media type, `type` what the bytes are; `width`, `height` as stored. `sha256` is of
-    the bytes, `is_passthrough_safe` whether every decoder reads them alike. `base64` is what they came as, where
-    encoding them would give just that.
+    the bytes, `is_passthrough_safe` whether every decoder reads them alike.
     """
 
     data: bytes
@@ -144,7 +142,6 @@ class EncodedImage(_Veiled, frozen=True):
     param: str
     sha256: str
     is_passthrough_safe: bool
-    base64: bytes | memoryview | None = None
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sightline.core import EncodedImage, ImageReference
 from sightline.errors import ImageError
-from sightline.images.source import _decode, is_exact, open_image
+from sightline.images.source import open_image
 from sightline.settings import ImageLimits
 from support.pictures import FORMATS, encoded, picture, png_header, quarters
 
@@ -224,26 +224,3 @@ def test_nothing_in_the_server_can_fetch_an_address() -> None:
     using = [file for file in source.rglob("*.py") if clients.search(file.read_text(encoding="utf-8"))]
 
     assert {file.parent.name for file in using} <= {"cli", "upstream"}
-
-
-@given(st.binary(min_size=1, max_size=40), st.data())
-def test_base64_is_kept_only_where_encoding_gives_just_that(data: bytes, draw: st.DataObject) -> None:
-    payload = bytearray(base64.b64encode(data))
-    for _ in range(draw.draw(st.integers(0, 2))):
-        at = draw.draw(st.integers(0, len(payload) - 1))
-        payload[at : at + draw.draw(st.integers(0, 1))] = draw.draw(st.sampled_from([b"", b"=", b"A", b"R", b"\n"]))
-
-    try:
-        decoded = _decode(bytes(payload))
-    except ValueError:
-        return
-
-    assert is_exact(memoryview(payload), decoded) == (payload == base64.b64encode(decoded))
-
-
-def test_picture_keeps_the_base64_that_it_came_as() -> None:
-    payload = base64.b64encode(picture("png", 20, 10))
-    wrapped = base64.encodebytes(picture("png", 20, 10))
-
-    assert open_image(reference("data:image/png;base64,", payload), 1, LIMITS).base64 == payload
-    assert open_image(reference("data:image/png;base64,", wrapped), 1, LIMITS).base64 is None

@@ -82,8 +82,7 @@ def _pixels(decoded: Decoded) -> ViewPixels:
 
 def _file(image: EncodedImage, decoded: Decoded) -> ImageFile:
     assert decoded.file_type is not None
-    payload = image.base64 if decoded.data is image.data else None
-    return ImageFile(decoded.file_type, decoded.data, image.sha256, image.detail, payload)
+    return ImageFile(decoded.file_type, decoded.data, image.sha256, image.detail)
 
 
 def _as_it_came(image: EncodedImage, seen: Views) -> Decoded:

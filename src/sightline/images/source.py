@@ -71,7 +71,6 @@ def open_image(
         reference.param,
         facts.sha256,
         facts.is_passthrough_safe,
-        reference.payload if is_exact(reference.payload, data) else None,
     )
     _check_size(image, header, number, limits)
     return image
@@ -131,16 +130,6 @@ def _is_cut(payload: bytes | memoryview) -> bool:
     """Whether it is base64 but for its length: a single character more than whole groups stands for no byte."""
     kept = bytes(payload).translate(None, _SPACE)
     return len(kept) % 4 == 1 and not kept.translate(None, _ALPHABET)
-
-
-def is_exact(payload: bytes | memoryview, data: bytes) -> bool:
-    """Whether `payload`, which decoded to `data` with nothing passed over, is what encoding `data` gives.
-
-    Four characters of the alphabet and three bytes stand for each other, but for the last ones: there may be bits in
-    them that no byte has.
-    """
-    rest = (len(data) - 1) % 3 + 1
-    return len(payload) == (len(data) + 2) // 3 * 4 and payload[-4:] == pybase64.b64encode(data[-rest:])
 
 
 def _check_size(image: EncodedImage, header: Header, number: int, limits: ImageLimits) -> None:

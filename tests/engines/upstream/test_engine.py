@@ -26,7 +26,7 @@ from sightline.errors import (
 from sightline.settings import UpstreamSettings
 from support.asgi import until
 from support.engines import answer, said
-from support.upstreams import FILE, MANY, MODEL, TEXT, WORDS, Rude, ask, engine_over, rude_servers
+from support.upstreams import MANY, MODEL, TEXT, WORDS, Rude, ask, engine_over, rude_servers
 
 pytestmark = pytest.mark.anyio
 
@@ -97,16 +97,6 @@ async def test_request_carries_what_was_asked_and_the_picture_as_it_is() -> None
     picture, text = body["messages"][0]["content"]
     assert picture["image_url"] == {"url": "data:image/png;base64,YSBwaWN0dXJl"}
     assert text == {"type": "text", "text": "What is it?"}
-
-
-async def test_base64_that_is_there_goes_out_as_it_is() -> None:
-    async with rude_servers(1) as servers, engine_over(servers) as engine:
-        given = structs.replace(FILE, base64=memoryview(b"YSBwaWN0dXJl"))
-        await answer(engine, structs.replace(ask(images=1), files=(given,)))
-
-        picture, _ = servers[0].asked()[0]["messages"][0]["content"]
-
-    assert picture["image_url"] == {"url": "data:image/png;base64,YSBwaWN0dXJl"}
 
 
 @pytest.mark.parametrize(("text", "beside"), [("What?", False), ("<" * 100_000, True)])

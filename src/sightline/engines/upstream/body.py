@@ -137,8 +137,7 @@ def _with_images(body: bytes, request: GenerateRequest) -> Pieces:
     pieces: list[bytes | memoryview] = []
     for text, place in zip(texts, places, strict=False):
         file = request.files[place]
-        image = pybase64.b64encode(file.data) if file.base64 is None else file.base64
-        pieces += [text + b'"data:image/' + file.type.encode() + b";base64,", image, b'"']
+        pieces += [text + b'"data:image/' + file.type.encode() + b";base64,", pybase64.b64encode(file.data), b'"']
     return [*pieces, texts[-1]]
 
 
