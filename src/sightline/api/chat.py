@@ -87,9 +87,8 @@ async def _read(request: Request, *, runs: bool = True) -> tuple[ChatRequest, Re
     runtime.admission.check_capacity(key.id, key.limits.max_in_flight, models)
     await _take_request(request, key)
     body = await read_json_body(request, runtime.settings.server.max_body_bytes)
-    known = partial(runtime.image_metadata.facts, owner=key.id)
     try:
-        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images, metadata_of=known))
+        chat = parse_chat(body, partial(open_image, limits=runtime.settings.images))
     except RefusedChat as refused:
         raise _with_lacks(runtime, request, key, refused) from None
     allow_model(request, key, chat.model)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
 from sightline.admission.admit import Admission
 from sightline.admission.rate_limits.limiter import RateLimits
 from sightline.auth.keys import Keys
-from sightline.images.metadata_cache import ImageMetadataCache
 from sightline.pipeline.run import Pipeline
 from sightline.settings import Settings
 from sightline.store.database import Database
@@ -25,7 +24,6 @@ class Runtime:
     limits: RateLimits
     pipeline: Pipeline
     database: Database
-    image_metadata: ImageMetadataCache = field(default_factory=ImageMetadataCache)
 
 
 def runtime_of(request: Request) -> Runtime:

@@ -5,9 +5,9 @@ Source: contract.md section 2; RFC 2397.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import string
-from collections.abc import Callable
 
 import pybase64
 
@@ -19,8 +19,8 @@ from sightline.errors import (
     ImageUndecodable,
     TooManyImages,
 )
-from sightline.images.header import MOST_SCANS, Broken, Header, name_format
-from sightline.images.metadata_cache import ImageMetadata, read_metadata
+from sightline.images.header import MOST_SCANS, Broken, Header, name_format, read_header
+from sightline.images.passthrough import is_passthrough_safe
 from sightline.settings import ImageLimits
 
 _SPACE = b" \t\r\n\f"
@@ -33,13 +33,8 @@ _KEPT_WHOLE = {
 }
 
 
-def open_image(
-    reference: ImageReference,
-    number: int,
-    limits: ImageLimits,
-    metadata_of: Callable[[bytes], ImageMetadata | None] = read_metadata,
-) -> EncodedImage:
-    """Read image `number` (1-based, for messages) of a request up to its header; `metadata_of` is how, or from memory.
+def open_image(reference: ImageReference, number: int, limits: ImageLimits) -> EncodedImage:
+    """Read image `number` (1-based, for messages) of a request up to its header.
 
     Raises:
         ImageError: an address, another format, too large, or not decodable; `param` names the part.
@@ -50,17 +45,16 @@ def open_image(
         raise TooManyImages(message, param="messages")
     declared, data = _data(reference, number)
     try:
-        facts = metadata_of(data)
+        header = read_header(data)
     except Broken as error:
         message = f"image {number} is cut short or damaged: its header cannot be read. Save it again and resend."
         raise ImageUndecodable(message, param=reference.param) from error
-    if facts is None:
+    if header is None:
         raise ImageFormatUnsupported(
             f"image {number} is {name_format(data)}; supported are png, jpeg, webp and gif. "
             "Convert it to one of these.",
             param=reference.param,
         )
-    header = facts.header
     image = EncodedImage(
         data,
         declared,
@@ -69,8 +63,8 @@ def open_image(
         header.height,
         reference.detail,
         reference.param,
-        facts.sha256,
-        facts.is_passthrough_safe,
+        hashlib.sha256(data).hexdigest(),
+        is_passthrough_safe(data, header.type, header.width, header.height),
     )
     _check_size(image, header, number, limits)
     return image
