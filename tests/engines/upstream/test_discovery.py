@@ -199,7 +199,7 @@ async def test_server_that_says_what_nobody_expects_is_asked_after_a_pause(monke
 
     async with rude_servers(1) as (server,), engine_over([server]) as engine:
         only = engine.pool.servers[0]
-        monkeypatch.setattr(Discovery, "probe", fail)
+        monkeypatch.setattr(Discovery, "refresh", fail)
         only.eject("failed")
         first_s = only.pause.delay_s
         await until(lambda: asked == 2)

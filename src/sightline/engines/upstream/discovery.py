@@ -5,8 +5,9 @@ Source: `GET /v1/models` of OpenAI, vLLM, SGLang, llama.cpp and Sightline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
 from dataclasses import replace
+from typing import Literal
 
 import msgspec
 
@@ -115,88 +116,46 @@ class Discovery:
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
         self._escaper = MessageEscaper(settings.special_tokens)
-        self._pauses: dict[tuple[str, str], Backoff] = {}
+        self._pauses = defaultdict[tuple[str, str], Backoff](
+            lambda: Backoff(FIRST_MODEL_PAUSE_S, LONGEST_MODEL_PAUSE_S)
+        )
         """Of models that failed, by server and name."""
         self._rules = {ours: _rule(ours, model) for ours, model in settings.models.items()}
 
-    async def probe(self, server: Server) -> None:
-        """Fill in what a server serves, once each of it has answered a request.
+    async def refresh(self, server: Server) -> None:
+        """Take in what a server lists: each model that is new, or of a server that is out every one, has to answer.
+
+        A model that fails does not keep the others out; where it has answered before it stays.
 
         Raises:
             KeyRefused: it does not take our key.
-            Failure, TimeoutError: it cannot answer.
+            Failure, TimeoutError: it cannot answer; nothing is taken in.
         """
+        is_in = server.is_in
         listed = await self._list(server)
-        for ours, model in self._settings.models.items():
-            if model.id not in listed:
-                log.warning("upstream_lacks_model", upstream=server.name, model=ours, id=model.id)
-        models, waiting = await self._answering(server, listed)
-        if not models.keys() - waiting.keys():
-            raise next(iter(waiting.values()), None) or Failure("failed")
-        for ours, failure in waiting.items():
-            log.warning("upstream_model_not_ready", upstream=server.name, model=ours, reason=failure.reason)
-        server.models = models
-        server.listed = self._settled(listed, waiting)
-
-    async def refresh(self, server: Server) -> None:
-        """Add what a server has come to list since, once that has answered a request; drop what it lists no more.
-
-        Raises: as `probe`; what it lists is then new the next time as well.
-        """
-        listed = await self._list(server)
-        paused = {name for (of, name), pause in self._pauses.items() if of == server.name and pause.is_waiting}
-        new = {name: entry for name, entry in listed.items() if name not in server.listed | paused}
-        more, waiting = await self._answering(server, new)
-        for ours in more.keys() - server.models.keys():
-            log.info("upstream_has_model", upstream=server.name, model=ours)
-        wanted = self._wanted(listed)
-        gone = {ours for ours in server.models if ours not in wanted or wanted[ours].id not in listed}
-        for ours in gone:
+        wanted = self._settings.models or {name: UpstreamModel(name) for name in listed}
+        offered = {ours: stated for ours, stated in wanted.items() if stated.id in listed}
+        for ours in (server.models if is_in else wanted).keys() - offered.keys():
             log.warning("upstream_lacks_model", upstream=server.name, model=ours)
-        kept = {ours: model for ours, model in server.models.items() if ours not in gone}
-        server.models = {**kept, **more}
-        server.listed = (server.listed & listed.keys()) | self._settled(new, waiting)
-
-    async def _answering(
-        self, server: Server, listed: Mapping[str, Listed]
-    ) -> tuple[dict[str, ServedModel], dict[str, Failure]]:
-        """What of a list is wanted here and answers, and what fails to at this moment, both by our names.
-
-        A model that fails does not keep the others out; where it has answered before it is among the first as well.
-        """
-        found: dict[str, ServedModel] = {}
-        waiting: dict[str, Failure] = {}
-        for ours, stated in self._wanted(listed).items():
-            entry = listed.get(stated.id)
-            model = self._model(server, ours, stated, entry) if entry is not None else None
-            if model is None:
+        models = {ours: model for ours, model in server.models.items() if ours in offered}
+        settled = {ours for ours in server.settled if is_in and ours in offered}
+        has_answered = is_in
+        for ours, stated in offered.items():
+            if ours in settled or (is_in and self._pauses[server.name, ours].is_waiting):
                 continue
-            pause = self._pauses.setdefault(
-                (server.name, stated.id), Backoff(FIRST_MODEL_PAUSE_S, LONGEST_MODEL_PAUSE_S)
-            )
-            try:
-                await warm_up(server, model)
-            except ServiceError as error:
-                _leave_out(server, ours, error.message)
-            except Failure as failure:
-                if failure.reason not in _MODEL_FAILURES:
-                    raise
-                pause.extend()
-                waiting[ours] = failure
-                if ours in server.models:
-                    found[ours] = model
-            else:
-                pause.reset()
-                found[ours] = model
-        return found, waiting
-
-    def _wanted(self, listed: Mapping[str, Listed]) -> Mapping[str, UpstreamModel]:
-        return self._settings.models or {name: UpstreamModel(name) for name in listed}
-
-    def _settled(self, listed: Mapping[str, Listed], waiting: Mapping[str, Failure]) -> frozenset[str]:
-        """What of a list need not be asked again."""
-        wanted = self._wanted(listed)
-        return frozenset(listed.keys() - {wanted[ours].id for ours in waiting})
+            model = self._model(server, ours, stated, listed[stated.id])
+            state = await _ask(server, model, self._pauses[server.name, ours]) if model else "left out"
+            if model is not None and state == "answers":
+                if is_in:
+                    log.info("upstream_has_model", upstream=server.name, model=ours)
+                models[ours], has_answered = model, True
+            elif state == "left out":
+                models.pop(ours, None)
+            if state != "fails":
+                settled.add(ours)
+        if not has_answered:
+            raise Failure("failed")
+        server.models, server.settled = models, frozenset(settled)
 
     async def _list(self, server: Server) -> dict[str, Listed]:
         with await server.send("GET", "/v1/models") as response:
@@ -228,6 +187,27 @@ class Discovery:
         return ServedModel(
             info, BodyWriter(stated.id, entry.dialect, info.supported_parameters, self._escaper), entry.dialect
         )
+
+
+async def _ask(server: Server, model: ServedModel, pause: Backoff) -> Literal["answers", "fails", "left out"]:
+    """Whether a model answers; one that fails at this moment is asked again after `pause`.
+
+    Raises:
+        Failure: it is not the model that fails, but its server.
+    """
+    try:
+        await warm_up(server, model)
+    except ServiceError as error:
+        _leave_out(server, model.info.id, error.message)
+        return "left out"
+    except Failure as failure:
+        if failure.reason not in _MODEL_FAILURES:
+            raise
+        log.warning("upstream_model_not_ready", upstream=server.name, model=model.info.id, reason=failure.reason)
+        pause.extend()
+        return "fails"
+    pause.reset()
+    return "answers"
 
 
 def _leave_out(server: Server, model: str, reason: str) -> None:

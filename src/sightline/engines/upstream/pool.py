@@ -27,30 +27,11 @@ REFRESH_INTERVAL_S = 5.0
 """A server may load its models one after another, and takes up others while it runs."""
 _WATCH_INTERVAL_S = 0.1
 _PROBE_TIMEOUT_S = 60.0
+_MAX_RETRIES, _RETRIES_A_REQUEST = 10.0, 0.1
+"""How many requests may leave a server that is in for another: a tenth of all, and a few to begin with."""
 _TOLERANCE = 1
 _PREFIX = 256
 _MEANING = {"connect_error": {"meaning": "nothing answers there; is the server running, and the address right?"}}
-
-
-class RetryBudget:
-    """How many requests may leave a server that is in for another: a tenth of all, and a few to begin with."""
-
-    _MOST = 10.0
-    _SHARE = 0.1
-
-    def __init__(self) -> None:
-        self._left = self._MOST
-
-    def earn(self) -> None:
-        """A request has come."""
-        self._left = min(self._MOST, self._left + self._SHARE)
-
-    def spend(self) -> bool:
-        """Take one, if there is one."""
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 class Pool:
@@ -58,7 +39,7 @@ class Pool:
 
     def __init__(self, servers: Sequence[Server], settings: UpstreamSettings) -> None:
         self.servers = tuple(servers)
-        self.budget = RetryBudget()
+        self._retries = _MAX_RETRIES
         self._discovery = Discovery(settings)
         self._settings = settings
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,6 +68,17 @@ class Pool:
             for exchange in tuple(server.exchanges):
                 exchange.abandon("timeout")
 
+    def earn_retry(self) -> None:
+        """Take note that a request has come."""
+        self._retries = min(_MAX_RETRIES, self._retries + _RETRIES_A_REQUEST)
+
+    def take_retry(self) -> bool:
+        """Whether a request may leave a server that is in."""
+        if self._retries < 1:
+            return False
+        self._retries -= 1
+        return True
+
     def choose(self, request: GenerateRequest, avoid: Server | None = None) -> Server:
         """Choose a server for a request; not `avoid` if there is another.
 
@@ -111,45 +103,43 @@ class Pool:
     async def _watch(self, server: Server) -> None:
         while True:
             if not server.is_in and not server.pause.is_waiting:
-                await self._probe(server)
+                await self._discover(server)
             elif server.is_in and self._is_silent(server):
                 await self._check_alive(server)
             await asyncio.sleep(_WATCH_INTERVAL_S)
 
     async def _refresh(self, server: Server) -> None:
-        """Take in what a server that is in lists by now, again and again."""
+        """Beside `_watch`, which goes on where this one hangs."""
         while True:
             await asyncio.sleep(REFRESH_INTERVAL_S)
-            if not server.is_in:
-                continue
-            try:
-                async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                    await self._discovery.refresh(server)
-            except (Failure, TimeoutError) as error:
-                reason = error.reason if isinstance(error, Failure) else "timeout"
-                log.info("upstream_refresh_failed", upstream=server.name, reason=reason)
-            except Exception:  # whatever it says, it is asked again
-                log.exception("upstream_probe_failed", upstream=server.name)
+            if server.is_in:
+                await self._discover(server)
 
-    async def _probe(self, server: Server) -> None:
-        """Reinstate a server that answers; else leave it alone for longer."""
+    async def _discover(self, server: Server) -> None:
+        """Take in what a server has; one that is out is in again when it answers, or left alone for longer."""
+        was_in = server.is_in
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                await self._discovery.probe(server)
+                await self._discovery.refresh(server)
         except (Failure, TimeoutError) as error:
-            server.postpone_probe()
             reason = error.reason if isinstance(error, Failure) else "timeout"
+            if was_in:
+                log.info("upstream_refresh_failed", upstream=server.name, reason=reason)
+                return
+            server.postpone_probe()
             if reason in ("connect_error", "timeout"):
                 server.abandon_waiting()
             log.info("upstream_not_ready", upstream=server.name, reason=reason, **_MEANING.get(reason, {}))
             if isinstance(error, KeyRefused):
                 self._refuse(server)
         except Exception:  # whatever it says, it is not asked without a pause
-            server.postpone_probe()
             log.exception("upstream_probe_failed", upstream=server.name)
+            if not was_in:
+                server.postpone_probe()
         else:
-            self._refusing.discard(server)
-            server.reinstate()
+            if not was_in:
+                self._refusing.discard(server)
+                server.reinstate()
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(None)
 

@@ -100,7 +100,7 @@ class UpstreamDeltas:
     def _choose(self) -> Server:
         server = self._pool.choose(self._request)
         _check_supported(self._request, server.models[self._request.model].info)
-        self._pool.budget.earn()
+        self._pool.earn_retry()
         return server
 
     def _begin(self, server: Server) -> Exchange:
@@ -127,7 +127,7 @@ class UpstreamDeltas:
         # Who has no room says so at once, and rests: such a request costs a pool that has room nothing. What a server
         # that is out has lost goes elsewhere all of it: no more comes there.
         is_free = not other.is_resting if failure.reason == "overloaded" else not avoid.is_in
-        return other if is_free or self._pool.budget.spend() else None
+        return other if is_free or self._pool.take_retry() else None
 
 
 def _check_supported(request: GenerateRequest, info: ModelInfo) -> None:

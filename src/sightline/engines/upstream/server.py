@@ -39,8 +39,8 @@ class Server:
         self.name = urlsplit(self.url).netloc
         self.models: Mapping[str, ServedModel] = {}
         """What it serves, by our names."""
-        self.listed: frozenset[str] = frozenset()
-        """The models on its list, by their names there, when it was last looked at."""
+        self.settled: frozenset[str] = frozenset()
+        """The models on its list, by our names, that have answered or been left out."""
         self.exchanges: set[Exchange] = set()
         """The requests that it is at work on."""
         self.is_in = False
