@@ -29,7 +29,7 @@ serve: $(READY)  ## run the service on 127.0.0.1:8000
 	@$(BIN)/sightline serve
 
 test: $(READY)  ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 $(SCALE)/.ready: locks/scale.lock pyproject.toml
 	@echo "Setting up $(SCALE) (once; a minute) …"

@@ -5,6 +5,7 @@ The decoding processes are shared by the whole run, since starting them takes lo
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from sightline.settings import Settings
 from sightline.store.database import Database
 from sightline.testing.scripted_engine import ScriptedEngine
 from support.databases import KINDS, fresh_database, postgres
+
+os.environ.pop("COLUMNS", None)  # pytest-xdist's; rich would keep it for tests that set their own
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -38,10 +38,10 @@ MODEL = "sightline/scripted"
 ENGINE = '[[engines]]\nkind = "scripted"\noptions = {answer = "one two three", step_s = 0.01}\n'
 
 
-@pytest.fixture
-def behind(tmp_path: Path) -> Iterator[list[LiveServer]]:
+@contextmanager
+def two_services(folder: Path) -> Iterator[list[LiveServer]]:
     """Two services with one key."""
-    config = tmp_path / "behind.toml"
+    config = folder / "behind.toml"
     config.write_text(ENGINE)
     with ExitStack() as stack:
         services = [stack.enter_context(LiveServer("--config", str(config))) for _ in range(2)]
@@ -53,8 +53,22 @@ def behind(tmp_path: Path) -> Iterator[list[LiveServer]]:
         yield services
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[LiveServer]]:
+    """Two services that no test harms."""
+    with two_services(tmp_path_factory.mktemp("behind")) as services:
+        yield services
+
+
 @pytest.fixture
-def front(behind: list[LiveServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
+def behind(tmp_path: Path) -> Iterator[list[LiveServer]]:
+    """Two services of which a test may end one."""
+    with two_services(tmp_path) as services:
+        yield services
+
+
+@pytest.fixture
+def front(behind: list[LiveServer], monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
     monkeypatch.setenv("SIGHTLINE_UPSTREAM_KEY", behind[0].api_key)
     with LiveServer("--upstream", ",".join(service.url for service in behind)) as service:
         wait_for(lambda: service.log.count("upstream_ready") == 2)
@@ -142,16 +156,16 @@ def said(http: httpx2.Client, asked: dict[str, Any]) -> tuple[int, str, bool]:
 
 @pytest.mark.parametrize("manner", MANNERS)
 def test_rude_upstream_costs_no_request_of_which_nothing_was_sent(
-    behind: list[LiveServer],
+    lasting: list[LiveServer],
     rude: Rude,
     manner: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("SIGHTLINE_UPSTREAM_KEY", behind[0].api_key)
+    monkeypatch.setenv("SIGHTLINE_UPSTREAM_KEY", lasting[0].api_key)
     config = tmp_path / "front.toml"
-    config.write_text(SHARED.format(behind[0].url, rude.url))
+    config.write_text(SHARED.format(lasting[0].url, rude.url))
     with ExitStack() as stack:
         front = stack.enter_context(LiveServer("--config", str(config)))
         wait_for(lambda: front.log.count("upstream_ready") == 2)
