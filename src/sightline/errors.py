@@ -10,7 +10,7 @@ ServiceError                       status, type, code, param
 │  │                               KeyNotFound 404 · LastAdminKey 409
 │  │                               MalformedHttp · HeadTooLarge 431
 │  └─ ImageError 400               ImageAddressUnsupported · ImageFormatUnsupported · ImageTooLarge
-│                                  ImageUndecodable · TooManyImages · ImageMisplaced
+│                                  ImageUndecodable · TooManyImages
 ├─ AuthenticationError 401         PermissionDenied 403 · ModelNotAllowed · OriginNotAllowed
 ├─ RateLimitExceeded 429           QuotaExceeded 402
 ├─ StoreUnavailable 503            ReportsBusy 503 · IdempotencyConflict 409
@@ -204,12 +204,6 @@ class TooManyImages(ImageError):
     """More images than the service or the model takes in one request."""
 
     code = "too_many_images"
-
-
-class ImageMisplaced(ImageError):
-    """An image stands in a message whose role carries none."""
-
-    code = "invalid_image_role"
 
 
 class AuthenticationError(ServiceError):

@@ -18,16 +18,7 @@ from sightline.pipeline.context import StoredAnswer
 from sightline.pipeline.fanout import Pieces
 from sightline.pipeline.run import Completed, Preview
 from sightline.wire import sse
-from sightline.wire.render import (
-    Head,
-    chunk,
-    completion,
-    delta_choice,
-    encode,
-    error_body,
-    role_choice,
-    usage_body,
-)
+from sightline.wire.render import Head, chunk, completion, delta_choice, encode, error_body, role_choice, usage_body
 
 JSON_TYPE = "application/json"
 EVENT_STREAM_TYPE = "text/event-stream; charset=utf-8"

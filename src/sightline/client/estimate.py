@@ -11,15 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from sightline.client.image_file import (
-    Picture,
-    content_part,
-    header_of,
-    read,
-    reference,
-    user_message,
-    write_body,
-)
+from sightline.client.image_file import Picture, content_part, header_of, read, reference, user_message, write_body
 from sightline.client.models import KnownModel, known_models
 from sightline.core import Detail, Usage, documented_estimate
 from sightline.engines.catalogue import check

@@ -33,14 +33,8 @@ class Replicas(BaseModel):
 
     def autoscaling(self, most_ongoing: int) -> dict[str, Any]:
         """As Ray Serve has it; `most_ongoing` is what one replica may run at once."""
-        return {
-            "min_replicas": self.min_replicas,
-            "max_replicas": self.max_replicas,
-            "target_ongoing_requests": self.target_ongoing_requests or max(1.0, most_ongoing / 2),
-            "upscale_delay_s": self.upscale_delay_s,
-            "downscale_delay_s": self.downscale_delay_s,
-            "look_back_period_s": self.look_back_period_s,
-        }
+        target = self.target_ongoing_requests or max(1.0, most_ongoing / 2)
+        return self.model_dump(exclude={"num_cpus", "num_gpus"}) | {"target_ongoing_requests": target}
 
     def resources(self) -> dict[str, Any]:
         """What Ray reserves for a replica."""

@@ -6,8 +6,10 @@ two senders never share an entry, so that nobody can learn from a cache hit what
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from contextlib import suppress
 from typing import Literal, NamedTuple
+
+from cachetools import LRUCache
 
 from sightline.core import ImageEncoding
 from sightline.images.decode import Decoded
@@ -25,31 +27,13 @@ class CacheKey(NamedTuple):
     owner: str
 
 
-class ImageCache:
+class ImageCache(LRUCache[CacheKey, Decoded]):
     """Least recently used first out, once the pixels held pass `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._entries: OrderedDict[CacheKey, Decoded] = OrderedDict()
-
-    def get(self, key: CacheKey) -> Decoded | None:
-        """The picture as it was decoded before, if it is still held."""
-        decoded = self._entries.get(key)
-        if decoded is not None:
-            self._entries.move_to_end(key)
-        return decoded
+        super().__init__(max_bytes, getsizeof=lambda decoded: len(decoded.data) + _ENTRY_BYTES)
 
     def put(self, key: CacheKey, decoded: Decoded) -> None:
         """Hold a picture; older ones make room. One larger than the whole cache is not held."""
-        if key in self._entries or _size(decoded) > self._max_bytes:
-            return
-        self._entries[key] = decoded
-        self._bytes += _size(decoded)
-        while self._bytes > self._max_bytes:
-            _, oldest = self._entries.popitem(last=False)
-            self._bytes -= _size(oldest)
-
-
-def _size(decoded: Decoded) -> int:
-    return len(decoded.data) + _ENTRY_BYTES
+        with suppress(ValueError):
+            self[key] = decoded

@@ -16,16 +16,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from sightline.core import (
-    EncodedImage,
-    GenerateRequest,
-    ImageFile,
-    ImagePart,
-    Message,
-    Part,
-    SamplingParams,
-    TextPart,
-)
+from sightline.core import EncodedImage, GenerateRequest, ImageFile, ImagePart, Message, Part, SamplingParams, TextPart
 from sightline.engines.catalogue import Catalogue
 from sightline.engines.pagetext import MODEL_ID
 from sightline.errors import EngineUnavailable, ModelNotFound

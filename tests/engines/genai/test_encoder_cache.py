@@ -39,7 +39,7 @@ def test_the_least_recently_used_makes_room() -> None:
     cache.put(key(4), features(15))
 
     assert [number for number in (1, 2, 3, 4) if cache.get(key(number))] == [1, 4]
-    assert cache.bytes == 25
+    assert cache.currsize == 25
 
 
 def test_what_is_larger_than_the_cache_is_not_held_and_drives_nothing_out() -> None:
@@ -49,7 +49,7 @@ def test_what_is_larger_than_the_cache_is_not_held_and_drives_nothing_out() -> N
     cache.put(key(2), features(31))
 
     assert cache.get(key(1)) is not None
-    assert cache.bytes == 10
+    assert cache.currsize == 10
 
 
 def test_the_same_twice_is_held_once() -> None:
@@ -58,7 +58,7 @@ def test_the_same_twice_is_held_once() -> None:
     for _ in range(3):
         cache.put(key(1), features(10))
 
-    assert cache.bytes == 10
+    assert cache.currsize == 10
 
 
 def test_pictures_differ_by_every_byte_their_shape_and_their_sender() -> None:

@@ -8,8 +8,10 @@ filled it: model, precision and device are the same for all it holds. Used by th
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
+
+from cachetools import LRUCache
 
 from sightline.core import Pixels
 
@@ -31,27 +33,13 @@ def feature_key(pixels: Pixels, owner: str) -> FeatureKey:
     return FeatureKey(digest.digest(), owner)
 
 
-class EncoderCache:
+class EncoderCache(LRUCache[FeatureKey, "openvino.Tensor"]):
     """Least recently used first out, once what is held passes `max_bytes`."""
 
     def __init__(self, max_bytes: int) -> None:
-        self.bytes = 0
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[FeatureKey, openvino.Tensor] = OrderedDict()
-
-    def get(self, key: FeatureKey) -> openvino.Tensor | None:
-        """The features as they were computed before, if they are still held."""
-        features = self._entries.get(key)
-        if features is not None:
-            self._entries.move_to_end(key)
-        return features
+        super().__init__(max_bytes, getsizeof=lambda features: features.byte_size)
 
     def put(self, key: FeatureKey, features: openvino.Tensor) -> None:
         """Hold features, never written to again; older ones make room. Larger than the whole cache are not held."""
-        if key in self._entries or features.byte_size > self._max_bytes:
-            return
-        self._entries[key] = features
-        self.bytes += features.byte_size
-        while self.bytes > self._max_bytes:
-            _, oldest = self._entries.popitem(last=False)
-            self.bytes -= oldest.byte_size
+        with suppress(ValueError):
+            self[key] = features

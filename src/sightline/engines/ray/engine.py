@@ -17,16 +17,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 
 from sightline.core import Delta, GenerateRequest, ModelInfo, Usage
 from sightline.engines.base import Deltas, GeneratorDeltas
-from sightline.engines.process.messages import (
-    Counted,
-    Failed,
-    Piece,
-    Ready,
-    encoder,
-    pack_request,
-    to_parent,
-    unpack,
-)
+from sightline.engines.process.messages import Counted, Failed, Piece, Ready, encoder, pack_request, to_parent, unpack
 from sightline.errors import EngineOverloaded, EngineUnavailable
 from sightline.log import get_logger
 
