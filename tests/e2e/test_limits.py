@@ -248,7 +248,7 @@ def test_image_outside_a_user_message_is_refused(http: httpx2.Client, role: str)
 
 
 def test_refusals_do_not_wait_for_a_busy_engine(scripted: LiveServer, http: httpx2.Client) -> None:
-    """A noisy machine must hold it."""
+    """However noisy the machine is, all of them come before any of the streams has ended."""
     bodies = [
         json.dumps(by_address("http://x/cat.png")).encode(),
         *(raw(image(data)) for data in (b"BM", bombs.png_claim(5000, 5001), bombs.jpeg_of_scans(101), b"\x89PNG")),
@@ -258,12 +258,15 @@ def test_refusals_do_not_wait_for_a_busy_engine(scripted: LiveServer, http: http
         b'{"model": ',
     ]
     done = threading.Event()
+    ended: list[str] = []
 
     def keep_busy() -> None:
         with http.stream("POST", CHAT, json=chat("word " * 2_000, stream=True)) as stream:
             for _ in stream.iter_bytes():
                 if done.is_set():
                     return
+        if not done.is_set():
+            ended.append("a stream")
 
     streams = [threading.Thread(target=keep_busy) for _ in range(6)]
     for stream in streams:
@@ -280,5 +283,4 @@ def test_refusals_do_not_wait_for_a_busy_engine(scripted: LiveServer, http: http
 
     percentiles = statistics.quantiles(times, n=100)
     print(f"refusals with six streams running: median {percentiles[49]:.1f} ms, p99 {percentiles[98]:.1f} ms")
-    assert percentiles[49] < 100
-    assert percentiles[98] < 1000
+    assert not ended

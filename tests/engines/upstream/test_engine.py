@@ -169,9 +169,9 @@ async def test_hanging_server_is_out_and_its_requests_move(stream: bool) -> None
 
 
 async def test_server_that_is_slow_and_lives_keeps_its_requests() -> None:
-    async with rude_servers(2) as servers, engine_over(servers, health_timeout_s=0.4) as engine:
+    async with rude_servers(2) as servers, engine_over(servers, health_timeout_s=2.0) as engine:
         for server in servers:
-            server.pause_s = 1.0
+            server.pause_s = 1.5
 
         answers = await asyncio.gather(*(answer(engine, ask(f"{n}", stream=False)) for n in range(4)))
 
