@@ -153,7 +153,9 @@ def run(
 ) -> None:
     async def whole() -> None:
         pipeline = Pipeline()
-        engine_loop = EngineLoop(pipeline, vision or Vision(), capacity, encoder_cache or EncoderCache(10**6))  # type: ignore[arg-type]
+        engine_loop = EngineLoop(
+            pipeline, vision or Vision(), capacity, EncoderCache(10**6) if encoder_cache is None else encoder_cache
+        )  # type: ignore[arg-type]
         await scene(engine_loop, pipeline)
         await engine_loop.stop()
 
