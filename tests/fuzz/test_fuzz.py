@@ -10,6 +10,8 @@ import pytest
 from fuzz.bodies import body
 from fuzz.cases import random_of, try_case
 from fuzz.run import run_sample
+from sightline.metering import ledger
+from sightline.store import group_commit
 
 SEED = 1
 
@@ -26,7 +28,11 @@ def test_three_thousand_bodies_are_answered_or_refused() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_hundred_bodies_through_the_whole_api_give_no_5xx(tmp_path: Path) -> None:
+async def test_a_hundred_bodies_through_the_whole_api_give_no_5xx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (group_commit, ledger):  # a busy machine's 503 is no fault of a body
+        monkeypatch.setattr(module, "WAIT_S", 60.0)
     outcomes, failures = await run_sample(SEED, range(100))
 
     assert failures == []

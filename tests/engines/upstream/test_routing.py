@@ -64,7 +64,7 @@ async def test_only_so_many_are_sent_twice() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_everything_that_a_dying_server_has_not_begun_to_answer_moves(stream: bool) -> None:
-    async with rude_servers(2) as servers, engine_over(servers) as engine:
+    async with rude_servers(2) as servers, engine_over(servers, health_timeout_s=60.0) as engine:
         servers[0].manner, servers[1].manner = "silent", "wait"  # who answers at once is given all that comes after
         asked = [asyncio.create_task(answer(engine, ask(f"{number}", stream=stream))) for number in range(80)]
         await until(lambda: len(servers[0].asked()) >= 30)
