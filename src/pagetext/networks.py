@@ -46,10 +46,14 @@ class WeightsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What the recogniser made of one crop, and its mean confidence from 0 to 1."""
+    """What the recogniser made of one crop, and its mean confidence from 0 to 1.
+
+    `centres` is where each character stands along the crop: 0 is its left edge, 1 its right.
+    """
 
     text: str
     confidence: float
+    centres: tuple[float, ...] = ()
 
 
 def weights_folder() -> Path:
@@ -119,7 +123,8 @@ class Networks:
         (scores,) = self._run(self._recogniser, crop[np.newaxis])
         best = scores.argmax(axis=2)
         ((text, _),), _ = self._decode(best, remove_duplicate=True)
-        return Recognition(as_figures(narrowed(text)), _confidence(scores[0], best[0]))
+        read = as_figures(narrowed(text))
+        return Recognition(read, _confidence(scores[0], best[0]), _centres(best[0], len(read)))
 
     @staticmethod
     def _run(network: ov.CompiledModel, batch: npt.NDArray[np.uint8]) -> list[Any]:
@@ -151,3 +156,12 @@ def _confidence(scores: npt.NDArray[np.float32], best: npt.NDArray[np.intp]) -> 
         return 0.0
     written = scores[steps[:: -(-len(steps) // _CONFIDENCE_STEPS)]]
     return float(np.mean(1.0 / np.exp(written - written.max(axis=1, keepdims=True)).sum(axis=1)))
+
+
+def _centres(best: npt.NDArray[np.intp], characters: int) -> tuple[float, ...]:
+    """Where along the crop each character was written: in the middle of its run of steps."""
+    begins = np.flatnonzero((best != 0) & (np.diff(best, prepend=0) != 0))
+    ends = np.flatnonzero((best != 0) & (np.diff(best, append=0) != 0)) + 1
+    if len(begins) != characters:  # what is written otherwise afterwards, as half a width for a full one
+        return tuple((np.arange(characters) + 0.5) / max(characters, 1))
+    return tuple(((begins + ends) / 2 / len(best)).tolist())

@@ -18,7 +18,7 @@ from pagetext.charts.extraction import extract_data
 from pagetext.detect import UprightImage, detect
 from pagetext.forms.controls import Control, Group, GroupedPage, find_controls, merge_controls
 from pagetext.layout.reading_order import ChartLayout, reading_order
-from pagetext.networks import Networks, weights_folder
+from pagetext.networks import Networks, Recognition, weights_folder
 from pagetext.plain_text import chart_text, row_text
 from pagetext.recognise import MIN_CONFIDENCE, crop_line, recognise_line, recognise_quad
 from pagetext.types import Floats, Line, Pixels
@@ -146,11 +146,11 @@ class Reader:
         lines = []
         for quad, symbol in zip(*group, strict=True):
             if symbol:
-                lines.append(_line(place, symbol, quad, 1.0))
+                lines.append(_line(place, Recognition(symbol, 1.0, (0.5,)), quad))
                 continue
             read = recognise_quad(self._networks, place.image.pixels, quad)
             if read.text and read.confidence >= MIN_CONFIDENCE:
-                lines.append(_line(place, read.text, quad, read.confidence))
+                lines.append(_line(place, read, quad))
         return lines
 
 
@@ -158,7 +158,7 @@ def _joined(lines: Iterable[Line]) -> str:
     return " ".join(line.text for line in lines)
 
 
-def _line(place: Row | Chart, text: str, quad: Floats, confidence: float) -> Line:
+def _line(place: Row | Chart, read: Recognition, quad: Floats) -> Line:
     """Put a text on the image that was given."""
     corners = place.image.to_source(quad)
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
@@ -170,4 +170,4 @@ def _line(place: Row | Chart, text: str, quad: Floats, confidence: float) -> Lin
         min(height, math.ceil(bottom)),
     )
     upper_left, upper_right, lower_right, lower_left = ((float(x), float(y)) for x, y in corners)
-    return Line(text, box, (upper_left, upper_right, lower_right, lower_left), confidence)
+    return Line(read.text, box, (upper_left, upper_right, lower_right, lower_left), read.confidence, read.centres)

@@ -6,6 +6,7 @@ In: pixels of an upright page, one quadrilateral. Out: text with its confidence.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -40,16 +41,28 @@ def recognise_line(networks: Networks, crop: Pixels) -> Recognition:
     """Read a line; one that is too long for one look in pieces: squeezed into it, equal letters become one."""
     cuts = _cuts(crop)
     edges = [0, *(column for column, _ in cuts), crop.shape[1]]
-    reads = [recognise_crop(networks, crop[:, start:end]) for start, end in pairwise(edges)]
-    text = reads[0].text.strip()
-    for (_, gap), read in zip(cuts, reads[1:], strict=True):
-        text = f"{text}{gap}{read.text.strip()}".strip()
-    return Recognition(text, float(np.mean([read.confidence for read in reads])))
+    pieces = [_stripped(recognise_crop(networks, crop[:, start:end])) for start, end in pairwise(edges)]
+    text, centres = "", list[float]()
+    for piece, start, end, gap in zip(pieces, edges[:-1], edges[1:], ["", *(gap for _, gap in cuts)], strict=True):
+        if gap and text and piece.text:
+            text, centres = text + gap, [*centres, start / edges[-1]]
+        text += piece.text
+        centres += [(start + centre * (end - start)) / edges[-1] for centre in piece.centres]
+    return Recognition(text, float(np.mean([piece.confidence for piece in pieces])), tuple(centres))
+
+
+def _stripped(read: Recognition) -> Recognition:
+    text = read.text.strip()
+    begin = read.text.find(text)
+    return replace(read, text=text, centres=read.centres[begin : begin + len(text)])
 
 
 def recognise_crop(networks: Networks, crop: Pixels) -> Recognition:
     """Read a crop in one look."""
-    return networks.recognise(_fit_width(np.ascontiguousarray(crop)))
+    fitted = _fit_width(np.ascontiguousarray(crop))
+    read = networks.recognise(fitted)
+    padded = max(1.0, fitted.shape[1] / crop.shape[1])  # a squeezed line is still the whole of it
+    return replace(read, centres=tuple(min(1.0, centre * padded) for centre in read.centres))
 
 
 def crop_line(pixels: Pixels, quad: Quads, max_width_px: int = _MAX_LINE_PX) -> Pixels:

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import replace
 
+from pagetext import Line
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Detail = Literal["auto", "low", "high"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -170,7 +172,8 @@ class SamplingParams(msgspec.Struct, frozen=True):
 class ChatRequest(msgspec.Struct, frozen=True):
     """A parsed `POST /v1/chat/completions`: what the sender asked, before any limit or pixel was looked at.
 
-    `params_sent` names the body's fields that were given a value, for engines that lack some of them.
+    `params_sent` names the body's fields that were given a value, for engines that lack some of them. With `evidence`
+    the answer's values are looked up on its pictures, with `lines` it carries what is written on these.
     """
 
     model: str
@@ -182,6 +185,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     include_usage: bool = False
     params_sent: frozenset[str] = frozenset()
     tools: Tools | None = None
+    evidence: bool = False
+    lines: bool = False
 
 
 class ConnectionState(msgspec.Struct):
@@ -200,7 +205,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     `forwarded` it is `files[i]` instead. `image_tokens` is what the receipt promises for all of them: an engine that
     counts otherwise refuses before it begins. Where `stream` is false nobody reads the answer before its end, so its
     pieces may be joined on the way. What an engine remembers of a request serves no request of another `owner` (the id
-    of the key that sent it).
+    of the key that sent it). With `lines` the transcriber says of each piece where it stands.
     """
 
     request_id: str
@@ -213,6 +218,7 @@ class GenerateRequest(msgspec.Struct, frozen=True, eq=False):
     files: tuple[ImageFile, ...] = ()
     owner: str = ""
     tools: Tools | None = None
+    lines: bool = False
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
@@ -256,7 +262,10 @@ class EngineTimings(msgspec.Struct, frozen=True):
 
 
 class Delta(msgspec.Struct, frozen=True, gc=False):
-    """A piece of an answer. `usage` is of the answer so far; the last one carries `finish_reason` and `timings` too."""
+    """A piece of an answer. `usage` is of the answer so far; the last one carries `finish_reason` and `timings` too.
+
+    `lines` are those of a picture that the transcriber's piece is of, in pixels of what it was shown.
+    """
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
@@ -264,6 +273,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     usage: Usage | None = None
     timings: EngineTimings | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    lines: tuple[Line, ...] = ()
 
     @staticmethod
     def join(deltas: Sequence[Delta]) -> Delta:
@@ -272,7 +282,9 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
             return deltas[0]
         logprobs = tuple(entry for delta in deltas for entry in delta.logprobs)
         calls = tuple(call for delta in deltas for call in delta.tool_calls)
-        return replace(deltas[-1], text="".join(delta.text for delta in deltas), logprobs=logprobs, tool_calls=calls)
+        lines = tuple(line for delta in deltas for line in delta.lines)
+        text = "".join(delta.text for delta in deltas)
+        return replace(deltas[-1], text=text, logprobs=logprobs, tool_calls=calls, lines=lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent.parent / "src" / "sightline"
 BASE = {
     *("errors", "core", "ids", "settings", "settings_validation", "log", "metrics", "traces", "malloc", "failpoints"),
 }
-STAGES = {"auth", "admission", "images", "engines", "metering"}
+STAGES = {"auth", "admission", "images", "engines", "evidence", "metering"}
 
 # What each part may import beside the base and itself.
 ALLOWED: dict[str, set[str]] = {

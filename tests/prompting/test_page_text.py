@@ -159,7 +159,7 @@ async def test_a_picture_that_does_not_decode_is_called_by_its_number(pipeline: 
     (image_,) = chat(image(picture()[:60])).images
 
     with pytest.raises(InvalidRequest, match="image 2 does not decode"):
-        await pipeline._reader.read(image_, "digest", MOST, number=2, request_id="req_1", owner="key_1")
+        await pipeline._reader.read(image_, number=2, request_id="req_1", owner="key_1", max_chars=MOST)
 
 
 async def test_a_picture_without_text_stands_alone(pipeline: Pipeline) -> None:
@@ -206,7 +206,7 @@ async def test_without_a_transcriber_the_request_is_refused_and_says_which(
 ) -> None:
     pipeline = build(settings, reading)
 
-    with pytest.raises(EngineUnavailable, match=r"reads pictures with paddleocr/.* load it"):
+    with pytest.raises(EngineUnavailable, match=r"read with paddleocr/.* load it"):
         await answer(pipeline, chat(image(page("Gate 12"))))
     assert (await answer(pipeline, chat("no picture")))[0] == "no picture"
 
@@ -266,8 +266,8 @@ async def test_no_more_pages_are_read_at_once_than_a_model_runs(pipeline: Pipeli
     reading = pipeline._reader.read
     told = await asyncio.gather(
         *(
-            reading(request.images[0], str(number), MOST, number=1, request_id="req_1", owner="key_1")
-            for number, request in enumerate(requests)
+            reading(request.images[0], number=1, request_id="req_1", owner="key_1", max_chars=MOST)
+            for request in requests
         )
     )
 

@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 from functools import lru_cache
 from typing import Any
 
+from sightline.api.evidence import evidence_body, lines_body
 from sightline.api.failures import bug
 from sightline.core import ChatRequest, Delta
 from sightline.errors import ServiceError
@@ -125,7 +126,12 @@ class Stream:
 
 def extras(event: Completed) -> dict[str, Any]:
     """What we say beside OpenAI's fields: the receipt, and where the time went in milliseconds."""
-    return {"images": event.images, "cost": cost_body(event.cost), "timings": event.timings.in_ms()}
+    said = {"images": event.images, "cost": cost_body(event.cost), "timings": event.timings.in_ms()}
+    if event.evidence is not None:
+        said["evidence"] = [evidence_body(one.evidence, one.choice, one.tool_call) for one in event.evidence]
+    if event.pages is not None:
+        said["lines"] = [lines_body(page, number) for number, page in enumerate(event.pages, start=1)]
+    return said
 
 
 def preview_body(model: str, preview: Preview) -> dict[str, Any]:

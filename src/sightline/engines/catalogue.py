@@ -13,7 +13,7 @@ from sightline.errors import EngineUnavailable, InvalidRequest, ModelNotFound, T
 _ALWAYS = frozenset(
     {"model", "messages", "n", "stream", "stream_options", "metadata", "user"}
     | {"store", "service_tier", "safety_identifier", "prompt_cache_key", "reasoning_effort", "verbosity"}
-    | {"parallel_tool_calls", "modalities"}
+    | {"parallel_tool_calls", "modalities", "sightline"}
 )
 _LIMITS = frozenset({"max_tokens", "max_completion_tokens"})  # one thing
 # Values that ask for nothing: clients may say their defaults.

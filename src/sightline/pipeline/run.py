@@ -6,10 +6,12 @@ answer is this stream, collected; closing the stream cancels the work. Knows not
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -19,14 +21,17 @@ from sightline.core import ChatRequest, EncodedImage, GenerateRequest, ImageFile
 from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue, check
 from sightline.errors import InvalidRequest, ServiceError
+from sightline.evidence.page import ReadPage
 from sightline.images.preprocessor import Preprocessor
 from sightline.images.receipt import ImageReceipt
 from sightline.metering.prices import Cost
 from sightline.pipeline.accounting import Accounting, Timings
 from sightline.pipeline.context import RequestContext, StoredAnswer
 from sightline.pipeline.fanout import Pieces, fan_out
+from sightline.pipeline.lookup import ChoiceEvidence, Lookup
 from sightline.prompting.build import build_prompt
-from sightline.prompting.page_text import PageText, PageTextReader
+from sightline.prompting.page_reader import PageReader
+from sightline.prompting.page_text import PageText, page_text
 from sightline.prompting.prompt_repetition import images_before_repetition
 
 
@@ -37,6 +42,8 @@ class Completed(msgspec.Struct, frozen=True):
     images: tuple[ImageReceipt, ...]
     cost: Cost
     timings: Timings
+    evidence: tuple[ChoiceEvidence, ...] | None = None
+    pages: tuple[ReadPage, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Pipeline:
         self.catalogue = catalogue
         self.prices = accounting.prices
         self._preprocessor = preprocessor
-        self._reader = PageTextReader(catalogue, preprocessor)
+        self._reader = PageReader(catalogue, preprocessor)
         self._admission = admission
         self._accounting = accounting
 
@@ -94,15 +101,18 @@ class Pipeline:
                 work = _work(request, model, context, prepared)
                 answers = _generate(engine, work, request.n, permit.release)
                 del work, prepared  # their pixels are the engine's, and a slow reader is not to keep them
-                async with aclosing(answers):
+                async with aclosing(answers), self._looking_up(request, context) as lookup:
                     async for pieces in answers:
                         accounting.count(pieces.deltas, pieces.choice)
                         if not accounting.is_confirmed:
                             await accounting.confirm()
+                        lookup.add(pieces)
                         yield pieces
-                permit.release()
+                    permit.release()
+                    pages = await lookup.pages()
+                    evidence = await lookup.evidence()
                 usage, cost, timings = accounting.result(queue_s, image_s)
-                answer = yield Completed(usage, receipts, cost, timings)
+                answer = yield Completed(usage, receipts, cost, timings, evidence, pages)
                 await accounting.complete(usage, cost, timings, answer)
 
     async def preview(self, request: ChatRequest, context: RequestContext) -> Preview:
@@ -128,6 +138,19 @@ class Pipeline:
             raise (InvalidRequest.together([lacks, error]) if isinstance(error, InvalidRequest) else lacks) from None
         return Preview(usage, prepared.receipts, self.prices.cost(model.id, usage))
 
+    @asynccontextmanager
+    async def _looking_up(self, request: ChatRequest, context: RequestContext) -> AsyncGenerator[Lookup, None]:
+        """Read the request's pictures while the model runs, where its answer is to carry evidence or lines."""
+        if not (request.evidence or request.lines):
+            yield Lookup(request, None)
+            return
+        reading = asyncio.create_task(self._read(request.images, context))
+        try:
+            yield Lookup(request, reading)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
     async def _prepare(self, request: ChatRequest, model: ModelInfo, context: RequestContext) -> _Prepared:
         """Turn images into what `model` sees, and add to the prompt what the model asks for."""
         messages = request.messages
@@ -143,21 +166,19 @@ class Pipeline:
             receipts = _followed(receipts, images_before_repetition(messages))
         page_texts: list[PageText] = []
         if model.ocr_max_chars:
-            page_texts = await self._read(request.images, receipts, model.ocr_max_chars, context)
+            limit = None if request.evidence or request.lines else model.ocr_max_chars
+            pages = await self._read(request.images, context, limit)
+            page_texts = [page_text(page, model.ocr_max_chars) for page in pages]
             receipts = tuple([one.reading(*text) for one, text in zip(receipts, page_texts, strict=True)])
         messages = build_prompt(messages, model, [page.text for page in page_texts])
         return _Prepared(messages, receipts, images, files)
 
     async def _read(
-        self, images: Sequence[EncodedImage], receipts: Sequence[ImageReceipt], max_chars: int, context: RequestContext
-    ) -> list[PageText]:
+        self, images: Sequence[EncodedImage], context: RequestContext, max_chars: int | None = None
+    ) -> list[ReadPage]:
         """Read the text of each image, one after the other."""
-        return [
-            await self._reader.read(
-                image, receipt.sha256, max_chars, number=number, request_id=context.request_id, owner=context.key.id
-            )
-            for number, (image, receipt) in enumerate(zip(images, receipts, strict=True), start=1)
-        ]
+        read = partial(self._reader.read, request_id=context.request_id, owner=context.key.id, max_chars=max_chars)
+        return [await read(image, number=number) for number, image in enumerate(images, start=1)]
 
 
 class _Prepared(msgspec.Struct, frozen=True, eq=False):

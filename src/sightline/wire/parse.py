@@ -308,6 +308,8 @@ def _request(wire: ChatBody, images: list[EncodedImage]) -> ChatRequest:
         include_usage=bool(wire.stream_options and wire.stream_options.include_usage),
         params_sent=sent,
         tools=_tools(wire) if wire.tools else None,
+        evidence=bool(wire.sightline and wire.sightline.evidence),
+        lines=bool(wire.sightline and wire.sightline.lines),
     )
 
 

@@ -227,6 +227,13 @@ class StreamOptions(_Wire):
     include_obfuscation: bool | None = None
 
 
+class SightlineOptions(_Wire):
+    """What this service has beside OpenAI's: `extra_body` of its clients."""
+
+    evidence: bool | None = None
+    lines: bool | None = None
+
+
 TokenLimit = Annotated[int, Field(ge=1, lt=2**31)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 
@@ -261,6 +268,8 @@ class ChatBody(_Wire):
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     """Without effect where there are no tools."""
+
+    sightline: SightlineOptions | None = None
 
     # Accepted without effect.
     store: bool | None = None

@@ -107,44 +107,47 @@ class TranscriptionEngine:
         answer = OutputBuffer(request.sampling)
         rows = self._rows(_pages(request), clock)
         try:
-            async for text in rows:
+            async for row in rows:
                 clock.first = clock.first or time.monotonic()
-                piece = answer.add(text)
+                piece = answer.add(row.text)
+                lines = row.lines if request.lines else ()
                 if answer.finish_reason:
                     break
-                if piece:
-                    yield Delta(piece, usage=replace(prompt, completion_tokens=answer.characters))
+                if piece or lines:
+                    usage = replace(prompt, completion_tokens=answer.characters)
+                    yield Delta(piece, usage=usage, lines=lines)
             else:
                 piece = answer.finish()
+                lines = ()
         finally:
             await rows.aclose()
         usage = replace(prompt, completion_tokens=answer.characters)
-        yield Delta(piece, finish_reason=answer.finish_reason, usage=usage, timings=clock.timings())
+        yield Delta(piece, (), answer.finish_reason, usage, clock.timings(), lines=lines)
 
-    async def _rows(self, images: Sequence[Pixels], clock: _Clock) -> AsyncGenerator[str, None]:
+    async def _rows(self, images: Sequence[Pixels], clock: _Clock) -> AsyncGenerator[RowText, None]:
         """Yield the rows that hold text, each with its line break; a blank line stands between two pictures."""
-        before = ""
+        before: RowText | None = None
         for image in images:
             line_break = "\n\n"
             rows = await self._submit(Reader.find_rows, image, clock)
-            async for text in self._in_turn(rows, clock):
+            async for row in self._in_turn(rows, clock):
                 if before:
-                    yield before + line_break
-                before, line_break = text, "\n"
+                    yield before._replace(text=before.text + line_break)
+                before, line_break = row, "\n"
         if before:
             yield before
 
-    async def _in_turn(self, rows: Sequence[Row | Chart], clock: _Clock) -> AsyncGenerator[str, None]:
-        """Yield the texts of rows in order while the next ones are being read."""
+    async def _in_turn(self, rows: Sequence[Row | Chart], clock: _Clock) -> AsyncGenerator[RowText, None]:
+        """Yield the rows that hold text in order while the next ones are being read."""
         waiting: deque[asyncio.Future[RowText]] = deque()
         try:
             for row in rows:
                 waiting.append(self._submit(Reader.read_row, row, clock))
-                if len(waiting) == _ROWS_PER_THREAD * self._threads and (text := (await waiting.popleft()).text):
-                    yield text
+                if len(waiting) == _ROWS_PER_THREAD * self._threads and (read := await waiting.popleft()).text:
+                    yield read
             while waiting:
-                if text := (await waiting.popleft()).text:
-                    yield text
+                if (read := await waiting.popleft()).text:
+                    yield read
         finally:
             for job in waiting:
                 job.cancel()

@@ -28,6 +28,7 @@ class Generate(msgspec.Struct, tag=True, frozen=True):
     stream: bool
     only_count: bool = False
     owner: str = ""
+    lines: bool = False
 
 
 class Cancel(msgspec.Struct, tag=True, frozen=True):
@@ -95,6 +96,7 @@ def pack_request(number: int, request: GenerateRequest, *, only_count: bool = Fa
         stream=request.stream,
         only_count=only_count,
         owner=request.owner,
+        lines=request.lines,
     )
 
 

@@ -63,6 +63,7 @@ def unpack_request(message: Generate, raw: bytes) -> GenerateRequest:
         message.image_tokens,
         message.stream,
         owner=message.owner,
+        lines=message.lines,
     )
 
 
