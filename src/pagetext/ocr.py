@@ -148,9 +148,9 @@ class Reader:
             if symbol:
                 lines.append(_line(place, Recognition(symbol, 1.0, (0.5,)), quad))
                 continue
-            read = recognise_quad(self._networks, place.image.pixels, quad)
+            read, around = recognise_quad(self._networks, place.image.pixels, quad)
             if read.text and read.confidence >= MIN_CONFIDENCE:
-                lines.append(_line(place, read, quad))
+                lines.append(_line(place, read, around))
         return lines
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pagetext.layout.geometry import is_vertical, sides
 from pagetext.networks import LINE_HEIGHT_PX, Networks, Recognition
@@ -23,18 +24,44 @@ _MAX_CROP_PX = 4 * _MAX_LINE_PX
 _NEAR_END = 0.2
 _BLANK_CONTRAST = 48
 _BETWEEN_WORDS = 1.8
+_RULE = 0.9
+"""Of a row of pixels: one with more ink is a rule."""
+_MARGIN = 0.12
+"""Of a line's ink above and below it: letters reach further up and down than most figures do."""
 _MAX_SQUEEZE = 0.85
 """Down to 0.9 no page was read worse, at 0.8 small text was, by 5 characters in 10,000."""
 
 
-def recognise_quad(networks: Networks, pixels: Pixels, quad: Floats) -> Recognition:
-    """Read one quadrilateral; one that stands beside level text is read both ways up, and the better one counts."""
+def recognise_quad(networks: Networks, pixels: Pixels, quad: Floats) -> tuple[Recognition, Floats]:
+    """Read one quadrilateral; return its text, and the corners around that, clockwise from where it begins.
+
+    One that stands beside level text is read both ways up, and the better one counts.
+    """
     corners = np.asarray(quad, np.float32)
     crop = crop_line(pixels, corners, _MAX_CROP_PX)
     read = recognise_line(networks, crop)
     if is_vertical(*sides(corners)):
-        return max(read, recognise_line(networks, crop[::-1, ::-1]), key=lambda one: one.confidence)
-    return read
+        corners = np.roll(corners, -1, axis=0)
+        other = recognise_line(networks, crop[::-1, ::-1])
+        if other.confidence > read.confidence:
+            read, crop, corners = other, crop[::-1, ::-1], np.roll(corners, -2, axis=0)
+    left, top, right, bottom = _ink(crop)
+    centres = tuple(min(1.0, max(0.0, (centre - left) / (right - left))) for centre in read.centres)
+    return replace(read, centres=centres), _part(corners, left, top, right, bottom)
+
+
+def _part(quad: Quads, left: float, top: float, right: float, bottom: float) -> Floats:
+    """The corners of a part of a quadrilateral, which is given in shares of its sides."""
+    upper_left, upper_right, lower_right, lower_left = np.asarray(quad, np.float64)
+    upper, lower = upper_right - upper_left, lower_right - lower_left
+    begins, ends = (
+        (upper_left + left * upper, lower_left + left * lower),
+        (upper_left + right * upper, lower_left + right * lower),
+    )
+    down, further = begins[1] - begins[0], ends[1] - ends[0]
+    return np.array(
+        [begins[0] + top * down, ends[0] + top * further, ends[0] + bottom * further, begins[0] + bottom * down]
+    )
 
 
 def recognise_line(networks: Networks, crop: Pixels) -> Recognition:
@@ -78,6 +105,29 @@ def crop_line(pixels: Pixels, quad: Quads, max_width_px: int = _MAX_LINE_PX) -> 
     target_px = (min(max_width_px, max(8, round(size_px[0] * LINE_HEIGHT_PX / size_px[1]))), LINE_HEIGHT_PX)
     filter_ = cv2.INTER_AREA if height_px > LINE_HEIGHT_PX else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(line, target_px, interpolation=filter_), np.uint8)
+
+
+def _ink(crop: Pixels) -> tuple[float, float, float, float]:
+    """Where the text lies on a crop: what differs from its background, but for rules and neighbours at its edges."""
+    grey = crop.max(axis=2).astype(np.int16)
+    differs = np.abs(grey - np.median(grey))
+    is_ink = differs > max(_BLANK_CONTRAST / 2, differs.max() / 2)
+    is_ink[is_ink.mean(axis=1) > _RULE] = False
+    top, bottom = _run(is_ink.any(axis=1), LINE_HEIGHT_PX // 8)
+    left, right = _run(is_ink[top:bottom].any(axis=0), crop.shape[1])
+    margin = _MARGIN * (bottom - top)
+    height, width = crop.shape[:2]
+    return (left / width, max(0.0, top - margin) / height, right / width, min(height, bottom + margin) / height)
+
+
+def _run(is_ink: npt.NDArray[np.bool_], gap: int) -> tuple[int, int]:
+    """Begin and end of the longest run with gaps of at most `gap`; everything where nothing is ink."""
+    at = np.flatnonzero(is_ink)
+    if not len(at):
+        return 0, len(is_ink)
+    runs = np.split(at, np.flatnonzero(np.diff(at) > gap + 1) + 1)
+    longest = max(runs, key=lambda run: int(run[-1] - run[0]))
+    return int(longest[0]), int(longest[-1]) + 1
 
 
 def _cuts(crop: Pixels) -> list[tuple[int, str]]:

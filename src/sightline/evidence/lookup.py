@@ -6,21 +6,19 @@ Source: contract-2.md section 15.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from rapidfuzz import fuzz, utils
 
-from pagetext import Line
 from sightline.evidence.page_index import PageIndex, Span
 from sightline.evidence.readings import dates, numbers, times
 from sightline.evidence.values import Value
 
 Status = Literal["exact", "normalised", "close", "computed", "seen", "measured", "absent"]
 TICKED, UNTICKED = "☑", "□"
-_LABEL_LINES = 2
-"""So many lines above a value may be its label."""
-_ABOVE, _HEADER = 0.9, 0.85
-"""How much a label above a value, or at the head of its column, counts beside one in front of it."""
+_MOST_LOOKED_AT = 64
+"""Occurrences of one value on a page."""
 _LEAST_LIKE, _LEAST_LABEL = 60.0, 80.0
 """Of 100: what is less alike is no label; a control's has to be the field's name."""
 
@@ -40,7 +38,7 @@ def occurrences(value: Value, pages: Sequence[PageIndex]) -> list[Occurrence]:
     text = value.text.strip()
     found: dict[tuple[int, tuple[Span, ...]], Occurrence] = {}
     for page, index in enumerate(pages):
-        for spans in _same(text, index):
+        for spans in islice(_same(text, index), _MOST_LOOKED_AT):
             spelled = index.spelled(spans, text)
             found.setdefault((page, spans), Occurrence("exact" if spelled else "normalised", page, spelled or spans))
     if found:
@@ -70,8 +68,7 @@ def _controls(value: Value, pages: Sequence[PageIndex]) -> list[Occurrence]:
         for number, line in enumerate(index.lines):
             if line.text != wanted:
                 continue
-            label = _right_of(line, index.lines) or _left_of(line, index.lines)
-            if label is not None and _alike(value.labels, label.text) >= _LEAST_LABEL:
+            if _alike(value.labels, index.neighbours.control_label(number)) >= _LEAST_LABEL:
                 found.append(Occurrence("seen", page, (Span(number, 0, 1),)))
     return found
 
@@ -85,15 +82,8 @@ def nearest_label(labels: Sequence[str], found: Sequence[Occurrence], pages: Seq
 
 def _labelled(labels: Sequence[str], occurrence: Occurrence, index: PageIndex) -> float:
     span = occurrence.spans[0]
-    line = index.lines[span.line]
-    scores = [_alike(labels, line.text[: span.begin])]
-    if (left := _left_of(line, index.lines)) is not None:
-        scores.append(_alike(labels, left.text))
-    if (first := _first_cell(line, index.lines)) is not None:
-        scores.append(_ABOVE * _alike(labels, first.text))
-    scores += [_ABOVE * _alike(labels, above.text) for above in _above(line, index.lines)]
-    if (header := _header(line, index.lines)) is not None:
-        scores.append(_HEADER * _alike(labels, header.text))
+    own = index.lines[span.line].text[: span.begin]
+    scores = [share * _alike(labels, text) for share, text in [(1.0, own), *index.neighbours.labels(span.line)]]
     best = max(scores)
     return best if best >= _LEAST_LIKE else 0.0
 
@@ -105,51 +95,3 @@ def _alike(labels: Sequence[str], text: str) -> float:
         return 0.0
     scores = [fuzz.token_set_ratio(utils.default_process(label), text) for label in labels]
     return max((score * (1.0 if at == 0 else 0.95) for at, score in enumerate(scores)), default=0.0)
-
-
-def _left_of(line: Line, lines: Sequence[Line]) -> Line | None:
-    beside = [one for one in lines if one is not line and _is_beside(one, line) and one.box[2] <= _middle(line)]
-    return max(beside, key=lambda one: one.box[2], default=None)
-
-
-def _right_of(line: Line, lines: Sequence[Line]) -> Line | None:
-    beside = [one for one in lines if one is not line and _is_beside(one, line) and one.box[0] >= _middle(line)]
-    return min(beside, key=lambda one: one.box[0], default=None)
-
-
-def _above(line: Line, lines: Sequence[Line]) -> list[Line]:
-    over = [
-        one
-        for one in lines
-        if one.box[3] <= (line.box[1] + line.box[3]) / 2 and one.box[0] < line.box[2] and line.box[0] < one.box[2]
-    ]
-    return sorted(over, key=lambda one: -one.box[3])[:_LABEL_LINES]
-
-
-def _first_cell(line: Line, lines: Sequence[Line]) -> Line | None:
-    """The first cell of the table row that `line` stands in."""
-    if line.row is None or not line.column:
-        return None
-    return next((one for one in lines if one.row == line.row and one.column == 0), None)
-
-
-def _header(line: Line, lines: Sequence[Line]) -> Line | None:
-    """The topmost cell of the table column that `line` stands in."""
-    if line.row is None:
-        return None
-    rows = {one.row for one in lines if one.row is not None}
-    top = line.row
-    while top - 1 in rows:
-        top -= 1
-    column = [one for one in lines if one.row == top and one.column == line.column]
-    return column[0] if column and top != line.row else None
-
-
-def _is_beside(one: Line, other: Line) -> bool:
-    """Whether two lines overlap in height by half of the lower one."""
-    overlap = min(one.box[3], other.box[3]) - max(one.box[1], other.box[1])
-    return overlap >= 0.5 * min(one.box[3] - one.box[1], other.box[3] - other.box[1])
-
-
-def _middle(line: Line) -> float:
-    return (line.box[0] + line.box[2]) / 2
