@@ -45,8 +45,56 @@ def test_lines_stand_where_they_were_drawn(reader: Reader) -> None:
 
     assert lines.keys() == drawn.keys()
     for text, box in drawn.items():
-        assert np.abs(np.subtract(lines[text].box, box)).max() <= 12, text
+        assert np.abs(np.subtract(lines[text].box, box)).max() <= 6, text
         assert lines[text].confidence > 0.9
+
+
+def words(size_px: int) -> tuple[Pixels, dict[str, tuple[float, float, float, float]]]:
+    """Draw one line of print; return the image and where each of its words was drawn."""
+    paper = Image.new("RGB", (40 * size_px, 4 * size_px), "white")
+    pen, face = ImageDraw.Draw(paper), ImageFont.load_default(size_px)
+    drawn, left = {}, float(size_px)
+    for word in ("Invoice", "INV-20417", "of", "12.03.2026,", "due", "31.12.2026"):
+        pen.text((left, size_px), word, "black", face)
+        drawn[word] = pen.textbbox((left, size_px), word, face)
+        left += pen.textlength(word + " ", face)
+    return np.asarray(paper), drawn
+
+
+@pytest.mark.parametrize("size_px", [16, 30, 60])
+def test_each_word_of_a_line_has_its_own_corners(reader: Reader, size_px: int) -> None:
+    image, drawn = words(size_px)
+
+    (line,) = reader.page(image).lines
+
+    assert len(line.centres) == len(line.text)
+    for word, (left, _, right, _) in drawn.items():
+        begin = line.text.index(word)
+        (from_x, _), (to_x, _), *_ = line.quad_of(begin, begin + len(word))
+        assert abs(from_x - left) < 0.4 * size_px, word
+        assert abs(to_x - right) < 0.4 * size_px, word
+
+
+def test_word_of_a_turned_line_has_its_corners_on_that_image(reader: Reader) -> None:
+    image, drawn = words(30)
+    left, _, right, _ = drawn["INV-20417"]
+
+    (line,) = reader.page(np.ascontiguousarray(np.rot90(image))).lines
+    begin = line.text.index("INV-20417")
+    (_, from_y), (_, to_y), *_ = line.quad_of(begin, begin + len("INV-20417"))
+
+    assert abs(from_y - (image.shape[1] - left)) < 12
+    assert abs(to_y - (image.shape[1] - right)) < 12
+
+
+def test_line_on_a_larger_copy_stands_at_the_same_place() -> None:
+    line = Line("ab", (10, 20, 30, 40), ((10, 20), (30, 20), (30, 40), (10, 40)), 0.9, (0.25, 0.75))
+
+    larger = line.scaled(2.0, 3.0)
+
+    assert larger.box == (20, 60, 60, 120)
+    assert larger.quad == ((20, 60), (60, 60), (60, 120), (20, 120))
+    assert larger.quad_of(1, 2) == ((40, 60), (60, 60), (60, 120), (40, 120))
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
