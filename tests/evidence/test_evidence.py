@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from pagetext import Line
@@ -172,3 +173,37 @@ def test_amount_that_is_printed_with_more_is_exact_where_it_is_spelled_so() -> N
     assert one.status == "exact"
     assert one.place is not None
     assert one.place.box == pytest.approx((60, 0, 70, 20), abs=1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[" * 900 + "]" * 900,
+        "[" * 100_000,
+        '{"a": "\\ud800", "\\udfff": 1}',
+        '{"a": NaN, "b": 1e999, "c": ' + "1" * 5000 + "}",
+        "\n" * 100_000 + "1.",
+        " ".join(str(number) for number in range(30_000)),
+        json.dumps(list(range(30_000))),
+        json.dumps(["nobody here at all"] * 5000),
+        "-" * 100_000,
+        "1" * 100_000,
+        '"' * 10_000,
+        "1 de " * 20_000,
+    ],
+    ids=lambda answer: answer[:12],
+)
+def test_odd_answer_is_looked_up_in_bounded_work(answer: str) -> None:
+    entries = found(answer)
+
+    assert len(entries) <= 2_001
+    assert msgspec.json.encode([(one.path, one.value) for one in entries])
+
+
+def test_page_of_two_thousand_equal_lines_is_bounded_work() -> None:
+    lines = [line("1 of 12.50 for nobody", 0, 25 * at, at, 0) for at in range(2_000)]
+
+    entries = found(json.dumps({f"f{at}": "1" for at in range(300)} | {"a": "somebody else"}), "", page(*lines))
+
+    assert {one.status for one in entries[:-1]} == {"exact"}
+    assert len(entries[0].others) == 16

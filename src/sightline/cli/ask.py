@@ -132,7 +132,9 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _print_stream(lines: Iterable[bytes]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     """Print an answer as it comes; return its usage, and what the service says beside it."""
-    usage, receipt, is_whole = None, {}, False
+    usage: dict[str, Any] | None = None
+    receipt: dict[str, Any] = {}
+    is_whole = False
     for line in lines:
         is_whole = is_whole or line == b"data: [DONE]"
         if not line.startswith(b"data: ") or is_whole:

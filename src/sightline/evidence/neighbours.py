@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from pagetext import Line
 
@@ -51,13 +52,13 @@ class Neighbours:
             if header := self._cells.get((self._first_rows[line.row], line.column)):
                 yield _HEADER, header
 
-    def _beside(self, number: int) -> np.ndarray:  # type: ignore[type-arg]
+    def _beside(self, number: int) -> npt.NDArray[np.bool_]:
         """Which other lines overlap a line in height, by half of the lower one."""
         overlap = np.minimum(self._bottom, self._bottom[number]) - np.maximum(self._top, self._top[number])
         height = np.minimum(self._bottom - self._top, self._bottom[number] - self._top[number])
-        beside = overlap >= height / 2
+        beside: npt.NDArray[np.bool_] = overlap >= height / 2
         beside[number] = False
-        return beside  # type: ignore[no-any-return]
+        return beside
 
     def _left_of(self, number: int) -> int | None:
         left = self._beside(number) & (self._right <= self._middle(number))

@@ -49,7 +49,7 @@ _DEFAULT = datetime(_NO_YEAR, 1, 1)
 class _Words(parser.parserinfo):
     """Months in English, German, Spanish and French."""
 
-    MONTHS = [*_MONTHS]  # noqa: RUF012  # dateutil's own name and kind
+    MONTHS = [*_MONTHS]  # type: ignore[list-item]  # noqa: RUF012  # dateutil's own, typed for two names a month
     JUMP = [*parser.parserinfo.JUMP, "de", "del", "er", "º"]  # noqa: RUF012
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -14,7 +16,9 @@ from sightline.evidence.readings import DATE, NUMBER, TIME
 _QUOTED = re.compile(r"[\"“„«]([^\"“”„«»\n]{1,200})[\"”“»]")
 _CODE = re.compile(r"(?<![\w/-])(?=[\w/-]*[^\W\d])(?=[\w/-]*\d)\w+(?:[-/]\w+)*(?![\w/-])")
 """A word with letters and digits, such as the number of an invoice."""
-_LIST_MARK = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
+_LIST_MARK = re.compile(r"^[ \t]*\d+[.)]\s", re.MULTILINE)
+MOST_VALUES = 2_000
+"""Of one answer: an upstream may send a list of a hundred thousand."""
 _SHORT_CHARACTERS, _SHORT_WORDS = 60, 8
 """An answer no longer than this is itself a value."""
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])(?=[A-Z][^\W\d_A-Z])|(?<=[^\W_A-Z])(?=[A-Z])|[\W_]+")
@@ -39,12 +43,8 @@ class Value(msgspec.Struct, frozen=True):
 def values_of(answer: str, question: str = "", schema: dict[str, Any] | None = None) -> list[Value]:
     """Return the values of an answer in its order; `schema` says more of what its fields are called."""
     if answer.lstrip()[:1] in ("{", "["):
-        try:
-            tree = json.loads(answer)
-        except (ValueError, RecursionError):
-            pass
-        else:
-            return list(_leaves(tree, "", (), schema or {}, schema or {}))
+        with suppress(ValueError, RecursionError):
+            return list(islice(_leaves(json.loads(answer), "", (), schema or {}, schema or {}), MOST_VALUES))
     return _of_text(answer, question)
 
 
@@ -58,14 +58,22 @@ def _leaves(
             part = parts.get(name, {}) if isinstance(parts, dict) else {}
             part = _resolved(part if isinstance(part, dict) else {}, root)
             said = [str(part[word]) for word in ("title", "description") if part.get(word)]
-            pointer = f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
+            pointer = f"{path}/{_unicode(name).replace('~', '~0').replace('/', '~1')}"
             yield from _leaves(child, pointer, (words_of(name), *said, *labels[:1]), part, root)
     elif isinstance(tree, list):
         items = schema.get("items")
         for at, child in enumerate(tree):
             yield from _leaves(child, f"{path}/{at}", labels, items if isinstance(items, dict) else {}, root)
+    elif isinstance(tree, str):
+        text = _unicode(tree)
+        yield Value(path, text, text, labels)
     elif tree is not None:
-        yield Value(path, tree, tree if isinstance(tree, str) else json.dumps(tree), labels)
+        yield Value(path, tree, json.dumps(tree), labels)
+
+
+def _unicode(text: str) -> str:
+    """A text without the halves of characters that JSON can spell, and nobody can write."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
@@ -91,13 +99,15 @@ def words_of(name: str) -> str:
 
 
 def _of_text(answer: str, question: str) -> list[Value]:
-    taken: list[tuple[int, int]] = [match.span() for match in _LIST_MARK.finditer(answer)]
+    is_taken = bytearray(len(answer))
+    for match in _LIST_MARK.finditer(answer):
+        is_taken[match.start() : match.end()] = b"\1" * (match.end() - match.start())
     found: list[Value] = []
     for pattern in (DATE, TIME, _QUOTED, _CODE, NUMBER):
         for match in pattern.finditer(answer):
             start, end = match.span(1) if pattern is _QUOTED else match.span()
-            if not any(start < other_end and other_start < end for other_start, other_end in taken):
-                taken.append((start, end))
+            if not any(is_taken[start:end]) and len(found) < MOST_VALUES:
+                is_taken[start:end] = b"\1" * (end - start)
                 found.append(_part(answer, start, end, question))
     whole = answer.strip().rstrip(".!")
     if whole and len(whole) <= _SHORT_CHARACTERS and len(whole.split()) <= _SHORT_WORDS:
