@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sightline.core import ResponseFormat
 from sightline.engines.pagetext.engine import TranscriptionEngine
 from sightline.errors import EngineUnavailable
-from sightline.pipeline.lookup import ChoiceEvidence
+from sightline.pipeline.answer_evidence import ChoiceEvidence
 from sightline.pipeline.run import Completed, Pipeline
 from sightline.settings import Settings
 from sightline.testing.scripted_engine import ScriptedEngine

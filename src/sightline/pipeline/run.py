@@ -26,9 +26,9 @@ from sightline.images.preprocessor import Preprocessor
 from sightline.images.receipt import ImageReceipt
 from sightline.metering.prices import Cost
 from sightline.pipeline.accounting import Accounting, Timings
+from sightline.pipeline.answer_evidence import AnswerEvidence, ChoiceEvidence
 from sightline.pipeline.context import RequestContext, StoredAnswer
 from sightline.pipeline.fanout import Pieces, fan_out
-from sightline.pipeline.lookup import ChoiceEvidence, Lookup
 from sightline.prompting.build import build_prompt
 from sightline.prompting.page_reader import PageReader
 from sightline.prompting.page_text import PageText, page_text
@@ -101,16 +101,16 @@ class Pipeline:
                 work = _work(request, model, context, prepared)
                 answers = _generate(engine, work, request.n, permit.release)
                 del work, prepared  # their pixels are the engine's, and a slow reader is not to keep them
-                async with aclosing(answers), self._looking_up(request, context) as lookup:
+                async with aclosing(answers), self._looking_up(request, context) as gathered:
                     async for pieces in answers:
                         accounting.count(pieces.deltas, pieces.choice)
                         if not accounting.is_confirmed:
                             await accounting.confirm()
-                        lookup.add(pieces)
+                        gathered.add(pieces)
                         yield pieces
                     permit.release()
-                    pages = await lookup.pages()
-                    evidence = await lookup.evidence()
+                    pages = await gathered.pages()
+                    evidence = await gathered.evidence()
                 usage, cost, timings = accounting.result(queue_s, image_s)
                 answer = yield Completed(usage, receipts, cost, timings, evidence, pages)
                 await accounting.complete(usage, cost, timings, answer)
@@ -139,14 +139,14 @@ class Pipeline:
         return Preview(usage, prepared.receipts, self.prices.cost(model.id, usage))
 
     @asynccontextmanager
-    async def _looking_up(self, request: ChatRequest, context: RequestContext) -> AsyncGenerator[Lookup, None]:
+    async def _looking_up(self, request: ChatRequest, context: RequestContext) -> AsyncGenerator[AnswerEvidence, None]:
         """Read the request's pictures while the model runs, where its answer is to carry evidence or lines."""
         if not (request.evidence or request.lines):
-            yield Lookup(request, None)
+            yield AnswerEvidence(request, None)
             return
         reading = asyncio.create_task(self._read(request.images, context))
         try:
-            yield Lookup(request, reading)
+            yield AnswerEvidence(request, reading)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

@@ -23,7 +23,7 @@ class ChoiceEvidence(msgspec.Struct, frozen=True):
     tool_call: int | None = None
 
 
-class Lookup:
+class AnswerEvidence:
     """What was asked of one request; `reading` is its pages on their way, None where nothing is to be looked up."""
 
     def __init__(self, request: ChatRequest, reading: asyncio.Task[list[ReadPage]] | None) -> None:
