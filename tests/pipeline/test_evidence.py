@@ -118,11 +118,12 @@ async def test_lines_are_what_is_written_on_each_picture(says: Says, transcriber
     assert [line.text for line in last.pages[0].lines] == ["Invoice INV-20417", "Total 41.50"]
 
 
-async def test_without_a_transcriber_it_is_refused(says: Says) -> None:
+async def test_without_a_transcriber_it_is_refused_before_the_first_piece(says: Says) -> None:
     pipeline = await says("41.50")
+    running = pipeline.run(replace(chat(image(page()), "What?"), evidence=True), context())
 
     with pytest.raises(EngineUnavailable, match="is not served here"):
-        await completed(pipeline, image(page()), "What?", evidence=True)
+        await anext(running)
 
 
 async def test_nothing_is_read_where_nothing_was_asked(says: Says) -> None:

@@ -144,6 +144,8 @@ class Pipeline:
         if not (request.evidence or request.lines):
             yield AnswerEvidence(request, None)
             return
+        if request.images:
+            self._reader.transcriber()  # before the model works, for an answer that could not carry what was asked
         reading = asyncio.create_task(self._read(request.images, context))
         try:
             yield AnswerEvidence(request, reading)

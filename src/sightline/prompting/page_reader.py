@@ -11,7 +11,17 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from sightline.core import Delta, EncodedImage, GenerateRequest, ImageFile, ImagePart, Message, SamplingParams
+from sightline.core import (
+    Delta,
+    EncodedImage,
+    GenerateRequest,
+    ImageFile,
+    ImagePart,
+    Message,
+    ModelInfo,
+    SamplingParams,
+)
+from sightline.engines.base import Engine
 from sightline.engines.catalogue import Catalogue
 from sightline.engines.pagetext import MODEL_ID
 from sightline.errors import EngineUnavailable, ModelNotFound
@@ -61,14 +71,22 @@ class PageReader:
                 self._cache[key] = page
         return page
 
-    async def _transcribe(
-        self, image: EncodedImage, max_chars: int | None, number: int, request_id: str, owner: str
-    ) -> ReadPage:
+    def transcriber(self) -> tuple[Engine, ModelInfo]:
+        """Return what reads pictures here.
+
+        Raises:
+            EngineUnavailable: nothing does, or not at this moment.
+        """
         try:
-            engine, model = self._catalogue.find(MODEL_ID)
+            return self._catalogue.find(MODEL_ID)
         except ModelNotFound:
             message = f"Pictures are read with {MODEL_ID}, which is not served here; load it beside this model."
             raise EngineUnavailable(message) from None
+
+    async def _transcribe(
+        self, image: EncodedImage, max_chars: int | None, number: int, request_id: str, owner: str
+    ) -> ReadPage:
+        engine, model = self.transcriber()
         assert model.image is not None
         (prepared,) = await self._preprocessor.prepare([image], model.image, owner, first=number)
         assert not isinstance(prepared.shown, ImageFile)
