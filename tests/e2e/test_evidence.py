@@ -10,12 +10,12 @@ from typing import Any
 
 import openai
 import pytest
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image, ImageChops
 from typer.testing import CliRunner
 
 from sightline.cli.main import app
 from sightline.testing.live_server import LiveServer
-from support.pictures import encoded
+from support.pictures import page
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine]
 MODEL = "sightline/scripted"
@@ -40,14 +40,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 def client(service: LiveServer) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{service.url}/v1", api_key=service.api_key, timeout=60) as client:
         yield client
-
-
-def page(*lines: str) -> bytes:
-    paper = Image.new("RGB", (480, 40 + 50 * len(lines)), "white")
-    pen = ImageDraw.Draw(paper)
-    for number, line in enumerate(lines):
-        pen.text((20, 20 + 50 * number), line, "black", ImageFont.load_default(30))
-    return encoded(paper)
 
 
 def asked(text: str, **more: Any) -> dict[str, Any]:

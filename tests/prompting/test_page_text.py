@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from PIL import Image, ImageDraw, ImageFont
 
 import sightline
 from sightline.client.models import known_models
@@ -29,7 +28,7 @@ from sightline.settings import BUNDLED, DEFAULT_MAX_RUNNING, ImageLimits, Settin
 from sightline.testing.scripted_engine import ScriptedEngine
 from sightline.wire.parse import parse_chat
 from support.bodies import image, raw
-from support.pictures import encoded, picture
+from support.pictures import page, picture
 from support.requests import chat, context
 
 pytestmark = [pytest.mark.anyio, pytest.mark.engine]
@@ -87,15 +86,6 @@ def pipeline(
     settings: Settings, build: Callable[..., Pipeline], reading: ScriptedEngine, transcriber: Transcriber
 ) -> Pipeline:
     return build(settings, reading, transcriber)
-
-
-def page(*lines: str) -> bytes:
-    """A picture of some lines of print."""
-    paper = Image.new("RGB", (480, 40 + 50 * len(lines)), "white")
-    pen = ImageDraw.Draw(paper)
-    for number, line in enumerate(lines):
-        pen.text((20, 20 + 50 * number), line, "black", ImageFont.load_default(30))
-    return encoded(paper)
 
 
 async def answer(pipeline: Pipeline, request: ChatRequest, owner: str = "key_1") -> tuple[str, Completed]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 FORMATS = ("png", "jpeg", "webp", "gif")
@@ -76,3 +76,12 @@ def png_header(width: int, height: int) -> bytes:
 
 def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def page(*lines: str) -> bytes:
+    """A picture of some lines of print."""
+    paper = Image.new("RGB", (480, 40 + 50 * len(lines)), "white")
+    pen = ImageDraw.Draw(paper)
+    for number, line in enumerate(lines):
+        pen.text((20, 20 + 50 * number), line, "black", ImageFont.load_default(30))
+    return encoded(paper)
